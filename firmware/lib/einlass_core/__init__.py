@@ -1,0 +1,1 @@
+"""What every node decides, on MicroPython and CPython alike: no I/O, no clock, no randomness."""
