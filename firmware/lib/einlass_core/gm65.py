@@ -1,0 +1,103 @@
+"""The GM65 family of UART scanners (GM65, GM861, GM812): command frames out, codes and acknowledgements in.
+
+Frames (from public drivers and manuals; the CRC was recomputed): host to module 7E 00 | type | length | address, 2 bytes |
+data | CRC-16/XMODEM over type..data, or AB CD for "do not check". Module to host 02 00 | 00 ok | length | data | CRC.
+Acknowledgements and code texts arrive glued together on one stream, which is what Splitter is for.
+"""
+
+from einlass_core.codes import CODE_LENGTH_MAX
+
+REGISTER_SETTING_CODES = 0x0003
+SETTING_CODES_OFF = 0x00
+_HEAD = b"\x02\x00"
+_REPLY_OVERHEAD = 6
+FRAME_DATA_MAX = 64
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/XMODEM: polynomial 0x1021, start 0, not reflected."""
+    crc = 0
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return crc
+
+
+def write_register(address: int, value: int) -> bytes:
+    """The frame that sets one register until the power goes."""
+    body = bytes((0x08, 0x01, address >> 8, address & 0xFF, value))
+    crc = crc16(body)
+    return b"\x7e\x00" + body + bytes((crc >> 8, crc & 0xFF))
+
+
+def provision() -> bytes:
+    """What a node sends a scanner at start: no printed code may reconfigure it, or a visitor could."""
+    return write_register(REGISTER_SETTING_CODES, SETTING_CODES_OFF)
+
+
+class Splitter:
+    """Tells the module's replies from codes; a code ends with CR or LF. Feed it bytes as they come.
+
+    A code longer than CODE_LENGTH_MAX is cut one byte above, so that it is refused as too long and not held in memory.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._overlong = False
+
+    def feed(self, data: bytes) -> "tuple[list[bytes], list[bytes]]":
+        """(codes, data of replies) that are complete now."""
+        codes: "list[bytes]" = []
+        replies: "list[bytes]" = []
+        self._buffer += data
+        while self._buffer:
+            if self._buffer[0] == _HEAD[0] and not self._overlong:
+                reply = self._take_reply()
+                if reply is None:
+                    break
+                if reply:
+                    replies.append(reply)
+                continue
+            if not self._take_code(codes):
+                break
+        return codes, replies
+
+    def _take_reply(self) -> "bytes | None":
+        """None: not whole yet. Empty: it was no reply, a byte is dropped."""
+        buffer = self._buffer
+        if len(buffer) < 4:
+            return None if buffer == _HEAD[: len(buffer)] or buffer[:2] == _HEAD else self._drop_byte()
+        length = buffer[3]
+        if buffer[:2] != _HEAD or length > FRAME_DATA_MAX:
+            return self._drop_byte()
+        end = _REPLY_OVERHEAD + length
+        if len(buffer) < end:
+            return None
+        self._buffer = buffer[end:]
+        return buffer[4 : 4 + length]
+
+    def _drop_byte(self) -> bytes:
+        self._buffer = self._buffer[1:]
+        return b""
+
+    def _take_code(self, codes: "list[bytes]") -> bool:
+        end = -1
+        for at in range(len(self._buffer)):
+            if self._buffer[at] in (10, 13):
+                end = at
+                break
+        if end < 0:
+            if len(self._buffer) > CODE_LENGTH_MAX:
+                if not self._overlong:
+                    codes.append(self._buffer[: CODE_LENGTH_MAX + 1])
+                self._overlong = True
+                self._buffer = b""
+            return False
+        code = self._buffer[:end]
+        self._buffer = self._buffer[end + 1 :]
+        if self._overlong:
+            self._overlong = False
+        elif code:
+            codes.append(code[: CODE_LENGTH_MAX + 1])
+        return True

@@ -1,0 +1,44 @@
+"""Which journal records to send now: at most IN_FLIGHT_MAX unacknowledged, again from the start when nothing moves."""
+
+from einlass_core.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from einlass_core.journal import Journal
+
+IN_FLIGHT_MAX = 16
+RESEND_MS = 3000
+
+
+class Upload:
+    """Ask it after every append, acknowledgement and connect, and again by deadline_ms."""
+
+    def __init__(self, journal: "Journal") -> None:
+        self._journal = journal
+        self._sent = 0
+        self._acknowledged = 0
+        self._progress_ms = 0
+        self.deadline_ms: "int | None" = None
+
+    def reset(self) -> None:
+        """The link is new: whatever was under way is sent again."""
+        self._sent = 0
+
+    def next(self, now_ms: int) -> "list[tuple[int, str]]":
+        """(seq, text) to send, in order. Call sent() for each that the link has taken."""
+        journal = self._journal
+        if journal.acknowledged > self._acknowledged:
+            self._acknowledged = journal.acknowledged
+            self._progress_ms = now_ms
+        if self._sent <= journal.acknowledged:
+            self._progress_ms = now_ms
+        elif now_ms - self._progress_ms >= RESEND_MS:
+            self._sent = 0
+            self._progress_ms = now_ms
+        room = IN_FLIGHT_MAX - max(0, self._sent - journal.acknowledged)
+        records = journal.unacknowledged(self._sent, room) if room > 0 else []
+        self.deadline_ms = self._progress_ms + RESEND_MS if journal.waiting else None
+        return records
+
+    def sent(self, seq: int) -> None:
+        """The link has taken this record."""
+        self._sent = seq
