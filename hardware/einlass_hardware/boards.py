@@ -3,7 +3,8 @@
 import json
 from importlib.resources import files
 
-from einlass_core.profile import Board, ProfileError, board
+from einlass_core.board import Board
+from einlass_core.profile import ProfileError, board
 
 from einlass_hardware.pins import check_pins
 

@@ -1,6 +1,7 @@
 """What the pins of each chip can do. Source: Espressif's datasheets and hardware design guidelines for the two chips."""
 
-from einlass_core.profile import INPUTS, OUTPUTS, Board, ProfileError
+from einlass_core.board import Board
+from einlass_core.profile import INPUTS, OUTPUTS, ProfileError
 
 
 class PinRules:

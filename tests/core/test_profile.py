@@ -1,6 +1,6 @@
 """What a technician may write, and what the messages say when it is wrong."""
 
-from einlass_core.profile import NodeConfig, ProfileError, board, lane_settings
+from einlass_core.profile import ProfileError, board, lane_settings, node_config
 
 
 def good() -> "dict[str, object]":
@@ -56,7 +56,7 @@ def test_lane_settings_keep_defaults() -> None:
 
 def test_node_config() -> None:
     data = {"site": "pool", "node": "gate-1", "broker": {"host": "127.0.0.1", "port": 1, "password": "x"}}
-    config = NodeConfig(data)
+    config = node_config(data)
     assert (config.site, config.node, config.port, config.wifi_ssid) == ("pool", "gate-1", 1, "")
     data["site"] = ""
-    assert "1 to 32 characters" in error_of(NodeConfig, data)
+    assert "1 to 32 characters" in error_of(node_config, data)

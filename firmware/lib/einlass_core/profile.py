@@ -1,9 +1,11 @@
 """Checks what a technician wrote: board profile and node configuration. A key nobody read is an error.
 
 The same files are read on the board and on a host; chip rules (which pin may do what) are checked on the host, where
-a mistake is found before anything is flashed.
+a mistake is found before anything is flashed. What comes out is in board.py, so that a board can forget this module (and
+win 8 kB) once it has read its files.
 """
 
+from einlass_core.board import Board, Line, NodeConfig, ReaderLine
 from einlass_core.gate import GateSettings
 from einlass_core.record import TYPE_CHECKING
 
@@ -78,38 +80,9 @@ class Section:
             raise ProfileError("%s has unknown keys: %s" % (self._where, ", ".join(sorted(self._left))))
 
 
-class Line:
-    """A pin and how it is wired. safe: the level that leaves the lane as its fire concept wants it."""
-
-    def __init__(self, pin: int, active_low: bool) -> None:
-        self.pin = pin
-        self.active_low = active_low
-
-
-class ReaderLine:
-    """A QR reader on a UART."""
-
-    def __init__(self, side: str, uart: int, tx: int, rx: int, baud: int) -> None:
-        self.side = side
-        self.uart = uart
-        self.tx = tx
-        self.rx = rx
-        self.baud = baud
-
-
 OUTPUTS = ("bolt_entry", "bolt_exit", "lamp_green", "lamp_red", "lamp_yellow", "buzzer")
 INPUTS = ("barrier_a", "barrier_b", "emergency", "bolt_entry_sensed")
 OPTIONAL = ("bolt_entry_sensed",)
-
-
-class Board:
-    """A turnstile board: lines by name, readers, times."""
-
-    def __init__(self, chip: str, lines: "dict[str, Line]", readers: "list[ReaderLine]", debounce_ms: int) -> None:
-        self.chip = chip
-        self.lines = lines
-        self.readers = readers
-        self.debounce_ms = debounce_ms
 
 
 def board(data: "Any") -> Board:
@@ -188,22 +161,22 @@ def lane_settings(data: "Any", bolt_sensed: bool) -> GateSettings:
     return settings
 
 
-class NodeConfig:
-    """Who this node is and whom it talks to. Secrets are made at set-up and stay on the board."""
-
-    def __init__(self, data: "Any") -> None:
-        root = Section("config", data)
-        self.site = root.text("site", length_max=32)
-        self.node = root.text("node", length_max=32)
-        broker = root.section("broker")
-        self.host = broker.text("host")
-        self.port = broker.integer("port", 1, 65535, 1883)
-        self.password = broker.text("password")
-        self.ca_file = broker.text("ca_file", "")
-        broker.finish()
-        wifi = root.section("wifi", {"ssid": " "})
-        self.wifi_ssid = wifi.text("ssid").strip()
-        self.wifi_password = wifi.text("password", "")
-        wifi.finish()
-        self.lane = root.take("lane", {"exit_free": True})
-        root.finish()
+def node_config(data: "Any") -> NodeConfig:
+    """Who the node is and whom it talks to, checked; ProfileError says what to mend."""
+    root = Section("config", data)
+    config = NodeConfig()
+    config.site = root.text("site", length_max=32)
+    config.node = root.text("node", length_max=32)
+    broker = root.section("broker")
+    config.host = broker.text("host")
+    config.port = broker.integer("port", 1, 65535, 1883)
+    config.password = broker.text("password")
+    config.ca_file = broker.text("ca_file", "")
+    broker.finish()
+    wifi = root.section("wifi", {"ssid": " "})
+    config.wifi_ssid = wifi.text("ssid").strip()
+    config.wifi_password = wifi.text("password", "")
+    wifi.finish()
+    config.lane = root.take("lane", {"exit_free": True})
+    root.finish()
+    return config

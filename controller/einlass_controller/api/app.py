@@ -1,0 +1,85 @@
+"""The HTTP application: API, pages, their headers, and errors that say what to do."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from einlass_controller.api import commands, scans, state, tickets
+from einlass_controller.engine import StoreError
+from einlass_controller.pages import board
+from einlass_controller.runtime import Controller
+from einlass_controller.writer import Overloaded
+
+BODY_BYTES_MAX = 64 * 1024
+STATIC = Path(__file__).parent.parent / "pages" / "static"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def make_app(controller: Controller) -> FastAPI:
+    """The application of one controller, which starts and stops with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with controller:
+            yield
+
+    app = FastAPI(
+        title="Einlass",
+        description="Tickets, scans, counts and nodes of one site.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,  # the stock pages load their scripts from a foreign host
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        max_body_size=BODY_BYTES_MAX,
+    )
+    app.state.controller = controller
+    for router in (tickets.router, scans.router, state.router, commands.router):
+        app.include_router(router, prefix="/api/v1")
+    app.include_router(state.health)
+    app.include_router(board.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(StoreError, _try_again)
+    app.add_exception_handler(Overloaded, _try_again)
+    app.add_middleware(_Headers)
+    return app
+
+
+async def _try_again(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+
+
+class _Headers:
+    """Puts the security headers on every answer, streams included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

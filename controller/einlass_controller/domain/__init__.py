@@ -1,0 +1,1 @@
+"""Pure rules: state and now in, decisions out. No I/O, no clock, no randomness, no tables."""

@@ -1,0 +1,308 @@
+"""The cap, as exact books: net-flow ceilings of every lane, and what they add up to in every zone.
+
+The controller tells a lane "your own entries minus exits may rise to A"; the lane reports "I am at b, under version
+v". Nothing is a delta, so lost, late, repeated and reordered messages do no harm. Exposure x of a lane = max(b, every A
+that may still be in force). Held at every change: books >= reality, b <= x; at every admission: base + ghosts + sum(x)
+<= cap.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class InvariantError(RuntimeError):
+    """The books contradict themselves: an alarm, never a state to go on from. `name` says which rule broke."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+
+
+class Limit(NamedTuple):
+    """A ceiling as it is sent; newer is by (epoch, version), never by arrival."""
+
+    epoch: int
+    version: int
+    ceiling: int
+
+
+class Report(NamedTuple):
+    """What a lane says of itself. seq: movements so far; balance: entries minus exits; pending: of those, under way."""
+
+    inc: str
+    seq: int
+    epoch: int
+    version: int
+    ceiling: int
+    balance: int
+    pending: int
+
+
+class Taken(NamedTuple):
+    """What became of a report. raised: places taken without a ceiling that allowed it (forced, or a foreign limit)."""
+
+    accepted: bool
+    raised: int = 0
+
+
+class Figures(NamedTuple):
+    """The four figures of a zone; present + reserved + leased + free = cap, always.
+
+    All are at least 0, except free when more people are inside than the cap allows (forced, or the cap was lowered).
+    """
+
+    present: int
+    reserved: int
+    leased: int
+    free: int
+
+    @property
+    def over(self) -> int:
+        """Persons over the cap."""
+        return max(0, -self.free)
+
+
+@dataclass(slots=True)
+class Account:
+    """The controller's books of one lane. sent: (version, ceiling) not superseded, versions up, ceilings down."""
+
+    lane: str
+    zones: tuple[str, ...]
+    inc: str = ""
+    epoch: int = 0
+    seq: int = 0
+    version: int = 0
+    balance: int = 0
+    pending: int = 0
+    version_sent: int = 0
+    lowering: int = 0
+    frozen: bool = False
+    sent: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
+    granted: int = 0  # persons let in whose release the lane has not reported yet
+
+    @property
+    def exposure(self) -> int:
+        """x: the most that balance can be, whatever is still on the way."""
+        return max(self.balance, self.sent[0][1])
+
+    @property
+    def held(self) -> int:
+        """Persons granted and not yet in the balance; never more than the exposure leaves room for."""
+        return max(0, min(self.granted, self.exposure - self.balance))
+
+    @property
+    def spare(self) -> bool:
+        """Whether it holds places that it does not need now and that can be asked back."""
+        busy = self.pending or self.granted or self.frozen or self.lowering > self.version
+        return not busy and self.exposure > self.balance
+
+    @property
+    def newest(self) -> Limit:
+        """The limit last sent."""
+        return Limit(self.epoch, *self.sent[-1])
+
+    @property
+    def unacknowledged(self) -> bool:
+        """Whether the lane has yet to say that it took the limit last sent."""
+        return self.version_sent > self.version
+
+
+@dataclass(slots=True)
+class Zone:
+    """One cap. base: persons counted when the epoch began; ghosts (signed): owed to nodes that lost their journal."""
+
+    id: str
+    cap: int
+    base: int = 0
+    ghosts: int = 0
+    exposure: int = 0  # running sums over the accounts whose lanes lead into this zone
+    balance: int = 0
+    pending: int = 0
+    held: int = 0
+    excused: int = 0  # how far over the cap facts (not decisions) have brought it
+
+    @property
+    def committed(self) -> int:
+        """Places that are, or may at any moment be, taken."""
+        return self.base + self.ghosts + self.exposure
+
+    def figures(self) -> Figures:
+        """The screen figures; a count below zero (people left whom nobody saw enter) is shown as zero."""
+        present = self.base + self.ghosts + self.balance - self.pending
+        reserved = self.pending + self.held
+        leased = self.exposure - self.balance - self.held
+        if present < 0:  # entries of a cut-off lane are not reported yet, the exits elsewhere are
+            present, leased = 0, leased + present
+        if leased < 0:
+            leased, reserved = 0, reserved + leased
+        return Figures(present, reserved, leased, self.cap - present - reserved - leased)
+
+
+class Books:
+    """All accounts and zones of a site. Every method leaves the invariants true or raises InvariantError."""
+
+    def __init__(self, zones: Iterable[Zone], accounts: Iterable[Account]) -> None:
+        self.zones = {zone.id: zone for zone in zones}
+        self.accounts = {account.lane: account for account in accounts}
+        for account in self.accounts.values():
+            for zone in self._zones(account):
+                _add(zone, account, 1)
+        for zone in self.zones.values():
+            zone.excused = max(0, zone.committed - zone.cap)
+        self.audit()
+
+    def grant(self, lane: str, persons: int) -> Limit | None:
+        """Room for so many at this lane, as the limit to send; None when a zone it leads into has none."""
+        account = self.accounts[lane]
+        ceiling = account.balance + account.held + persons
+        raised = max(account.exposure, ceiling) - account.exposure
+        if any(zone.committed + raised > zone.cap for zone in self._zones(account)):
+            return None
+        before = _sums(account)
+        account.granted += persons
+        self._send(account, ceiling)
+        self._moved(account, before)
+        return account.newest
+
+    def settle(self, lane: str, persons: int) -> None:
+        """A grant of so many has an end: it was released (and is in the balance) or never will be."""
+        account = self.accounts[lane]
+        before = _sums(account)
+        account.granted = max(0, account.granted - persons)
+        self._moved(account, before)
+
+    def report(self, lane: str, report: Report) -> Taken:
+        """Take what the lane says of itself, unless it is older than what is known: newest wins, not last received."""
+        account = self.accounts[lane]
+        if report.inc != account.inc or report.epoch != account.epoch or account.frozen:
+            return Taken(False)
+        if report.seq < account.seq or report.version < account.version:
+            return Taken(False)
+        before, exposure = _sums(account), account.exposure
+        account.seq, account.version = report.seq, report.version
+        account.balance, account.pending = report.balance, report.pending
+        if report.version > account.version_sent:  # from a controller that is no more: what it allowed still counts
+            account.version_sent = report.version
+            account.sent = [(report.version, report.ceiling)]
+        account.sent = [item for item in account.sent if item[0] >= report.version]
+        self._moved(account, before, fact=True)
+        return Taken(True, max(0, account.exposure - exposure))
+
+    def lower(self, lane: str) -> Limit | None:
+        """Take back what a lane does not need, as the limit to send; frees nothing before it is acknowledged.
+
+        None when there is nothing to take back, somebody is under way, or a lowering is still on its way.
+        """
+        account = self.accounts[lane]
+        if not account.spare:
+            return None
+        before = _sums(account)
+        self._send(account, account.balance)
+        account.lowering = account.version_sent
+        self._moved(account, before)
+        return account.newest
+
+    def renew(self, lane: str, inc: str) -> int:
+        """A node came without its journal: what it may have used is owed for ever. Returns the ghosts it left."""
+        account = self.accounts[lane]
+        ghosts = account.exposure
+        for zone in self._zones(account):
+            _add(zone, account, -1)
+            zone.ghosts += ghosts
+        fresh = Account(lane, account.zones, inc, account.epoch)
+        self.accounts[lane] = fresh
+        for zone in self._zones(fresh):
+            _add(zone, fresh, 1)
+            self._level(zone, fact=True)
+        self.check(fresh)
+        return ghosts
+
+    def freeze(self, lane: str) -> None:
+        """An old image was put in: nothing it says is taken until it has a new incarnation."""
+        self.accounts[lane].frozen = True
+
+    def walk(self, lane: str, persons: int) -> bool:
+        """Entry (or, negative, exit) at a lane that the controller keeps itself. False: no room; exits always go."""
+        account = self.accounts[lane]
+        if persons > 0 and any(zone.committed + persons > zone.cap for zone in self._zones(account)):
+            return False
+        before = _sums(account)
+        account.balance += persons
+        account.seq += 1
+        account.sent = [(account.version, account.balance)]
+        self._moved(account, before, fact=persons < 0)
+        return True
+
+    def check(self, account: Account) -> None:
+        """The invariants around one account, in constant time: called after every change, in production too."""
+        versions = [version for version, _ in account.sent]
+        if account.balance > account.exposure:
+            raise InvariantError("balance_over_exposure", f"lane {account.lane}: {account.balance}")
+        if account.pending < 0 or account.granted < 0:
+            raise InvariantError("under_way_below_zero", f"lane {account.lane}: {account.pending}, {account.granted}")
+        if versions[-1] != account.version_sent or versions[0] < min(account.version, account.version_sent):
+            raise InvariantError("versions_out_of_order", f"lane {account.lane}: {versions}, {account.version}")
+        for zone in self._zones(account):
+            check_zone(zone)
+
+    def audit(self) -> None:
+        """The invariants from scratch, over every account; called after every batch."""
+        sums = {zone: [0, 0, 0, 0] for zone in self.zones}
+        for account in self.accounts.values():
+            for name in account.zones:
+                sums[name] = [total + part for total, part in zip(sums[name], _sums(account), strict=True)]
+        for zone in self.zones.values():
+            if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held]:
+                raise InvariantError("sums_drifted", f"zone {zone.id}: {sums[zone.id]}")
+            check_zone(zone)
+
+    def _zones(self, account: Account) -> list[Zone]:
+        return [self.zones[name] for name in account.zones]
+
+    def _send(self, account: Account, ceiling: int) -> None:
+        account.version_sent += 1
+        # An older and not higher ceiling adds nothing to the exposure, now or later: the list stays short.
+        while account.sent and account.sent[-1][1] <= ceiling:
+            account.sent.pop()
+        account.sent.append((account.version_sent, ceiling))
+
+    def _moved(self, account: Account, before: tuple[int, int, int, int], fact: bool = False) -> None:
+        after = _sums(account)
+        for zone in self._zones(account):
+            zone.exposure += after[0] - before[0]
+            zone.balance += after[1] - before[1]
+            zone.pending += after[2] - before[2]
+            zone.held += after[3] - before[3]
+            self._level(zone, fact)
+        self.check(account)
+
+    def _level(self, zone: Zone, fact: bool) -> None:
+        if zone.committed < 0:  # surely more left than were counted in: the count was too low, never below nobody
+            zone.base -= zone.committed
+        over = max(0, zone.committed - zone.cap)
+        # What happened (a forced gate, a lost journal) may bring a zone over its cap; what is decided never may.
+        zone.excused = over if fact else min(zone.excused, over)
+
+
+def check_zone(zone: Zone) -> None:
+    """present + reserved + leased + free = cap, none negative but free, and over the cap only by facts."""
+    figures = zone.figures()
+    if sum(figures) != zone.cap:
+        raise InvariantError("figures_do_not_add_up", f"zone {zone.id}: {figures} is not {zone.cap}")
+    if min(figures[:3]) < 0:
+        raise InvariantError("figure_below_zero", f"zone {zone.id}: {figures}")
+    if zone.committed - zone.cap > zone.excused:
+        raise InvariantError("over_cap", f"zone {zone.id}: {zone.committed} of {zone.cap}")
+
+
+def _sums(account: Account) -> tuple[int, int, int, int]:
+    return account.exposure, account.balance, account.pending, account.held
+
+
+def _add(zone: Zone, account: Account, sign: int) -> None:
+    exposure, balance, pending, held = _sums(account)
+    zone.exposure += sign * exposure
+    zone.balance += sign * balance
+    zone.pending += sign * pending
+    zone.held += sign * held

@@ -1,0 +1,152 @@
+"""From a topic and bytes to a message the engine understands; whatever cannot be one becomes a Rejected."""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from einlass_controller.domain.occupancy import Report
+from einlass_controller.messages import (
+    SIDES,
+    Alarm,
+    Ask,
+    Hello,
+    Message,
+    NodeEvent,
+    Proof,
+    Rejected,
+    Reply,
+    State,
+    Status,
+)
+from einlass_core import codes, wire
+
+# What names and nonces are made of: they become keys, log lines and topic levels.
+TOKEN = re.compile(r"[A-Za-z0-9._:-]{1,48}")
+UNUSABLE = "unusable"
+CONTENT_LENGTH = 32
+_CODE_FIELD = re.compile(rb'("code"\s*:\s*")((?:[^"\\]|\\.)*)')
+
+
+class Intake:
+    """Reads messages of one site. hash_key: makes codes unrecognisable in logs, decisions and dead letters."""
+
+    def __init__(self, site: str, hash_key: bytes) -> None:
+        self._site = site
+        self._hash_key = hash_key
+        self._readers: dict[str, Callable[[str, dict[str, Any]], Message]] = {
+            "hello": _hello,
+            "ask": self._ask,
+            "event": _event,
+            "status": _status,
+            "alarm": lambda node, fields: Alarm(node, fields["inc"], fields["reason"]),
+            "reply": lambda node, fields: Reply(node, fields["id"], fields["code"], fields.get("detail") or ""),
+            "state": lambda node, fields: State(node, fields["online"]),
+        }
+
+    def read(self, topic: str, payload: bytes, retained: bool = False) -> Message:
+        """A message; never raises. A retained one is only believed on `state`: nothing else may be retained."""
+        try:
+            kind, node = self._address(topic)
+            if retained and kind != "state":
+                raise wire.WireError(f"{kind} was retained by the broker: only state may be")
+            return self._read(kind, node, payload)
+        except wire.WireError as error:
+            return self.rejected(topic, str(error), payload)
+
+    def rejected(self, origin: str, reason: str, payload: bytes) -> Rejected:
+        """A dead letter, with the text of any code in it made unrecognisable."""
+        masked = _CODE_FIELD.sub(lambda found: found[1] + self.mask(found[2]).encode(), payload)
+        return Rejected(origin[:200], reason, masked)
+
+    def mask(self, code: bytes) -> str:
+        """A code as it may stand in a log: the same for the same code, and nothing else is known from it."""
+        return hmac.new(self._hash_key, code, hashlib.sha256).hexdigest()[:CONTENT_LENGTH]
+
+    def prove(self, raw: bytes) -> Proof:
+        """All that is kept of a scanned or typed code."""
+        try:
+            code = codes.read(raw)
+        except codes.CodeError as error:
+            return Proof(self.mask(raw), fault=error.reason)
+        plain = code.encode()
+        return Proof(self.mask(plain), codes.digest(code), hashlib.sha256(plain).hexdigest())
+
+    def _address(self, topic: str) -> tuple[str, str]:
+        site, node = wire.sender_of(topic)
+        kind = wire.kind_of(topic)
+        if site != self._site:
+            raise wire.WireError(f"site {site[:40]!r} is not this controller's ({self._site})")
+        expected = wire.topic_state(site, node) if kind == "state" else wire.topic_up(site, node, kind)
+        if topic != expected or kind not in self._readers:
+            raise wire.WireError("no topic that a node publishes: see wire.py")
+        return kind, node
+
+    def _read(self, kind: str, node: str, payload: bytes) -> Message:
+        try:
+            fields = wire.decode(kind, payload)
+            if b"\\u" in payload:  # half a surrogate pair is JSON but no text: it could be neither stored nor logged
+                json.dumps(fields, ensure_ascii=False).encode()
+            return self._readers[kind](node, fields)
+        except (wire.WireError, UnicodeEncodeError) as error:
+            if kind == "event":
+                return _numbered(node, payload, str(error))
+            raise wire.WireError(str(error)) from error
+
+    def _ask(self, node: str, fields: dict[str, Any]) -> Ask:
+        side = fields["side"]
+        if side not in SIDES:
+            raise wire.WireError("ask.side must be entry or exit")
+        proof = self.prove(fields["code"].encode())
+        return Ask(node, fields["boot"], _report(fields), _token("nonce", fields["nonce"]), side, proof)
+
+
+def _hello(node: str, fields: dict[str, Any]) -> Hello:
+    return Hello(node, fields["boot"], _report(fields), fields["software"], fields["hardware"], fields["reason"])
+
+
+def _event(node: str, fields: dict[str, Any]) -> NodeEvent:
+    report = _report(fields)
+    nonce = fields.get("nonce")
+    if nonce:
+        _token("nonce", nonce)
+    return NodeEvent(node, report.inc, fields["boot"], report.seq, fields["kind"], report, fields)
+
+
+def _status(node: str, fields: dict[str, Any]) -> Status:
+    return Status(node, fields["boot"], _report(fields), fields["lane"], fields["waiting"], fields["emergency"])
+
+
+def _report(fields: dict[str, Any]) -> Report:
+    account = fields["account"]
+    if account["pending"] > wire.COUNT_MAX // 2:
+        raise wire.WireError("account.pending is out of all proportion")
+    return Report(
+        _token("inc", fields["inc"]),
+        fields["seq"],
+        account["epoch"],
+        account["version"],
+        account["ceiling"],
+        account["balance"],
+        account["pending"],
+    )
+
+
+def _numbered(node: str, payload: bytes, reason: str) -> Message:
+    """An event that cannot be read still has its number: else the node would be stuck on it for ever."""
+    try:
+        fields = json.loads(payload) if len(payload) <= wire.MESSAGE_BYTES_MAX else {}
+        inc, boot, seq = fields["inc"], fields["boot"], fields["seq"]
+        if type(boot) is int and type(seq) is int and isinstance(inc, str) and TOKEN.fullmatch(inc):
+            return NodeEvent(node, inc, boot, seq, UNUSABLE, None, {"reason": reason})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise wire.WireError(reason)
+
+
+def _token(name: str, value: str) -> str:
+    if TOKEN.fullmatch(value) is None:
+        raise wire.WireError(f"{name} must be 1 to 48 of A-Z a-z 0-9 . _ : -")
+    return value

@@ -1,0 +1,65 @@
+"""Running the controller as a process."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+import uvicorn
+
+from einlass_controller.api.app import make_app
+from einlass_controller.runtime import open_controller
+from einlass_controller.settings import Settings
+
+STOP_S = 2
+CONNECTIONS_MAX = 1_000
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM). Raises what open_controller() raises."""
+    set_up_logs(settings)
+    controller = open_controller(settings)
+    config = uvicorn.Config(
+        make_app(controller),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    structlog.get_logger("einlass").info(
+        "controller_starts", site=controller.site.id, http=f"http://{settings.http_host}:{settings.http_port}/"
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        controller.close()
+
+
+def set_up_logs(settings: Settings) -> None:
+    """One line a record, on standard error; structlog and the libraries' own loggers alike."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    as_json = settings.log_format == "json"
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer] if as_json else [*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)

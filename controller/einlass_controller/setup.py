@@ -1,0 +1,150 @@
+"""Making a site: from a small TOML file to a database, credentials for every node, and the first API key."""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Engine as Database
+
+from einlass_controller import broker
+from einlass_controller.plan import Plan
+from einlass_controller.settings import HASH_KEY_BYTES, SettingsError
+from einlass_controller.store.database import migrate, open_database, url_of_file
+from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SITE, ZONE
+
+SETTINGS_FILE = "controller.toml"
+SECRETS_FILE = "secrets.json"
+API_KEY_FILE = "api-key"
+DATABASE_FILE = "einlass.db"
+API_KEY_NAME = "first"
+API_KEY_PREFIX = "ek_"
+API_KEY_BYTES = 24
+DESK_PREFIX = "desk-"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a set-up made. passwords: MQTT, by user name (the controller's too). api_key is shown once."""
+
+    directory: Path
+    settings: Path
+    passwords: dict[str, str]
+    api_key: str
+
+
+def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
+    """Make or update a site in this directory; `settings` are keys of Settings (mqtt_port=..., http_port=...).
+
+    Again over an existing site: names and caps are taken from the plan, new zones, lanes and nodes are added, all else
+    (passwords, keys, counts, tickets) stays. Not while the controller runs. Raises SettingsError, DatabaseError.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory = directory.resolve()
+    path = directory / SETTINGS_FILE
+    before = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = _read_secrets(directory)
+    passwords = {name: kept.get(name) or broker.new_password() for name in _users(plan)}
+    values: dict[str, Any] = {
+        "database_url": url_of_file(directory / DATABASE_FILE),
+        "hash_key": secrets.token_hex(HASH_KEY_BYTES),
+        **before,
+        **settings,
+        "mqtt_password": passwords[broker.CONTROLLER_NAME],
+    }
+    database = open_database(str(values["database_url"]))
+    try:
+        migrate(database)
+        with database.begin() as connection:
+            _seed(connection, plan)
+        api_key = "" if (directory / API_KEY_FILE).exists() else add_api_key(database, API_KEY_NAME)
+    finally:
+        database.dispose()
+    _write_private(path, "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    _write_private(directory / SECRETS_FILE, json.dumps(passwords, indent=2) + "\n")
+    if api_key:
+        _write_private(directory / API_KEY_FILE, api_key + "\n")
+    return Prepared(directory, path, passwords, (directory / API_KEY_FILE).read_text().strip())
+
+
+def add_api_key(database: Database, name: str) -> str:
+    """A new API key; only its hash is stored."""
+    key = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
+    row = {"name": name, "key_sha256": hash_api_key(key), "created_ms": time.time_ns() // 1_000_000}
+    with database.begin() as connection:
+        connection.execute(insert(API_KEY), [row])
+    return key
+
+
+def hash_api_key(key: str) -> str:
+    """As it is stored; the key has 192 random bits, so a plain hash is enough."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _users(plan: Plan) -> list[str]:
+    return [broker.CONTROLLER_NAME, *[node.id for node in plan.node]]
+
+
+def _seed(connection: Connection, plan: Plan) -> None:
+    site = plan.site
+    others = [name for name in connection.execute(select(SITE.c.id)).scalars() if name != site.id]
+    if others:
+        raise SettingsError(
+            f"this directory belongs to the site {others[0]!r}: give {site.id!r} a directory of its own"
+        )
+    english = {"name_en": site.name_en or site.name, "time_zone": site.time_zone}
+    _put(connection, SITE, {"id": site.id, "name": site.name, **english})
+    for zone in plan.zone:
+        row = {"parent": zone.parent, "name": zone.name, "name_en": zone.name_en or zone.name, "cap": zone.cap}
+        _put(connection, ZONE, {"id": zone.id, "site": site.id, **row}, {"base": 0, "ghosts": 0, "is_open": True})
+        names = {"name": f"Kasse {zone.name}", "name_en": f"Desk {zone.name_en or zone.name}"}
+        desk = {"zone": zone.id, "outer": "", "node": "", **names}
+        _put_lane(connection, {"id": DESK_PREFIX + zone.id, **desk})
+    for node in plan.node:
+        words = dict.fromkeys(("inc", "software", "hardware", "fault", "alarm"), "")
+        numbers = {"past": "[]", "boot": 0, "applied_seq": 0, "emergency": False}
+        _put(connection, NODE, {"id": node.id, "board": node.board}, {**words, **numbers})
+    for lane in plan.lane:
+        row = {"zone": lane.zone, "outer": lane.outer, "node": lane.node, "name": lane.name}
+        _put_lane(connection, {"id": lane.id, **row, "name_en": lane.name_en or lane.name})
+
+
+def _put_lane(connection: Connection, row: dict[str, Any]) -> None:
+    _put(connection, LANE, row)
+    numbers = ("epoch", "seq", "version", "balance", "pending", "version_sent", "lowering")
+    account: dict[str, Any] = {"inc": "", "frozen": False, "sent": "[[0, 0]]", **dict.fromkeys(numbers, 0)}
+    if connection.execute(select(ACCOUNT.c.lane).where(ACCOUNT.c.lane == row["id"])).first() is None:
+        connection.execute(insert(ACCOUNT), [{"lane": row["id"], **account}])
+
+
+def _put(connection: Connection, table: Table, row: dict[str, Any], fresh: dict[str, Any] | None = None) -> None:
+    """Insert with `fresh` values, or update without them."""
+    if connection.execute(select(table.c.id).where(table.c.id == row["id"])).first() is None:
+        connection.execute(insert(table), [row | (fresh or {})])
+    else:
+        connection.execute(update(table).where(table.c.id == row["id"]).values(row))
+
+
+def _read_secrets(directory: Path) -> dict[str, str]:
+    path = directory / SECRETS_FILE
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {str(name): str(password) for name, password in found.items()}
+
+
+def _write_private(path: Path, text: str) -> None:
+    """A file that only its owner reads, there as a whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

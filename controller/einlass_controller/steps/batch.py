@@ -1,0 +1,129 @@
+"""The workbench of one batch: state, rows, what to publish, what to write down. Nothing leaves it before the commit."""
+
+from typing import Any
+
+import structlog
+
+from einlass_controller.domain import ledger, visits
+from einlass_controller.domain.occupancy import Limit, Report
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.domain.visits import Visit
+from einlass_controller.live import Lane, Live, Node
+from einlass_controller.messages import Outbound
+from einlass_controller.store.work import Rows
+from einlass_core import wire
+
+LETTERS_A_BATCH_MAX = 100
+LETTER_BYTES_MAX = 1024
+REASON_LENGTH_MAX = 300
+
+log = structlog.get_logger("einlass.engine")
+
+
+class Batch:
+    """Passed to every step. now_ms: Unix milliseconds of the controller's clock, the same for the whole batch."""
+
+    def __init__(self, live: Live, rows: Rows, now_ms: int) -> None:
+        self.live = live
+        self.rows = rows
+        self.now_ms = now_ms
+        self.outbound: list[Outbound] = []
+        self.recent: list[dict[str, Any]] = []
+        self.lanes: set[str] = set()
+        self.nodes: set[str] = set()
+        self.zones: set[str] = set()
+        self.acks: dict[str, Node] = {}
+        self._letters = 0
+
+    def record(self, kind: str, at_ms: int | None = None, /, **body: Any) -> None:
+        """Append to the ledger. at_ms: when it happened, if that is not now."""
+        live = self.live
+        when = self.now_ms if at_ms is None else at_ms
+        entry = ledger.append(live.ledger_hash, live.ledger_number + 1, when, kind, body)
+        live.ledger_number, live.ledger_hash = entry.number, entry.hash
+        self.rows.add_entry(entry)
+        self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
+
+    def send(self, node: str, kind: str, fields: dict[str, Any]) -> bytes:
+        """Publish to one node after the commit; returns the bytes."""
+        payload = wire.encode(kind, fields)
+        self.resend(node, kind, payload)
+        return payload
+
+    def resend(self, node: str, kind: str, payload: bytes) -> None:
+        """Publish these bytes to one node after the commit."""
+        self.outbound.append(Outbound(wire.topic_down(self.live.site.id, node, kind), payload))
+
+    def send_limit(self, lane: Lane, limit: Limit) -> None:
+        """Tell a lane its ceiling; it is told again until it says that it took it."""
+        account = self.live.books.accounts[lane.id]
+        if lane.node and account.inc:
+            self.send(lane.node, "limit", {"inc": account.inc, "limit": limit._asdict()})
+            self.live.limit_sent_ms[lane.id] = self.now_ms
+
+    def send_time(self) -> None:
+        """Tell every node the time."""
+        payload = wire.encode("time", {"unix_ms": self.now_ms})
+        self.outbound.append(Outbound(wire.topic_all(self.live.site.id, "time"), payload))
+
+    def letter(self, origin: str, reason: str, payload: bytes = b"") -> None:
+        """A message that cannot be used: a log line and, bounded, a row for the technician."""
+        self._letters += 1
+        if self._letters > LETTERS_A_BATCH_MAX:
+            return
+        log.warning("dead_letter", origin=origin, reason=reason, payload_bytes=len(payload))
+        self.live.letter_number += 1
+        self.rows.add_letter(
+            {
+                "number": self.live.letter_number,
+                "at_ms": self.now_ms,
+                "origin": origin[:REASON_LENGTH_MAX],
+                "reason": reason[:REASON_LENGTH_MAX],
+                "payload": payload[:LETTER_BYTES_MAX],
+            }
+        )
+
+    def alarm(self, node: Node, reason: str) -> None:
+        """Something a person should look at: log, ledger, and the node's line on the screens."""
+        log.error("alarm", node=node.id, reason=reason)
+        node.alarm = reason[:REASON_LENGTH_MAX]
+        self.nodes.add(node.id)
+        self.record("alarm", node=node.id, reason=node.alarm)
+
+    def take(self, node: Node, report: Report) -> bool:
+        """Believe what a node says of its lane's account, if it is not older than what is known."""
+        lane = self.live.lane_of_node.get(node.id)
+        if lane is None:
+            return False
+        account = self.live.books.accounts[lane.id]
+        known = (account.seq, account.version, account.balance, account.pending)
+        taken = self.live.books.report(lane.id, report)
+        if not taken.accepted:
+            return False
+        if known != (account.seq, account.version, account.balance, account.pending):
+            self.touch(lane)
+        if taken.raised:
+            self.record("over_ceiling", node=node.id, lane=lane.id, persons=taken.raised)
+        return True
+
+    def touch(self, lane: Lane) -> None:
+        """This lane's books (and with them its zones') may have changed: they are written, and lowered if need be."""
+        self.lanes.add(lane.id)
+        self.zones.update(lane.zones)
+
+    def settle(self, visit: Visit) -> None:
+        """A visit leaves `reserved`: whatever comes of it, its grant is no longer open."""
+        if visit.state == visits.RESERVED and visit.lane in self.live.lanes:
+            self.live.books.settle(visit.lane, visit.persons)
+            self.touch(self.live.lanes[visit.lane])
+
+    def ticket_of(self, visit: Visit) -> Ticket | None:
+        """The ticket of a visit."""
+        return self.rows.tickets.get(visit.ticket)
+
+    def annul(self, visit: Visit) -> bool:
+        """Nobody went through on this visit, and nobody will. False: that is not so, or was known already."""
+        self.settle(visit)
+        ticket = self.ticket_of(visit)
+        self.rows.changed(visit, ticket)
+        return visits.annul(visit, ticket, self.now_ms)

@@ -1,0 +1,260 @@
+"""What happened at a lane, in the order of its journal: each record is applied once, acknowledged, and kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+from einlass_controller.domain import decision as codes
+from einlass_controller.domain import visits
+from einlass_controller.domain.decision import Decision
+from einlass_controller.domain.visits import Visit
+from einlass_controller.intake import UNUSABLE
+from einlass_controller.live import Node
+from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
+from einlass_controller.steps.asks import answer_fields
+from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.sessions import recognise
+from einlass_controller.store.work import Stored
+from einlass_core import wire
+
+CLOCK_AHEAD_MS = 60_000
+GAP_ALARM_MS = 10_000
+PERSONS_DEFAULT = 1
+
+
+def event(batch: Batch, message: NodeEvent) -> None:
+    """The next record is applied; an older one only acknowledged again; after a gap the node sends again."""
+    node = recognise(batch, message.node, message.inc, message.boot, "event")
+    if node is None:
+        return
+    if message.report is not None and message.seq >= node.applied:
+        batch.take(node, message.report)
+    batch.acks[node.id] = node
+    if message.seq <= node.applied:
+        return
+    if message.seq != node.applied + 1:
+        _gap(batch, node, message.seq)
+        return
+    node.applied = message.seq
+    node.boot = max(node.boot, message.boot)
+    node.gap_since_ms = 0
+    batch.nodes.add(node.id)
+    step = STEPS.get(message.kind)
+    side = message.fields.get("side") or ENTRY
+    if step is None or side not in SIDES:
+        why = message.fields.get("reason", "") if message.kind == UNUSABLE else f"kind {message.kind!r}, side {side!r}"
+        batch.letter(f"{node.id}/event", f"record {message.seq} cannot be used: {why}", str(message.fields).encode())
+        batch.record("unusable", node=node.id, seq=message.seq, reason=str(why)[:200])
+        return
+    step(batch, node, message)
+
+
+def _gap(batch: Batch, node: Node, seq: int) -> None:
+    if node.gap_since_ms == 0:
+        node.gap_since_ms = batch.now_ms
+    elif batch.now_ms - node.gap_since_ms > GAP_ALARM_MS:
+        node.gap_since_ms = batch.now_ms
+        batch.alarm(node, f"journal_gap: record {node.applied + 1} does not come, {seq} does")
+
+
+def _note(batch: Batch, node: Node, message: NodeEvent, **more: Any) -> None:
+    """The ledger's line. A clock ahead of ours is flagged and never lets anything take effect in the future."""
+    told = message.fields.get("unix_ms", 0)
+    lane = batch.live.lane_of_node.get(node.id)
+    body: dict[str, Any] = {"node": node.id, "seq": message.seq, "lane": lane.id if lane is not None else ""}
+    for name in ("nonce", "side", "persons", "reason", "by", "doubtful"):
+        if message.fields.get(name) is not None:
+            body[name] = message.fields[name]
+    if told > batch.now_ms + CLOCK_AHEAD_MS:
+        body["clock_ahead_ms"] = told - batch.now_ms
+    batch.record(message.kind, _when(batch, message), **body, **more)
+
+
+def _when(batch: Batch, message: NodeEvent) -> int:
+    told = int(message.fields.get("unix_ms", 0))
+    return min(told, batch.now_ms) if told else batch.now_ms
+
+
+def _persons(message: NodeEvent) -> int:
+    told = message.fields.get("persons")
+    return PERSONS_DEFAULT if told is None else int(told)
+
+
+def _visit(batch: Batch, node: Node, message: NodeEvent) -> Visit | None:
+    return batch.rows.visits.get(f"{node.id}/{ENTRY}/{message.fields.get('nonce') or ''}")
+
+
+def _boot(batch: Batch, node: Node, message: NodeEvent) -> None:
+    late = visits.of_earlier_boots(
+        batch.rows.visits_of_node(node.id), visits.RESERVED, node.id, message.inc, message.boot
+    )
+    for visit in late:
+        batch.annul(visit)
+    _note(batch, node, message, boot=message.boot, annulled=[visit.ticket for visit in late])
+
+
+def _released(batch: Batch, node: Node, message: NodeEvent) -> None:
+    visit = _visit(batch, node, message)
+    known = False
+    if visit is not None:
+        batch.settle(visit)
+        known = visits.release(visit)
+        batch.rows.changed(visit, None)
+    _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
+    if not known:
+        batch.alarm(node, f"released without a grant: nonce {message.fields.get('nonce', '')}")
+
+
+def _passed(batch: Batch, node: Node, message: NodeEvent) -> None:
+    if message.fields.get("side") == EXIT:
+        _went_out(batch, node, message)
+        return
+    _went_in(batch, node, message, bool(message.fields.get("doubtful")))
+
+
+def _uncertain(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """The power went between release and passage: whoever was released then counts as inside."""
+    if message.fields.get("nonce"):
+        _went_in(batch, node, message, doubtful=True)
+        return
+    under_way = visits.of_earlier_boots(
+        batch.rows.visits_of_node(node.id), visits.RELEASED, node.id, message.inc, message.boot
+    )
+    for visit in under_way:
+        ticket = batch.ticket_of(visit)
+        visits.enter(visit, ticket, visit.persons - visit.unused, _when(batch, message), doubtful=True)
+        batch.rows.changed(visit, ticket)
+    _note(batch, node, message, tickets=[visit.ticket for visit in under_way])
+
+
+def _went_in(batch: Batch, node: Node, message: NodeEvent, doubtful: bool) -> None:
+    visit = _visit(batch, node, message)
+    if visit is not None:
+        batch.settle(visit)
+        ticket = batch.ticket_of(visit)
+        visits.enter(visit, ticket, _persons(message), _when(batch, message), doubtful)
+        batch.rows.changed(visit, ticket)
+    _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
+
+
+def _went_out(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """Who left is known when a ticket was scanned before; the body left in any case (the account says so)."""
+    scan = batch.rows.decisions.get(f"{node.id}/{EXIT}/{message.fields.get('nonce') or ''}")
+    left, ticket = _persons(message), None
+    if scan is not None and scan.ticket:
+        ticket = batch.rows.tickets.get(scan.ticket)
+        for visit in batch.rows.visits_of_ticket(scan.ticket):
+            if visit.is_open and left:
+                left -= visits.leave(visit, left, _when(batch, message))
+                batch.rows.changed(visit, ticket)
+    _note(batch, node, message, ticket=ticket.id if ticket is not None else "", anonymous=left)
+
+
+def _unused(batch: Batch, node: Node, message: NodeEvent) -> None:
+    visit = _visit(batch, node, message) if message.fields.get("side") != EXIT else None
+    if visit is not None:
+        batch.settle(visit)
+        ticket = batch.ticket_of(visit)
+        visits.turn_back(visit, ticket, _persons(message), _when(batch, message))
+        batch.rows.changed(visit, ticket)
+    _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
+
+
+def _given_up(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """The node never releases on this nonce: undo it, and let a question still on its way reserve nothing."""
+    nonce = str(message.fields.get("nonce") or "")
+    visit = _visit(batch, node, message)
+    if visit is not None:
+        batch.annul(visit)
+    else:
+        _bury(batch, node, message, str(message.fields.get("side") or ENTRY), nonce)
+    _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
+
+
+def _bury(batch: Batch, node: Node, message: NodeEvent, side: str, nonce: str) -> None:
+    key = f"{node.id}/{side}/{nonce}"
+    if not nonce or key in batch.rows.decisions:
+        return
+    batch.live.decision_number += 1
+    number = batch.live.decision_number
+    refused = Decision(codes.ERROR, values={"reason": "given_up"})
+    answer = wire.encode("answer", answer_fields(message.inc, nonce, f"d{number}", refused, None))
+    lane = batch.live.lane_of_node.get(node.id)
+    where = lane.id if lane is not None else ""
+    batch.rows.add_decision(Stored(key, number, "", codes.ERROR, 0, "", node.id, where, side, batch.now_ms, answer))
+
+
+def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """An exit scan: remembered under its nonce until the body goes out. Egress is never refused."""
+    digest, nonce = str(message.fields.get("digest") or ""), str(message.fields.get("nonce") or "")
+    ticket = batch.rows.by_digest.get(digest)
+    inside = ticket is not None and any(visit.inside for visit in batch.rows.visits_of_ticket(ticket.id))
+    key = f"{node.id}/{EXIT}/{nonce}"
+    if nonce and ticket is not None and key not in batch.rows.decisions:
+        batch.live.decision_number += 1
+        number = batch.live.decision_number
+        lane = batch.live.lane_of_node.get(node.id)
+        where = lane.id if lane is not None else ""
+        answer = wire.encode("answer", answer_fields(message.inc, nonce, f"d{number}", Decision(codes.OK_EXIT), None))
+        batch.rows.add_decision(
+            Stored(key, number, "", codes.OK_EXIT, 0, ticket.id, node.id, where, EXIT, batch.now_ms, answer)
+        )
+    _note(batch, node, message, ticket=ticket.id if ticket is not None else "")
+    if not inside:
+        batch.record("exit_without_entry", node=node.id, ticket=ticket.id if ticket is not None else "")
+
+
+def _emergency(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """Pressed, or healthy again: in both cases only two people end it."""
+    node.emergency = True
+    _note(batch, node, message)
+
+
+def _rearmed(batch: Batch, node: Node, message: NodeEvent) -> None:
+    node.emergency = False
+    _note(batch, node, message)
+
+
+def _fault(batch: Batch, node: Node, message: NodeEvent) -> None:
+    node.fault = str(message.fields.get("reason") or "fault")
+    _note(batch, node, message)
+
+
+def _fault_over(batch: Batch, node: Node, message: NodeEvent) -> None:
+    node.fault = ""
+    _note(batch, node, message)
+
+
+def _forced(batch: Batch, node: Node, message: NodeEvent) -> None:
+    _note(batch, node, message)
+
+
+def _refused(batch: Batch, node: Node, message: NodeEvent) -> None:
+    _note(batch, node, message, code=message.fields.get("code") or "", digest=message.fields.get("digest") or "")
+
+
+def _lost(batch: Batch, node: Node, message: NodeEvent) -> None:
+    _note(batch, node, message)
+    batch.alarm(node, f"records_lost: {message.fields.get('reason') or 'its journal is damaged'}")
+
+
+def _nothing(batch: Batch, node: Node, message: NodeEvent) -> None:
+    """The account it carried was all it had to say."""
+
+
+STEPS: dict[str, Callable[[Batch, Node, NodeEvent], None]] = {
+    "boot": _boot,
+    "limit": _nothing,
+    "released": _released,
+    "passed": _passed,
+    "unused": _unused,
+    "given_up": _given_up,
+    "uncertain": _uncertain,
+    "forced": _forced,
+    "exit": _exit,
+    "refused": _refused,
+    "emergency": _emergency,
+    "rearmed": _rearmed,
+    "fault": _fault,
+    "fault_over": _fault_over,
+    "lost": _lost,
+}

@@ -1,0 +1,139 @@
+"""Who a node is: its incarnation, whether its memory is whole, whether it is there."""
+
+from einlass_controller.domain import visits
+from einlass_controller.domain.occupancy import Report
+from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
+from einlass_controller.messages import Alarm, Hello, Reply, State, Status
+from einlass_controller.steps.batch import Batch
+
+STRIKES_MAX = 3
+STRIKE_APART_MS = 2_000
+
+
+def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node | None:
+    """The node that speaks; None (and a dead letter) for strangers and for messages of a past incarnation.
+
+    An incarnation never heard of is taken up whatever message brings it: its hello may have been lost.
+    """
+    node = batch.live.nodes.get(name)
+    if node is None:
+        batch.letter(f"{name}/{kind}", f"no node is called {name!r}: add it to the site and run the set-up again")
+        return None
+    node.seen_ms, node.online = batch.now_ms, True
+    if inc == node.inc:
+        return node
+    if inc in node.past:
+        batch.letter(f"{name}/{kind}", "a message of an incarnation that is past")
+        return None
+    _take_up(batch, node, inc, boot)
+    return node
+
+
+def hello(batch: Batch, message: Hello) -> None:
+    """A node connected: it is told up to where its events are kept, its newest limit, and the time."""
+    node = recognise(batch, message.node, message.report.inc, message.boot, "hello")
+    if node is None:
+        return
+    if (node.software, node.hardware) != (message.software, message.hardware):
+        node.software, node.hardware = message.software, message.hardware
+        batch.nodes.add(node.id)
+    if not suspicious(batch, node, message.report, message.boot):
+        batch.take(node, message.report)
+        if message.boot > node.boot:
+            node.boot = message.boot
+            batch.nodes.add(node.id)
+        _tell_limit(batch, node)
+    batch.acks[node.id] = node
+    batch.send_time()
+
+
+def status(batch: Batch, message: Status) -> None:
+    """A node's regular word; it also acknowledges limits."""
+    node = recognise(batch, message.node, message.report.inc, message.boot, "status")
+    if node is None:
+        return
+    node.waiting, node.lane_state = message.waiting, message.lane
+    if node.emergency != message.emergency:
+        node.emergency = message.emergency
+        batch.nodes.add(node.id)
+    if not suspicious(batch, node, message.report, message.boot):
+        batch.take(node, message.report)
+
+
+def state(batch: Batch, message: State) -> None:
+    """The broker's word on the connection: retained, or the last will."""
+    node = batch.live.nodes.get(message.node)
+    if node is None:
+        batch.letter(f"{message.node}/state", f"no node is called {message.node!r}")
+        return
+    node.online = message.online
+    if message.online:
+        node.seen_ms = batch.now_ms
+
+
+def alarm(batch: Batch, message: Alarm) -> None:
+    """A node asks for a person."""
+    node = batch.live.nodes.get(message.node)
+    if node is None:
+        batch.letter(f"{message.node}/alarm", f"no node is called {message.node!r}")
+    else:
+        batch.alarm(node, message.reason)
+
+
+def reply(batch: Batch, message: Reply) -> None:
+    """What became of a command."""
+    if message.node in batch.live.nodes:
+        batch.rows.reply(message.id, message.node, message.code, message.detail)
+        batch.record("reply", node=message.node, command=message.id, code=message.code)
+
+
+def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
+    """Whether this node speaks from an old image of its memory: nothing it says is taken, and it gets no places.
+
+    A movement count below what was acknowledged proves it when the boot is a new one; from a boot already known it may
+    also be a message that took its time, so only repetition convinces.
+    """
+    lane = batch.live.lane_of_node.get(node.id)
+    account = batch.live.books.accounts[lane.id] if lane is not None else None
+    if account is not None and account.frozen:
+        return True
+    if report.seq >= node.applied:
+        node.strikes = 0
+        return False
+    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
+        node.strikes, node.struck_ms = node.strikes + 1, batch.now_ms
+    if boot > node.boot or node.strikes >= STRIKES_MAX:
+        if lane is not None:
+            batch.live.books.freeze(lane.id)
+            batch.touch(lane)
+        batch.alarm(node, f"old_image: it is at {report.seq}, {node.applied} was acknowledged; wipe its journal")
+    return True
+
+
+def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
+    lane = batch.live.lane_of_node.get(node.id)
+    lost = node.inc
+    ghosts = 0
+    if lost:
+        node.past = [*node.past, lost][-PAST_INCARNATIONS_MAX:]
+        for visit in batch.rows.visits_of_node(node.id):
+            if visit.state in (visits.RESERVED, visits.RELEASED):
+                batch.settle(visit)
+                ticket = batch.ticket_of(visit)
+                visits.enter(visit, ticket, visit.persons, batch.now_ms, doubtful=True)
+                batch.rows.changed(visit, ticket)
+    node.inc, node.boot, node.applied, node.strikes = inc, boot, 0, 0
+    node.emergency, node.fault = False, ""
+    batch.nodes.add(node.id)
+    if lane is not None:
+        ghosts = batch.live.books.renew(lane.id, inc)
+        batch.touch(lane)
+    batch.record("incarnation", node=node.id, inc=inc, lost=lost, ghosts=ghosts)
+    if lost:
+        batch.alarm(node, f"journal_lost: {ghosts} places stay taken until a recount")
+
+
+def _tell_limit(batch: Batch, node: Node) -> None:
+    lane = batch.live.lane_of_node.get(node.id)
+    if lane is not None and batch.live.books.accounts[lane.id].unacknowledged:
+        batch.send_limit(lane, batch.live.books.accounts[lane.id].newest)

@@ -1,0 +1,24 @@
+"""The tables as the decision path uses them: plain Core tables, no ORM."""
+
+from sqlalchemy import Table
+from sqlmodel import SQLModel
+
+from einlass_controller.store import tables
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+SITE = _table(tables.SiteRow)
+ZONE = _table(tables.ZoneRow)
+LANE = _table(tables.LaneRow)
+NODE = _table(tables.NodeRow)
+ACCOUNT = _table(tables.AccountRow)
+TICKET = _table(tables.TicketRow)
+VISIT = _table(tables.VisitRow)
+DECISION = _table(tables.DecisionRow)
+COMMAND = _table(tables.CommandRow)
+LEDGER = _table(tables.LedgerRow)
+DEAD_LETTER = _table(tables.DeadLetterRow)
+API_KEY = _table(tables.ApiKeyRow)

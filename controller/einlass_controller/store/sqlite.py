@@ -1,0 +1,47 @@
+"""All that is peculiar to SQLite: WAL, durable commits, transactions that begin where we say, checkpoints when idle."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+BUSY_TIMEOUT_MS = 5_000
+# The controller checkpoints between batches; this is only the safety net when nobody does (64 MB of 4 kB pages).
+AUTOCHECKPOINT_PAGES = 16_000
+CACHE_KIB = 16_384
+WRITES = "einlass_writes"
+
+
+def prepare(engine: Engine) -> None:
+    """Make every connection of this engine durable (a commit that returned survives a power cut)."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = raw.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"wal_autocheckpoint={AUTOCHECKPOINT_PAGES}",
+            f"cache_size=-{CACHE_KIB}",
+            "foreign_keys=ON",
+        ):
+            cursor.execute("PRAGMA " + pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def checkpoint(engine: Engine) -> None:
+    """Move what is in the log into the database, as far as it goes without waiting for anybody."""
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        cursor.fetchall()
+        cursor.close()
+    finally:
+        raw.close()

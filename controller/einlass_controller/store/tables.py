@@ -1,0 +1,188 @@
+"""The tables, as migrations make them. Instants are Unix milliseconds, money integer cents; no code is ever stored."""
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+
+def _big(nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+class SiteRow(SQLModel, table=True):
+    """One pool or parking area."""
+
+    __tablename__ = "site"
+    id: str = Field(primary_key=True, max_length=32)
+    name: str
+    name_en: str
+    time_zone: str
+
+
+class ZoneRow(SQLModel, table=True):
+    """A cap and the counted base of its books."""
+
+    __tablename__ = "zone"
+    id: str = Field(primary_key=True, max_length=32)
+    site: str = Field(foreign_key="site.id")
+    parent: str = ""
+    name: str
+    name_en: str
+    cap: int
+    base: int = 0
+    ghosts: int = 0
+    is_open: bool = True
+
+
+class LaneRow(SQLModel, table=True):
+    """One way into `zone`. node "": kept by the controller itself (a desk, a hand scanner)."""
+
+    __tablename__ = "lane"
+    id: str = Field(primary_key=True, max_length=32)
+    zone: str = Field(foreign_key="zone.id")
+    outer: str = ""
+    node: str = Field(default="", index=True)
+    name: str
+    name_en: str
+
+
+class NodeRow(SQLModel, table=True):
+    """A computer at a lane. applied_seq: its events up to this one are in the ledger. past: incarnations gone."""
+
+    __tablename__ = "node"
+    id: str = Field(primary_key=True, max_length=32)
+    board: str
+    inc: str = ""
+    past: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    boot: int = 0
+    applied_seq: int = Field(default=0, sa_column=_big())
+    software: str = ""
+    hardware: str = ""
+    emergency: bool = False
+    fault: str = ""
+    alarm: str = ""
+
+
+class AccountRow(SQLModel, table=True):
+    """The books of a lane (domain.occupancy.Account)."""
+
+    __tablename__ = "account"
+    lane: str = Field(primary_key=True, max_length=32)
+    inc: str = ""
+    epoch: int = 0
+    seq: int = Field(default=0, sa_column=_big())
+    version: int = 0
+    balance: int = 0
+    pending: int = 0
+    version_sent: int = 0
+    lowering: int = 0
+    frozen: bool = False
+    sent: str = Field(default="[[0,0]]", sa_column=Column(Text, nullable=False))
+
+
+class TicketRow(SQLModel, table=True):
+    """A right to enter; found by `digest`, proved by `code_sha256`."""
+
+    __tablename__ = "ticket"
+    id: str = Field(primary_key=True, max_length=32)
+    digest: str = Field(unique=True, max_length=16)
+    code_sha256: str = Field(max_length=64)
+    product: str
+    zone: str = ""
+    persons: int
+    status: str
+    valid_from_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    valid_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    entries_max: int | None = None
+    entries_used: int = 0
+    issued_ms: int = Field(sa_column=_big())
+    first_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    last_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    last_lane: str = ""
+
+
+class VisitRow(SQLModel, table=True):
+    """One stay (domain.visits.Visit)."""
+
+    __tablename__ = "visit"
+    __table_args__ = (Index("ix_visit_ticket_state", "ticket", "state"), Index("ix_visit_node_state", "node", "state"))
+    key: str = Field(primary_key=True, max_length=128)
+    node: str
+    nonce: str
+    ticket: str
+    lane: str
+    zone: str
+    persons: int
+    state: str
+    granted_ms: int = Field(sa_column=_big())
+    passed: int = 0
+    unused: int = 0
+    left: int = 0
+    began_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    ended_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    doubtful: bool = False
+
+
+class DecisionRow(SQLModel, table=True):
+    """An answered scan, under "node/side/nonce": looked up first, answered again byte for byte.
+
+    content: a keyed hash of what was asked. answer: the bytes that were sent.
+    """
+
+    __tablename__ = "decision"
+    key: str = Field(primary_key=True, max_length=128)
+    number: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    content: str
+    code: str
+    persons: int
+    ticket: str = ""
+    node: str
+    lane: str
+    side: str
+    at_ms: int = Field(sa_column=_big())
+    answer: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class CommandRow(SQLModel, table=True):
+    """An order to a node, and what it said."""
+
+    __tablename__ = "command"
+    id: str = Field(primary_key=True, max_length=48)
+    node: str = Field(index=True)
+    inc: str
+    do: str
+    by: str
+    issued_ms: int = Field(sa_column=_big())
+    expires_ms: int = Field(sa_column=_big())
+    reply: str = ""
+    detail: str = ""
+
+
+class LedgerRow(SQLModel, table=True):
+    """Append-only and chained (domain.ledger.Entry)."""
+
+    __tablename__ = "ledger"
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at_ms: int = Field(sa_column=_big())
+    kind: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    hash: str = Field(max_length=64)
+
+
+class DeadLetterRow(SQLModel, table=True):
+    """What came in and could not be used: cut short, codes masked, a bounded number kept."""
+
+    __tablename__ = "dead_letter"
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at_ms: int = Field(sa_column=_big())
+    origin: str
+    reason: str
+    payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """Who may use the API; the key itself is only its hash here."""
+
+    __tablename__ = "api_key"
+    name: str = Field(primary_key=True, max_length=32)
+    key_sha256: str = Field(unique=True, max_length=64)
+    created_ms: int = Field(sa_column=_big())

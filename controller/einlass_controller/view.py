@@ -1,0 +1,105 @@
+"""What screens and the API show: a picture of the state between two batches, as plain JSON values."""
+
+from typing import Any
+
+from einlass_controller.live import ONLINE_LAPSE_MS, Area, Lane, Live, Node
+
+SHOWN = frozenset(
+    ("decision", "passed", "forced", "unused", "uncertain", "emergency", "rearmed", "fault", "fault_over", "alarm")
+)
+RECENT_SHOWN = 20
+
+Picture = dict[str, Any]
+
+
+def look(live: Live, now_ms: int) -> Picture:
+    """site, zones, nodes and the last passages and decisions, as of now_ms."""
+    return {
+        "as_of_ms": now_ms,
+        "site": {
+            "id": live.site.id,
+            "name": live.site.name,
+            "name_en": live.site.name_en,
+            "time_zone": live.site.time_zone,
+        },
+        "zones": [_zone(live, area, now_ms) for area in live.areas.values()],
+        "nodes": [_node(live, node, now_ms) for node in live.nodes.values()],
+        "recent": _recent(live),
+    }
+
+
+def reachable(node: Node, now_ms: int) -> bool:
+    """Connected, and heard of within the last half minute."""
+    return node.online and now_ms - node.seen_ms < ONLINE_LAPSE_MS
+
+
+def _zone(live: Live, area: Area, now_ms: int) -> Picture:
+    zone = live.books.zones[area.id]
+    figures = zone.figures()
+    cut_off = [
+        lane.id
+        for lane in live.lanes.values()
+        if area.id in lane.zones and lane.node and not reachable(live.nodes[lane.node], now_ms)
+    ]
+    return {
+        "id": area.id,
+        "parent": area.parent,
+        "name": area.name,
+        "name_en": area.name_en,
+        "is_open": area.is_open,
+        "cap": zone.cap,
+        "present": figures.present,
+        "reserved": figures.reserved,
+        "leased": figures.leased,
+        "free": max(0, figures.free),
+        "over": figures.over,
+        "ghosts": zone.ghosts,
+        "lanes_cut_off": cut_off,
+    }
+
+
+def _node(live: Live, node: Node, now_ms: int) -> Picture:
+    lane = live.lane_of_node.get(node.id)
+    return {
+        "id": node.id,
+        "board": node.board,
+        "lane": _lane_name(lane),
+        "lane_id": lane.id if lane is not None else "",
+        "online": reachable(node, now_ms),
+        "last_seen_ms": node.seen_ms or None,
+        "state": node.lane_state,
+        "queue": node.waiting,
+        "emergency": node.emergency,
+        "fault": node.fault,
+        "alarm": node.alarm,
+        "frozen": lane is not None and live.books.accounts[lane.id].frozen,
+        "software": node.software,
+        "incarnation": node.inc,
+        "boot": node.boot,
+        "events_kept": node.applied,
+    }
+
+
+def _recent(live: Live) -> list[Picture]:
+    shown = [entry for entry in live.recent if entry["kind"] in SHOWN][-RECENT_SHOWN:]
+    found = []
+    for entry in reversed(shown):
+        body = entry["body"]
+        lane = live.lanes.get(str(body.get("lane", "")))
+        found.append(
+            {
+                "number": entry["number"],
+                "at_ms": entry["at_ms"],
+                "kind": entry["kind"],
+                "lane": _lane_name(lane) or str(body.get("node", "")),
+                "side": body.get("side", ""),
+                "code": body.get("code", ""),
+                "persons": body.get("persons", 0),
+                "reason": body.get("reason", ""),
+            }
+        )
+    return found
+
+
+def _lane_name(lane: Lane | None) -> str:
+    return lane.name if lane is not None else ""

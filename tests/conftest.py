@@ -1,0 +1,27 @@
+"""What every test may use: `@pytest.mark.needs("mosquitto")` for a program or library that pip cannot bring."""
+
+import ctypes.util
+import os
+import shutil
+
+import pytest
+
+# Debian keeps servers where an ordinary account's PATH does not look.
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def _is_there(what: str) -> bool:
+    if what.startswith("lib"):
+        return ctypes.util.find_library(what.removeprefix("lib")) is not None
+    return shutil.which(what, path=_PLACES) is not None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose program is not installed; in CI it fails, else a forgotten install would pass for good."""
+    for marker in item.iter_markers("needs"):
+        for what in marker.args:
+            if not _is_there(what):
+                message = f"{what} is not installed: run tools/install_system.sh, or apt-get install {what}"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(message, pytrace=False)
+                pytest.skip(message)

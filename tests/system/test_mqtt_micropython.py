@@ -1,0 +1,748 @@
+"""The node's MQTT client under the real MicroPython: against both real brokers, and against servers that misbehave.
+
+Counting what a broker delivers, never what it acknowledges. A node here is a MicroPython process that is told what to
+do by JSON lines (mqtt_on_micropython.py).
+"""
+
+import asyncio
+import json
+import os
+import queue
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from einlass_controller.broker import controller_user, new_password, node_user
+from einlass_core.wire import topic_down, topic_state, topic_up
+from einlass_node import mqtt as node_mqtt
+from einlass_sim.brokers import Broker, BrokerKind, start_broker
+from einlass_sim.processes import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = Path(sys.executable).with_name("micropython")
+DRIVER = ROOT / "tests" / "system" / "mqtt_on_micropython.py"
+HEAP = "120K"
+# Connecting, subscribing and a round trip of QoS 1 from .py source; compiling mqtt.py is the peak. 72K was measured.
+SMALLEST_HEAP = "80K"
+DEADLINE_S = 15.0
+ECHOES = 60
+ECHO_MEDIAN_MS_MAX = 20.0
+
+CONTROLLER = controller_user(new_password())
+GATE = node_user("pool", "gate-1", new_password())
+DOWN = topic_down("pool", "gate-1", "answer")
+UP = topic_up("pool", "gate-1", "event")
+STATE = topic_state("pool", "gate-1")
+WILL = [STATE, '{"online":false}', 1, True]
+
+
+class Node:
+    """The client in a MicroPython process; also a context manager that ends it."""
+
+    def __init__(self, port: int, *, heap: str = HEAP, **arguments: Any) -> None:
+        given = {
+            "host": "127.0.0.1",
+            "port": port,
+            "client_id": GATE.name,
+            "user": GATE.name,
+            "password": GATE.password,
+            "connect_timeout_ms": 1000,
+            "keepalive_s": 4,
+            "backoff_ms": [100, 500],
+            **arguments,
+        }
+        self.events: list[list[Any]] = []
+        self._arrived: queue.Queue[list[Any]] = queue.Queue()
+        self.process = subprocess.Popen(
+            [str(MICROPYTHON), "-X", f"heapsize={heap}", str(DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={
+                "MICROPYPATH": f"{ROOT}/firmware/lib:.frozen",
+                "PATH": os.environ["PATH"],
+                "CLIENT_ARGUMENTS": json.dumps(given),
+            },
+        )
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            text = line.decode("utf-8", "replace").strip()
+            self._arrived.put(json.loads(text) if text.startswith("[") else ["said", text])
+
+    def tell(self, *command: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def expect(self, *start: Any, deadline_s: float = DEADLINE_S) -> list[Any]:
+        """The next event that begins so; those before it are passed over."""
+        end = time.monotonic() + deadline_s
+        while True:
+            try:
+                event = self._arrived.get(timeout=max(0.01, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {start} within {deadline_s:g} s, only {self.events[-20:]}") from None
+            self.events.append(event)
+            if event[: len(start)] == list(start):
+                return event
+
+    def ask(self, *command: Any) -> Any:
+        """A command and the value it is answered with."""
+        answer = {"publish": "taken", "subscribe": "subscribed", "stats": "stats"}[command[0]]
+        self.tell(*command)
+        return self.expect(answer)[1]
+
+    def publish(self, text: str, qos: int = 1, topic: str = UP) -> bool:
+        return bool(self.ask("publish", topic, text, qos, False))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._thread.join(5)
+
+
+def _send_at_once(_client: mqtt.Client, _data: object, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Controller:
+    """paho with everything that the node said, in order of first arrival."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.got: list[str] = []
+        self.states: list[str] = []
+        self._subscribed = threading.Event()
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="controller", clean_session=False)
+        self.client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
+        self.client.reconnect_delay_set(min_delay=1, max_delay=1)
+        self.client.on_message = self._message
+        self.client.on_connect = lambda client, *_: client.subscribe([(UP, 1), (STATE, 1)])
+        self.client.on_subscribe = lambda *_: self._subscribed.set()
+        self.client.on_socket_open = _send_at_once
+        self.client.connect(broker.host, broker.port, keepalive=30)
+        self.client.loop_start()
+        assert self._subscribed.wait(DEADLINE_S)
+
+    def _message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        (self.states if message.topic == STATE else self.got).append(message.payload.decode())
+
+    def wait_for(self, texts: Sequence[str]) -> None:
+        wait_until(lambda: set(texts) <= set(self.got), DEADLINE_S, f"{texts} arrive, so far {self.got}")
+
+    def first_arrivals(self) -> list[str]:
+        return list(dict.fromkeys(self.got))
+
+    def publish(self, payload: str | bytes) -> None:
+        self.client.publish(DOWN, payload, qos=1).wait_for_publish(DEADLINE_S)
+
+    def wait_reconnected(self) -> None:
+        self._subscribed.clear()
+        assert self._subscribed.wait(DEADLINE_S)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture(params=[pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "nats"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    kind: BrokerKind = request.param
+    with start_broker(kind, tmp_path / "broker", [CONTROLLER, GATE]) as running:
+        yield running
+
+
+@pytest.fixture
+def controller(broker: Broker) -> Iterator[Controller]:
+    controller = Controller(broker)
+    yield controller
+    controller.close()
+
+
+# ---- real brokers ----------------------------------------------------------------------------------------------------
+
+
+def test_round_trip_of_both_qualities(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        assert node.publish("one", 1)
+        assert node.publish("null", 0)
+        controller.wait_for(["one", "null"])
+        controller.publish("answer")
+        node.expect("message", DOWN, 6, "answer")
+        stats = node.ask("stats")
+        assert (stats["pending"], stats["links"], stats["resent"], stats["last_error"]) == (0, 1, 0, "None")
+
+
+def test_it_also_runs_on_cpython(broker: Broker, controller: Controller) -> None:
+    async def scene() -> None:
+        got: list[tuple[str, bytes]] = []
+        client = node_mqtt.Client(
+            broker.host,
+            broker.port,
+            GATE.name,
+            GATE.name,
+            GATE.password,
+            on_message=lambda topic, payload: got.append((topic, payload)),
+            random01=random.Random(1).random,
+        )
+        await client.subscribe(DOWN)
+        task = asyncio.create_task(client.run())
+        assert client.publish(UP, "from CPython")
+        end = time.monotonic() + DEADLINE_S
+        while not got and time.monotonic() < end:
+            if "from CPython" in controller.got:
+                await asyncio.to_thread(controller.publish, "to CPython")
+            await asyncio.sleep(0.02)
+        assert got[0] == (DOWN, b"to CPython")
+        client.close()
+        await asyncio.wait_for(task, DEADLINE_S)
+
+    asyncio.run(scene())
+
+
+def test_round_trip_in_the_smallest_heap(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port, heap=SMALLEST_HEAP) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        assert node.publish("small")
+        controller.wait_for(["small"])
+        controller.publish("answer")
+        node.expect("message", DOWN, 6, "answer")
+
+
+def test_wrong_password_is_reported_and_tried_again(broker: Broker) -> None:
+    with Node(broker.port, password="wrong-password", backoff_ms=[50, 100]) as node:
+        wait_until(lambda: "refused" in node.ask("stats")["last_error"], DEADLINE_S, "the refusal is reported")
+        stats = node.ask("stats")
+        assert not stats["up"]
+        assert stats["links"] == 0
+        assert node.process.poll() is None
+
+
+def test_nothing_is_lost_while_the_broker_is_killed_for_two_seconds(broker: Broker, controller: Controller) -> None:
+    texts = [f"m{number}" for number in range(30)]
+    with Node(broker.port, pending_max=20) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        for text in texts[:10]:
+            assert node.publish(text)
+        controller.wait_for(texts[:10])
+        broker.kill()
+        node.expect("link", False, deadline_s=1.0)
+        for text in texts[10:]:
+            assert node.publish(text)
+        assert node.publish("one too many") is False
+        time.sleep(2.0)
+        # A killed broker may have forgotten who listens: the node waits until the controller does again.
+        node.process.send_signal(signal.SIGSTOP)
+        broker.start()
+        controller.wait_reconnected()
+        node.process.send_signal(signal.SIGCONT)
+        node.expect("link", True)
+        controller.wait_for(texts)
+        assert controller.first_arrivals() == texts
+        wait_until(lambda: node.ask("stats")["pending"] == 0, DEADLINE_S, "all are acknowledged")
+        # The killed broker has forgotten the subscription, or not: it is in force again.
+        controller.publish("answer")
+        node.expect("message", DOWN, 6, "answer")
+
+
+def test_frozen_broker_is_noticed_and_nothing_is_lost(broker: Broker, controller: Controller) -> None:
+    texts = [f"m{number}" for number in range(12)]
+    with Node(broker.port) as node:
+        node.expect("link", True)
+        for text in texts[:4]:
+            assert node.publish(text)
+        broker.process.signal(signal.SIGSTOP)
+        start = time.monotonic()
+        for text in texts[4:]:
+            assert node.publish(text)
+        # One second for the answer that does not come, and a tick.
+        node.expect("link", False, deadline_s=3.0)
+        time.sleep(max(0.0, 4.0 - (time.monotonic() - start)))
+        broker.process.signal(signal.SIGCONT)
+        node.expect("link", True)
+        controller.wait_for(texts)
+        assert controller.first_arrivals() == texts
+        wait_until(lambda: node.ask("stats")["pending"] == 0, DEADLINE_S, "all are acknowledged")
+
+
+def test_session_outlives_the_node(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        node.process.kill()
+    controller.publish("while you were away")
+    with Node(broker.port) as node:
+        assert node.expect("link", True)[2] is True
+        node.expect("message", DOWN, 19, "while you were away")
+
+
+def test_will_is_sent_after_kill_and_not_after_goodbye(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port, will=WILL) as node:
+        node.expect("link", True)
+        node.tell("close")
+        node.expect("returned")
+    with Node(broker.port, will=WILL) as node:
+        node.expect("link", True)
+        node.publish("a message later than any will", topic=UP)
+        controller.wait_for(["a message later than any will"])
+        assert controller.states == []
+        node.process.kill()
+        wait_until(lambda: controller.states == ['{"online":false}'], DEADLINE_S, "the will")
+
+
+def test_oversize_message_is_skipped_and_the_link_stays(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port, inbound_max=1024) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        controller.publish(b"x" * 15_000)
+        controller.publish("short")
+        node.expect("message", DOWN, 5, "short")
+        stats = node.ask("stats")
+        assert (stats["oversize"], stats["links"]) == (1, 1)
+
+
+def test_fault_in_a_callback_is_counted_and_the_link_stays(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        node.tell("fail", True)
+        controller.publish("falls")
+        wait_until(lambda: node.ask("stats")["callback_errors"] == 1, DEADLINE_S, "the fault is counted")
+        node.tell("fail", False)
+        controller.publish("stands")
+        node.expect("message", DOWN, 6, "stands")
+        stats = node.ask("stats")
+        assert (stats["links"], stats["last_error"]) == (1, "planted fault")
+
+
+def test_echo_is_quick(broker: Broker, controller: Controller) -> None:
+    with Node(broker.port) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", DOWN, 1) is True
+        node.tell("echo", UP)
+        took_ms = []
+        for number in range(ECHOES):
+            start = time.monotonic()
+            controller.client.publish(DOWN, f"e{number}", qos=1)
+            while f"e{number}" not in controller.got:
+                assert time.monotonic() < start + DEADLINE_S
+                time.sleep(0.0002)
+            took_ms.append((time.monotonic() - start) * 1000)
+        print(f"echo p50 {statistics.median(took_ms):.1f} ms, slowest {max(took_ms):.1f} ms")
+        assert statistics.median(took_ms) < ECHO_MEDIAN_MS_MAX, took_ms
+
+
+# ---- servers that misbehave ------------------------------------------------------------------------------------------
+
+CONNACK = b"\x20\x02\x00\x00"
+CONNACK_PRESENT = b"\x20\x02\x01\x00"
+
+
+class Peer:
+    """One connection of a client, seen from the server."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        connection.settimeout(DEADLINE_S)
+
+    def exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            part = self.connection.recv(count - len(data))
+            if not part:
+                raise ConnectionResetError
+            data += part
+        return data
+
+    def packet(self) -> tuple[int, bytes]:
+        """First byte and body of the client's next packet; pings are answered and passed over."""
+        while True:
+            first = self.exactly(1)[0]
+            length = shift = 0
+            while True:
+                byte = self.exactly(1)[0]
+                length |= (byte & 127) << shift
+                shift += 7
+                if not byte & 128:
+                    break
+            body = self.exactly(length)
+            if first != 0xC0:
+                return first, body
+            self.send(b"\xd0\x00")
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def accept(self, connack: bytes = CONNACK) -> Self:
+        assert self.packet()[0] == 0x10
+        self.send(connack)
+        return self
+
+    def wait_closed(self) -> None:
+        """Until the client has closed; what it still says is thrown away."""
+        try:
+            while self.connection.recv(4096):
+                pass
+        except ConnectionResetError:
+            pass
+
+
+class Server:
+    """A TCP server of the test's own: `links[i]` serves the i-th connection, the last one all that follow."""
+
+    def __init__(self, *links: Callable[[Peer], None], receive_bytes: int | None = None) -> None:
+        self.listener = socket.socket()
+        if receive_bytes is not None:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(8)
+        self.port: int = self.listener.getsockname()[1]
+        self.connected_s: list[float] = []
+        self.served = 0
+        self.errors: list[BaseException] = []
+        self._links = links
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open.append(connection)
+            link = self._links[min(len(self.connected_s), len(self._links) - 1)]
+            self.connected_s.append(time.monotonic())
+            try:
+                link(Peer(connection))
+            except (ConnectionResetError, BrokenPipeError):
+                pass
+            except BaseException as error:
+                self.errors.append(error)
+            self.served += 1
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self._open:
+            connection.close()
+        self._thread.join(5)
+        if error is None and self.errors:
+            raise self.errors[0]
+
+
+def hold(peer: Peer) -> None:
+    """A good server for one client that only has to be kept."""
+    peer.accept()
+    peer.wait_closed()
+
+
+def test_server_that_never_answers_times_out_and_is_tried_again() -> None:
+    with Server(Peer.wait_closed) as server, Node(server.port, connect_timeout_ms=400) as node:
+        wait_until(lambda: len(server.connected_s) >= 3, DEADLINE_S, "a third try")
+        assert server.connected_s[1] - server.connected_s[0] >= 0.4
+        assert node.ask("stats")["last_error"] == "no CONNACK within 400 ms"
+
+
+PUBLISH_TOO_LONG_TOPIC = b"\x32\x06\xff\xffabcd"
+MALFORMED = {
+    "length of five bytes": b"\x30\xff\xff\xff\xff\x01",
+    "topic beyond the packet": PUBLISH_TOO_LONG_TOPIC,
+    "topic beyond an oversize packet": b"\x32\x80\x80\x01\xff\xff" + b"x" * 64,
+    "publish without a topic": b"\x30\x02\x00\x00",
+    "publish of one byte": b"\x30\x01\x00",
+    "publish without room for its id": b"\x32\x05\x00\x03a/b",
+    "publish with id 0": b"\x32\x07\x00\x03a/b\x00\x00",
+    "publish of QoS 2": b"\x34\x07\x00\x03a/b\x00\x01",
+    "publish of QoS 3": b"\x36\x07\x00\x03a/b\x00\x01",
+    "topic that is not UTF-8": b"\x30\x05\x00\x03\xff\xfe\xfd",
+    "type 0": b"\x00\x00",
+    "type 15": b"\xf0\x00",
+    "a client's packet": b"\xc0\x00",
+    "second CONNACK": CONNACK,
+    "PUBACK of three bytes": b"\x40\x03\x00\x01\x00",
+    "oversize PUBACK": b"\x40\x80\x80\x01" + b"x" * 64,
+    "SUBACK of two bytes": b"\x90\x02\x00\x01",
+    "SUBACK with code 7": b"\x90\x03\x00\x01\x07",
+    "PINGRESP with a body": b"\xd0\x01x",
+    "garbage": bytes(random.Random(7).randbytes(300)),
+}
+
+
+def test_malformed_packets_end_the_link_and_never_the_client() -> None:
+    ended: list[str] = []
+
+    def bad(name: str, data: bytes) -> Callable[[Peer], None]:
+        def link(peer: Peer) -> None:
+            peer.accept()
+            peer.send(data)
+            peer.wait_closed()
+            ended.append(name)
+
+        return link
+
+    def truncated(peer: Peer) -> None:
+        peer.accept()
+        peer.send(b"\x30\x20\x00\x03a/b")
+
+    links = [*(bad(name, data) for name, data in MALFORMED.items()), truncated]
+    # Some garbage is the beginning of a packet that never ends: then the keepalive finds out.
+    patience = {"keepalive_s": 1, "connect_timeout_ms": 500, "backoff_ms": [20, 40]}
+    with Server(*links, hold) as server, Node(server.port, inbound_max=256, **patience) as node:
+        for name in [*MALFORMED, "truncated"]:
+            node.expect("link", True)
+            try:
+                node.expect("link", False, deadline_s=3.0)
+            except AssertionError:
+                raise AssertionError(f"still up after: {name}") from None
+        node.expect("link", True)
+        assert ended == list(MALFORMED)
+        assert node.ask("stats")["links"] > len(links)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"\x20\x02\x00\x05", "refused: not authorised"),
+        (b"\x20\x02\x00\x63", "refused: code 99"),
+        (b"\x20\x02\x02\x00", "malformed CONNACK"),
+        (b"\x20\x03\x00\x00\x00", "CONNECT was answered with packet type 0x20 of 3 bytes"),
+        (b"\xd0\x00", "CONNECT was answered with packet type 0xd0 of 0 bytes"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "CONNECT was answered with packet type 0x48 of 84 bytes"),
+    ],
+)
+def test_wrong_answer_to_connect_is_reported(answer: bytes, reason: str) -> None:
+    def link(peer: Peer) -> None:
+        peer.packet()
+        peer.send(answer)
+        peer.wait_closed()
+
+    with Server(link) as server, Node(server.port, backoff_ms=[20, 40]) as node:
+        wait_until(lambda: len(server.connected_s) >= 2, DEADLINE_S, "a second try")
+        stats = node.ask("stats")
+        assert (stats["up"], stats["links"], stats["last_error"]) == (False, 0, reason)
+
+
+def test_message_of_sixty_kilobytes_is_drained_and_acknowledged() -> None:
+    acknowledged: list[tuple[int, bytes]] = []
+
+    def link(peer: Peer) -> None:
+        peer.accept()
+        body = b"\x00\x03a/b\x00\x2a" + b"x" * 60_000
+        length = bytes((len(body) & 127 | 128, len(body) >> 7 & 127 | 128, len(body) >> 14))
+        peer.send(b"\x32" + length + body)
+        acknowledged.append(peer.packet())
+        peer.send(b"\x30\x08\x00\x03a/bend")
+        peer.wait_closed()
+
+    with Server(link) as server, Node(server.port, inbound_max=512) as node:
+        node.expect("link", True)
+        node.expect("message", "a/b", 3, "end")
+        assert acknowledged == [(0x40, b"\x00\x2a")]
+        stats = node.ask("stats")
+        assert (stats["oversize"], stats["links"]) == (1, 1)
+
+
+def test_unacknowledged_are_sent_again_in_order_with_dup_before_anything_new() -> None:
+    first: list[tuple[int, bytes]] = []
+    second: list[tuple[int, bytes]] = []
+    go_on = threading.Event()
+
+    def loses_all_but_one(peer: Peer) -> None:
+        peer.accept()
+        first.extend(peer.packet() for _ in range(5))
+        peer.send(b"\x40\x02" + packet_id(first[1][1]))
+        assert go_on.wait(DEADLINE_S)
+
+    def keeps(peer: Peer) -> None:
+        peer.accept(CONNACK_PRESENT)
+        for _ in range(5):
+            second.append(peer.packet())
+            peer.send(b"\x40\x02" + packet_id(second[-1][1]))
+        peer.wait_closed()
+
+    def packet_id(body: bytes) -> bytes:
+        return body[5:7]
+
+    with Server(loses_all_but_one, keeps) as server, Node(server.port, keepalive_s=60) as node:
+        node.expect("link", True)
+        for number in range(5):
+            assert node.publish(f"m{number}", topic="a/b")
+        wait_until(lambda: node.ask("stats")["pending"] == 4, DEADLINE_S, "one is acknowledged")
+        go_on.set()
+        node.expect("link", False)
+        assert node.publish("new", topic="a/b")
+        node.expect("link", True, True)
+        wait_until(lambda: node.ask("stats")["pending"] == 0, DEADLINE_S, "all are acknowledged")
+        assert [kind for kind, _ in first] == [0x32] * 5
+        assert [kind for kind, _ in second] == [0x3A] * 4 + [0x32]
+        assert [body[7:] for _, body in second] == [b"m0", b"m2", b"m3", b"m4", b"new"]
+        assert [packet_id(body) for _, body in second[:4]] == [packet_id(first[i][1]) for i in (0, 2, 3, 4)]
+        assert node.ask("stats")["resent"] == 4
+
+
+def test_subscription_is_sent_again_only_when_the_session_is_gone() -> None:
+    heard: list[list[int]] = [[], [], []]
+
+    def link(index: int, connack: bytes) -> Callable[[Peer], None]:
+        def serve(peer: Peer) -> None:
+            peer.accept(connack)
+            while True:
+                kind, body = peer.packet()
+                heard[index].append(kind)
+                if kind == 0x82:
+                    peer.send(b"\x90\x03" + body[:2] + b"\x01")
+                else:
+                    peer.send(b"\x40\x02" + body[5:7])
+                    return
+
+        return serve
+
+    with (
+        Server(link(0, CONNACK), link(1, CONNACK_PRESENT), link(2, CONNACK), hold) as server,
+        Node(server.port, backoff_ms=[20, 40]) as node,
+    ):
+        node.expect("link", True)
+        assert node.ask("subscribe", "a/b", 1) is True
+        for _ in range(3):
+            assert node.publish("x", topic="a/b")
+            node.expect("link", True)
+        assert heard == [[0x82, 0x32], [0x32], [0x82, 0x32]]
+
+
+def test_refused_subscription_is_reported() -> None:
+    def link(peer: Peer) -> None:
+        peer.accept()
+        peer.send(b"\x90\x03" + peer.packet()[1][:2] + b"\x80")
+        peer.wait_closed()
+
+    with Server(link) as server, Node(server.port) as node:
+        node.expect("link", True)
+        assert node.ask("subscribe", "a/b", 1) is False
+        stats = node.ask("stats")
+        assert (stats["up"], stats["last_error"]) == (True, "subscription to a/b was refused")
+
+
+def test_silent_server_is_noticed_by_the_keepalive() -> None:
+    def link(peer: Peer) -> None:
+        peer.accept()
+        peer.wait_closed()  # reads, and never answers a ping
+
+    with Server(link) as server, Node(server.port, keepalive_s=1, connect_timeout_ms=400) as node:
+        node.expect("link", True)
+        start = time.monotonic()
+        node.expect("link", False, deadline_s=3.0)
+        # Quiet for half the keepalive, then no answer to the ping.
+        assert time.monotonic() - start > 0.7
+        wait_until(lambda: len(server.connected_s) >= 2, DEADLINE_S, "a second try")
+
+
+def test_pings_keep_a_quiet_link() -> None:
+    pings: list[float] = []
+
+    def link(peer: Peer) -> None:
+        peer.accept()
+        while peer.exactly(2) == b"\xc0\x00":
+            pings.append(time.monotonic())
+            peer.send(b"\xd0\x00")
+
+    with Server(link) as server, Node(server.port, keepalive_s=1) as node:
+        node.expect("link", True)
+        wait_until(lambda: len(pings) >= 4, DEADLINE_S, "four pings")
+        assert max(b - a for a, b in pairwise(pings)) < 1.0
+        assert node.ask("stats")["links"] == 1
+
+
+def test_server_that_reads_nothing_ends_the_link_by_the_sending_deadline() -> None:
+    done = threading.Event()
+
+    def link(peer: Peer) -> None:
+        peer.accept()
+        done.wait(DEADLINE_S)
+
+    with Server(link, hold, receive_bytes=4096) as server, Node(server.port, keepalive_s=600) as node:
+        node.expect("link", True)
+        end = time.monotonic() + DEADLINE_S
+        # QoS 0 asks for no answer, so only the sending itself can be overdue.
+        while node.ask("stats")["links"] == 1 and "nothing can be sent" not in node.ask("stats")["last_error"]:
+            assert time.monotonic() < end
+            for _ in range(100):
+                node.tell("publish", "a/b", "x" * 4000, 0, False)
+        done.set()
+        assert ["link", False, False] in node.events
+
+
+def test_end_of_the_connection_is_noticed_at_once() -> None:
+    closed_s: list[float] = []
+    go_on = threading.Event()
+
+    def link(peer: Peer) -> None:
+        peer.accept()
+        assert go_on.wait(DEADLINE_S)
+        closed_s.append(time.monotonic())
+
+    with Server(link, hold) as server, Node(server.port, keepalive_s=600) as node:
+        node.expect("link", True)
+        go_on.set()
+        node.expect("link", False)
+        assert time.monotonic() - closed_s[0] < 0.3
+
+
+def test_pauses_grow_with_chance_up_to_the_longest() -> None:
+    def slam(peer: Peer) -> None:
+        pass
+
+    with Server(slam) as server, Node(server.port, backoff_ms=[100, 400]):
+        wait_until(lambda: len(server.connected_s) >= 7, DEADLINE_S, "seven tries")
+    gaps_s = [b - a for a, b in pairwise(server.connected_s)]
+    # Half of each pause is left to chance: 50 to 100 % of 200, 400, 400 … ms, and a little for connecting.
+    assert all(gap_s >= 0.19 for gap_s in gaps_s[1:6]), gaps_s
+    assert all(gap_s < 0.75 for gap_s in gaps_s), gaps_s
+    assert len({round(gap_s, 2) for gap_s in gaps_s[1:6]}) > 1, "no chance in it"
+
+
+def test_bad_arguments_are_refused_with_a_reason() -> None:
+    def client(**arguments: Any) -> node_mqtt.Client:
+        return node_mqtt.Client("127.0.0.1", 1, "x", **arguments)
+
+    for wrong in ({"keepalive_s": 0}, {"keepalive_s": 70_000}, {"pending_max": 0}, {"will": ("a/#", "", 1, True)}):
+        with pytest.raises(ValueError, match=r"must be|cannot publish"):
+            client(**wrong)
+    for topic, payload, qos in (("a/+", "x", 1), ("", "x", 1), ("a", "x", 2), ("a", "x" * 5000, 1)):
+        with pytest.raises(ValueError, match=r"cannot publish|qos must be|at most"):
+            client().publish(topic, payload, qos)
+    assert client().publish("a", "x", 0) is False, "QoS 0 without a link goes nowhere"
