@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 TYPED := edge controller hardware simulators/einlass_sim cli firmware/lib/einlass_core tests
 PYTEST_WORKERS ?= 2
+# A test that hangs outside Python is not stopped by its own time limit; this stops the whole run.
+PYTEST_SECONDS_MAX ?= 1200
 
 help:
 	@echo 'Einlass'
@@ -29,7 +31,7 @@ stop:
 test: bootstrap-dev
 	@tools/install_system.sh
 	@$(MAKE) check
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)
+	@timeout --foreground --kill-after=10 $(PYTEST_SECONDS_MAX) $(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)
 
 check: bootstrap-dev
 	@$(MAKE) -j2 -k --output-sync=target lint types firmware-types imports

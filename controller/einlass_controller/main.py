@@ -1,7 +1,10 @@
 """Running the controller as a process."""
 
 import logging
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -34,9 +37,22 @@ def run(settings: Settings) -> None:
         "controller_starts", site=controller.site.id, http=f"http://{settings.http_host}:{settings.http_port}/"
     )
     try:
-        uvicorn.Server(config).run()
+        _Server(config).run()
     finally:
         controller.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends with status 0 when told to stop; the original kills itself with the same signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def set_up_logs(settings: Settings) -> None:

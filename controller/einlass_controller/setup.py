@@ -63,6 +63,8 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
         migrate(database)
         with database.begin() as connection:
             _seed(connection, plan)
+        if database.url.database and database.dialect.name == "sqlite":
+            Path(database.url.database).chmod(0o600)
         api_key = "" if (directory / API_KEY_FILE).exists() else add_api_key(database, API_KEY_NAME)
     finally:
         database.dispose()

@@ -268,7 +268,7 @@ def check_ca(config: BrokerConfig, beside: Path) -> None:
 def _taught(mistake: Any) -> str:
     """One mistake in a technician's words: the key, what is wrong, what is allowed, an example."""
     place = [str(part) for part in mistake["loc"] if part not in ("modbus", "gpio")]
-    section = _section(place[:-1])
+    section = GpioConfig if "gpio" in mistake["loc"] else _section(place[:-1])
     key = ".".join(place)
     if mistake["type"] == "extra_forbidden":
         known = list(section.model_fields) if section else []

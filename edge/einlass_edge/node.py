@@ -34,6 +34,7 @@ from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, seria
 from einlass_edge.journal_store import JournalStore
 from einlass_edge.link import Link
 from einlass_edge.notify import notify, watchdog
+from einlass_edge.tasks import insisting
 from einlass_edge.uploader import Uploader
 
 STATUS_S = 10.0
@@ -123,7 +124,7 @@ class Node:
         lane = Lane(self._gate, self._stepped)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(pump(lane, self._inbox, self._perform, now_ms, Started(self._reason)))
+                tasks.create_task(insisting(pump(lane, self._inbox, self._perform, now_ms, Started(self._reason))))
                 for part in (self._turnstile, *self._readers, self._link, self._uploader):
                     tasks.create_task(part.run())
                 tasks.create_task(self._tell_regularly())

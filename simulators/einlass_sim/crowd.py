@@ -21,7 +21,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -171,6 +171,12 @@ class Crowd:
         self.now_ms = to_ms
         actions, self._actions = self._actions, []
         return actions
+
+    def set_arrivals(self, a_minute: float) -> None:
+        """Another rate, from the next arrival on. ValueError unless above 0."""
+        if a_minute <= 0:
+            raise ValueError("arrivals a minute must be above 0; close() ends them")
+        self._settings = replace(self._settings, arrivals_a_minute=a_minute)
 
     def close(self) -> None:
         """Nobody new comes from now on."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -153,8 +153,9 @@ Make = Callable[[], AbstractAsyncContextManager[Rig]]
 
 
 @pytest.fixture(params=[modbus, gpio], ids=["modbus", "gpio"])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    yield request.param
+def make(request: pytest.FixtureRequest) -> Make:
+    chosen: Make = request.param
+    return chosen
 
 
 def on(make: Make, work: Callable[[Rig], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ ACK = b"\x02\x00\x00\x01\x00\x33\x31"
 def test_crc_of_the_trigger_command() -> None:
     assert crc16(b"\x08\x01\x00\x02\x01") == 0x02DA
     assert write_register(2, 1) == b"\x7e\x00\x08\x01\x00\x02\x01\x02\xda"
-    assert provision()[2:7] == b"\x08\x01\x00\x03\x00"
+    assert provision()[2:7] == b"\x08\x01\x00\x03\x02"
 
 
 def test_an_acknowledgement_glued_to_a_code() -> None:

@@ -83,9 +83,7 @@ class Controller:
         self._client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
         self._client.on_connect = lambda client, *_: client.subscribe(f"einlass/1/{SITE}/#", 1)
         self._client.on_message = self._received
-        self._client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )
+        self._client.on_socket_open = _no_delay
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
@@ -198,6 +196,9 @@ class Bench:
             assert time.monotonic() < end_s, f"never let in\n{self.node.log_tail()}"
         assert isinstance(await self.lane.person_goes(ENTRY), BodyWentIn)
         await self.until(lambda: self.controller.kinds().count("passed") == passed + 1, "passed")
+
+    def replies(self) -> dict[str, str]:
+        return {fields["id"]: fields["code"] for kind, fields in self.controller.others if kind == "reply"}
 
     def drive(self, number: signal.Signals) -> None:
         self.node.signal(number)
@@ -361,26 +362,25 @@ def test_emergency_shuts_the_entry_and_needs_two_people_once(broker: Broker, tmp
             assert it.board.coils[COIL_EXIT]
             scan = await it.lane.hold(ENTRY, GOOD)
 
-            replies = lambda: {f["id"]: f["code"] for k, f in it.controller.others if k == "reply"}  # noqa: E731
             it.controller.command("c0", "rearm", "Ann, Bob")
-            await it.until(lambda: replies().get("c0") == "refused", "still pressed")
+            await it.until(lambda: it.replies().get("c0") == "refused", "still pressed")
             it.lane.press_emergency(False)
             await it.until(lambda: it.controller.kinds().count("emergency") == 2, "healthy again")
             it.controller.command("c1", "rearm", "Ann, Ann")
-            await it.until(lambda: replies().get("c1") == "refused", "one person is not two")
+            await it.until(lambda: it.replies().get("c1") == "refused", "one person is not two")
             it.controller.command("c2", "rearm", "Ann, Bob", expires_ms=WALL_MS - 1)
-            await it.until(lambda: replies().get("c2") == "expired", "too late")
+            await it.until(lambda: it.replies().get("c2") == "expired", "too late")
 
             # Killed in an emergency it stays in it.
             it.node.kill()
             await it.start()
             it.controller.command("c3", "rearm", "Ann, Bob")
-            await it.until(lambda: replies().get("c3") == "ok", "rearmed")
+            await it.until(lambda: it.replies().get("c3") == "ok", "rearmed")
             assert it.controller.events[-1]["by"] == "Ann, Bob"
             it.controller.command("c1", "rearm", "Ann, Bob")
-            await it.until(lambda: replies().get("c1") == "repeated", "a command is taken once")
+            await it.until(lambda: it.replies().get("c1") == "repeated", "a command is taken once")
             it.controller.command("c4", "identify", "Ann")
-            await it.until(lambda: replies().get("c4") == "ok", "identified")
+            await it.until(lambda: it.replies().get("c4") == "ok", "identified")
             await it.until(lambda: it.lane.lamp == "yellow", "it blinks")
             assert scan.bolt_at_s is None
 
@@ -508,6 +508,10 @@ def test_two_nodes_cannot_share_a_journal(broker: Broker, tmp_path: Path) -> Non
             assert it.node.alive
 
     run(work)
+
+
+def _no_delay(client: mqtt.Client, userdata: Any, connection: Any) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _has(it: Bench, kind: str, name: str, value: str) -> bool:

@@ -13,7 +13,6 @@ import structlog
 import zxingcpp
 from PIL import Image, ImageFile, ImageOps
 
-
 LONG_SIDE_MAX = 1280
 # A JPEG of a few bytes can claim any size; more than this is never unpacked.
 PIXELS_MAX = 4096 * 4096

@@ -161,7 +161,8 @@ class SerialScanner:
             try:
                 self._tty.write(command(kind, address, value))
                 with contextlib.suppress(asyncio.TimeoutError):
-                    answer = await asyncio.wait_for(self._answer, ANSWER_S_MAX)
+                    async with asyncio.timeout(ANSWER_S_MAX):
+                        answer = await self._answer
                     if answer.ok and answer.data:
                         return answer.data[0]
             finally:

@@ -164,7 +164,9 @@ class GpioTurnstile:
             if at_ms is not None:
                 due.append(at_ms)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0, min(due) - now) / 1000)
+            # Not wait_for: in Python 3.11 that loses a cancellation that comes together with the event.
+            async with asyncio.timeout(max(0, min(due) - now) / 1000):
+                await self._wake.wait()
 
     def _write(self) -> None:
         if self._closed:

@@ -1,6 +1,6 @@
 """A turnstile behind a Modbus relay board with inputs, by TCP or RTU.
 
-Coils: 0 entry release, 1 exit release, 2 green, 3 red, 4 yellow, 5 buzzer. Discrete inputs: 0 barrier A, 1 barrier B,
+Coils: 0 entry release, 1 exit lock (power locks), 2 green, 3 red, 4 yellow, 5 buzzer. Discrete inputs: 0 barrier A, 1 barrier B,
 2 emergency (1 = pressed), 3 bolt contact of the entry (1 = free). Holding register 0: the board's watchdog in
 milliseconds; when nobody talks to it for that long, it drops all coils, which is the mechanics' safe state.
 
@@ -19,6 +19,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from einlass_edge.drivers.driver import Backoff, Now, Trouble
 from einlass_edge.drivers.outputs import SAFE, Outputs, Wanted
 from einlass_edge.drivers.sensors import Levels, Sensors
+from einlass_edge.tasks import insisting
 
 POLL_MS = 20
 COILS_CHECK_MS = 500
@@ -86,30 +87,33 @@ class ModbusTurnstile:
 
     async def run(self) -> None:
         """See Turnstile."""
-        backoff = Backoff()
-        lost = False
         try:
-            while True:
-                client = self._make_client()
-                try:
-                    await self._open(client)
-                    if lost:
-                        lost = False
-                        self._trouble(TROUBLE, False)
-                    backoff.reset()
-                    await self._serve(client)
-                except (TimeoutError, ModbusException, OSError) as error:
-                    self._sensors.blind()
-                    if not lost:
-                        lost = True
-                        log.warning("turnstile_board_lost", error=str(error))
-                        self._trouble(TROUBLE, True)
-                finally:
-                    client.close()
-                await asyncio.sleep(backoff.next_s())
+            await insisting(self._keep_talking())
         finally:
             self._sensors.blind()
             await self._leave_safe()
+
+    async def _keep_talking(self) -> None:
+        backoff = Backoff()
+        lost = False
+        while True:
+            client = self._make_client()
+            try:
+                await self._open(client)
+                if lost:
+                    lost = False
+                    self._trouble(TROUBLE, False)
+                backoff.reset()
+                await self._serve(client)
+            except (TimeoutError, ModbusException, OSError) as error:
+                self._sensors.blind()
+                if not lost:
+                    lost = True
+                    log.warning("turnstile_board_lost", error=str(error))
+                    self._trouble(TROUBLE, True)
+            finally:
+                client.close()
+            await asyncio.sleep(backoff.next_s())
 
     async def _open(self, client: Client) -> None:
         if not await client.connect():
@@ -140,7 +144,9 @@ class ModbusTurnstile:
     async def _sleep(self, length_ms: int) -> None:
         """Until that time has passed or a wish came in."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), length_ms / 1000)
+            # Not wait_for: in Python 3.11 that loses a cancellation that comes together with the event.
+            async with asyncio.timeout(length_ms / 1000):
+                await self._wake.wait()
         self._wake.clear()
 
     async def _write(self, client: Client) -> None:
@@ -185,7 +191,7 @@ class ModbusTurnstile:
 def _coils(outputs: Outputs) -> list[bool]:
     return [
         outputs.entry_free,
-        outputs.exit_free,
+        not outputs.exit_free,  # this coil locks: a board without power leaves the way out free
         outputs.green,
         outputs.red,
         outputs.yellow,

@@ -8,7 +8,7 @@ Acknowledgements and code texts arrive glued together on one stream, which is wh
 from einlass_core.codes import CODE_LENGTH_MAX
 
 REGISTER_SETTING_CODES = 0x0003
-SETTING_CODES_OFF = 0x00
+SETTING_CODES_OFF = 0x02  # bit 1 set: printed setting codes are not obeyed
 _HEAD = b"\x02\x00"
 _REPLY_OVERHEAD = 6
 FRAME_DATA_MAX = 64

@@ -38,7 +38,8 @@ TICK_MS_MIN = 20
 
 
 def _monotonic_ms() -> int:
-    return int(time.monotonic() * 1000)
+    clock: "Any" = time  # MicroPython's has no such function, and its stubs say so.
+    return int(clock.monotonic() * 1000)
 
 
 def _difference(end: int, start: int) -> int:
@@ -134,7 +135,7 @@ class Client:
         return self._outbox.resent
 
     def publish(self, topic: str, payload: "str | bytes", qos: int = 1, retain: bool = False) -> bool:
-        """Take a message, without waiting. False: no room (QoS 1: `pending_max`; QoS 0: no link, or it is stuck).
+        """Take a message, without waiting. False: no room (QoS 1: `pending_max`), no memory; QoS 0: no link, or stuck.
 
         ValueError for a bad topic or QoS, or over OUTBOUND_BYTES_MAX.
         """
@@ -146,13 +147,15 @@ class Client:
             raise ValueError("a message holds at most %d bytes with its topic" % OUTBOUND_BYTES_MAX)
         if self._closing.is_set():
             return False
-        if qos == 1:
-            if not self._outbox.put(topic, data, retain):
-                return False
-        elif not self.up or len(self._outbox.control) >= CONTROL_PACKETS_MAX // 2:
+        if qos == 0 and (not self.up or len(self._outbox.control) >= CONTROL_PACKETS_MAX // 2):
             return False
-        else:
-            self._outbox.control.append(packets.publish(topic, data, 0, retain))
+        try:
+            if qos == 0:
+                self._outbox.control.append(packets.publish(topic, data, 0, retain))
+            elif not self._outbox.put(topic, data, retain):
+                return False
+        except MemoryError:
+            return False
         self._work.set()
         return True
 

@@ -63,14 +63,11 @@ class Outbox:
             one.settled.set()
 
     def put(self, topic: str, payload: bytes, retain: bool) -> bool:
-        """A publish of QoS 1; False if the pending table is full or memory is."""
+        """A publish of QoS 1; False if the pending table is full. May raise MemoryError, and then nothing was taken."""
         if len(self.pending) >= self._pending_max:
             return False
         packet_id = self._next_packet_id()
-        try:
-            self.pending.append(Pending(packet_id, packets.publish(topic, payload, packet_id, retain)))
-        except MemoryError:
-            return False
+        self.pending.append(Pending(packet_id, packets.publish(topic, payload, packet_id, retain)))
         return True
 
     def subscription(self, topic: str, qos: int) -> Subscription:

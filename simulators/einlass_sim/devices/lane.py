@@ -104,7 +104,10 @@ class BoardEnds:
 
     def listen(self, on_output: OutputCallback, on_power: Callable[[], None]) -> None:
         """See Ends."""
-        self._board.on_coil = lambda coil, value, at_s: on_output(self._OUTPUTS[coil], value, at_s)
+        # The exit's coil locks, so that a board without power leaves the way out free; its signal says "free".
+        self._board.on_coil = lambda coil, value, at_s: on_output(
+            self._OUTPUTS[coil], value != (coil == COIL_EXIT), at_s
+        )
         self._board.on_power = on_power
 
     def set_input(self, name: str, on: bool) -> None:
