@@ -1,7 +1,6 @@
 """Outputs to the profile's safe state before anything else can fail; everything after this may."""
 
 import json
-
 from machine import Pin
 
 

@@ -1,10 +1,9 @@
 """The node: watchdog, profile, drivers, pump. A fault that is not a wrong configuration restarts the board."""
 
 import gc
+import machine
 import sys
 import time
-
-import machine
 
 WATCHDOG_MS = 10_000  # longer than the longest thing that may block: a DNS look-up and a TLS handshake
 FAULT_PAUSE_MS = 2_000  # so that a technician can read the message and break in

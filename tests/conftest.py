@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+_PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "setpriv": "util-linux"}
 # Debian keeps servers where an ordinary account's PATH does not look.
 _PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
@@ -21,7 +22,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for what in marker.args:
             if not _is_there(what):
-                message = f"{what} is not installed: run tools/install_system.sh, or apt-get install {what}"
+                message = f"{what} is not installed: run tools/install_system.sh, or apt-get install {_PACKAGES.get(what, what)}"
                 if os.environ.get("CI") == "true":
                     pytest.fail(message, pytrace=False)
                 pytest.skip(message)

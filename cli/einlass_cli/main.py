@@ -7,10 +7,20 @@ import typer
 
 from einlass_core import VERSION
 
-_EXTRAS = {"einlass_controller": "controller", "einlass_edge": "edge", "einlass_sim": "demo", "einlass_hardware": "demo"}
+_EXTRAS = {
+    "einlass_controller": "controller",
+    "einlass_edge": "edge",
+    "einlass_sim": "demo",
+    "einlass_hardware": "demo",
+}
 # Command, the module it lives in, its name there, and its line in the map of the product.
 _MAP = (
-    ("demo", "einlass_sim.demo.cli", "demo", "See it move: a pool fills up; every part a process, the hardware simulated."),
+    (
+        "demo",
+        "einlass_sim.demo.cli",
+        "demo",
+        "See it move: a pool fills up; every part a process, the hardware simulated.",
+    ),
     ("stop", "einlass_sim.demo.cli", "stop", "End a demo that is still running."),
     ("controller", "einlass_controller.cli", "controller", "Set up and run a site's controller."),
     ("ticket", "einlass_controller.cli", "ticket", "Issue tickets."),

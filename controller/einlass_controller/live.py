@@ -186,9 +186,7 @@ def _books(connection: Connection, lanes: dict[str, Lane]) -> Books:
             select(VISIT.c.lane, func.sum(VISIT.c.persons))
             .where(VISIT.c.state == visits.RESERVED)
             .group_by(VISIT.c.lane)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     accounts = []
     for row in connection.execute(select(ACCOUNT)):

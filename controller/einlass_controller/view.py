@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from einlass_controller.live import ONLINE_LAPSE_MS, Area, Lane, Live, Node
+from einlass_controller.live import ONLINE_LAPSE_MS, Area, Live, Node
 
 SHOWN = frozenset(
     ("decision", "passed", "forced", "unused", "uncertain", "emergency", "rearmed", "fault", "fault_over", "alarm")
 )
-RECENT_SHOWN = 20
+RECENT_SHOWN = 12
 
 Picture = dict[str, Any]
 
@@ -63,7 +63,8 @@ def _node(live: Live, node: Node, now_ms: int) -> Picture:
     return {
         "id": node.id,
         "board": node.board,
-        "lane": _lane_name(lane),
+        "lane": lane.name if lane is not None else "",
+        "lane_en": lane.name_en if lane is not None else "",
         "lane_id": lane.id if lane is not None else "",
         "online": reachable(node, now_ms),
         "last_seen_ms": node.seen_ms or None,
@@ -91,7 +92,8 @@ def _recent(live: Live) -> list[Picture]:
                 "number": entry["number"],
                 "at_ms": entry["at_ms"],
                 "kind": entry["kind"],
-                "lane": _lane_name(lane) or str(body.get("node", "")),
+                "lane": lane.name if lane is not None else str(body.get("node", "")),
+                "lane_en": lane.name_en if lane is not None else str(body.get("node", "")),
                 "side": body.get("side", ""),
                 "code": body.get("code", ""),
                 "persons": body.get("persons", 0),
@@ -99,7 +101,3 @@ def _recent(live: Live) -> list[Picture]:
             }
         )
     return found
-
-
-def _lane_name(lane: Lane | None) -> str:
-    return lane.name if lane is not None else ""

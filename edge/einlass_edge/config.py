@@ -74,12 +74,12 @@ class BrokerConfig(_Section):
 class LaneConfig(_Section):
     """The lane's times."""
 
-    ask_ms: int = _ms(2000, 100, 30_000, "how long the controller may take to answer")
+    ask_ms: int = _ms(2000, 100, 10_000, "how long the controller may take to answer")
     release_ms: int = _ms(6000, 500, 60_000, "how long the entry stays free for one person")
     settle_ms: int = _ms(400, 50, 5000, "how long the sensors must be at rest after a release")
-    busy_ms: int = _ms(5000, 500, 60_000, "after this somebody between the sensors counts as through")
-    same_code_ms: int = _ms(1500, 0, 60_000, "the same code is not taken again within it")
-    show_ms: int = _ms(3000, 100, 60_000, "how long a refusal is shown")
+    busy_ms: int = _ms(5000, 1000, 60_000, "after this somebody between the sensors counts as through")
+    same_code_ms: int = _ms(1500, 0, 10_000, "the same code is not taken again within it")
+    show_ms: int = _ms(3000, 500, 20_000, "how long a refusal is shown")
     exit_release_ms: int = _ms(6000, 500, 60_000, "how long the exit stays free after a scan")
     bolt_move_ms: int = _ms(1500, 50, 10_000, "how long the bolt may take to move")
     passage_debounce_ms: int = _ms(15, 0, 500, "how long a barrier must stay blocked or free")

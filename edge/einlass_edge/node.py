@@ -10,16 +10,14 @@ from typing import Any
 
 import structlog
 
-from einlass_core import signals
+from einlass_core import messages, signals
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
-from einlass_core.events import ENTRY, EXIT, Answered, Event, Limited, Linked, Rearmed, Scanned, Started
+from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
 from einlass_core.gate import RELEASED, SETTLING, Gate
 from einlass_core.journal import Journal
-from einlass_core.lease import Limit
 from einlass_core.pump import Inbox, pump
-from einlass_core.wire import NAME_LENGTH_MAX
+from einlass_core.wire import NAME_LENGTH_MAX, keep_rules
 from einlass_edge.clock import WallClock, now_ms
-from einlass_edge.command_store import CommandStore
 from einlass_edge.commands import Commands
 from einlass_edge.config import GpioConfig, NodeConfig, ReaderConfig
 from einlass_edge.database import Database
@@ -75,6 +73,7 @@ class Node:
 
     def __init__(self, config: NodeConfig, directory: Path, password: str, pin_factory: Any = None) -> None:
         """Relative paths in the configuration count from `directory`."""
+        keep_rules()
         self._directory = directory
         self._pin_factory = pin_factory
         self._database = Database(directory / config.journal)
@@ -116,7 +115,10 @@ class Node:
             reason=self._reason,
         )
         self._uploader = Uploader(self._journal, self._send_event, now_ms)
-        self._commands = Commands(CommandStore(self._database), lambda: self._wall.unix_ms(now_ms()), self, self._reply)
+        started_ms = now_ms()
+        self._commands = Commands(
+            lambda: self._wall.unix_ms(now_ms()), lambda: self._wall.unix_ms(started_ms), self, self._reply
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then bolts are safe and the broker knows. A fault of our own ends it, and is raised."""
@@ -143,11 +145,9 @@ class Node:
 
     def received(self, kind: str, fields: dict[str, Any]) -> None:
         """See link.Hears."""
-        if kind == "answer":
-            limit = _limit(fields["limit"]) if fields.get("limit") else None
-            self._keep(Answered(fields["nonce"], fields["code"], fields["persons"], fields["values"], limit))
-        elif kind == "limit":
-            self._keep(Limited(_limit(fields["limit"])))
+        event = messages.event_of(kind, fields)
+        if event is not None:
+            self._keep(event)
         elif kind == "ack":
             self._uploader.acknowledged(fields["seq"])
         elif kind == "command":
@@ -167,8 +167,7 @@ class Node:
 
     def identity(self) -> dict[str, Any]:
         """See link.Hears. The account as last written down: one that a power cut could still undo is told to nobody."""
-        journal = self._journal
-        return {"inc": journal.incarnation, "boot": journal.boot, "seq": journal.seq, "account": self._durable}
+        return {**messages.identity(self._journal), "account": self._durable}
 
     # What commands do
 
@@ -194,9 +193,7 @@ class Node:
         if isinstance(effect, SetBolt):
             self._turnstile.set_bolt(effect.side, effect.released, effect.until_ms)
         elif isinstance(effect, Ask):
-            self._link.publish(
-                "ask", {**self.identity(), "nonce": effect.nonce, "side": effect.side, "code": effect.code}
-            )
+            self._link.publish("ask", {**messages.ask(self._journal, effect), "account": self._durable})
         elif isinstance(effect, Show):
             self._end_identifying()
             self._colour, sound = signals.signal(effect.code)
@@ -243,15 +240,8 @@ class Node:
         self._link.publish("reply", {"id": command_id, "code": code, "detail": detail})
 
     def _tell(self) -> None:
-        fields = {
-            **self.identity(),
-            "ms": now_ms(),
-            "lane": self._gate.entry,
-            "waiting": self._journal.waiting,
-            "emergency": self._gate.emergency,
-            "link_drops": self._link.drops,
-        }
-        self._link.publish("status", fields)
+        status = messages.status(self._journal, self._gate, now_ms())
+        self._link.publish("status", {**status, "account": self._durable, "link_drops": self._link.drops})
 
     def _report(self, reason: str, began: bool) -> None:
         """A driver's trouble began or is over."""
@@ -352,10 +342,6 @@ class Node:
 
     def _place(self, path: str) -> str:
         return str(self._directory / path)
-
-
-def _limit(fields: dict[str, Any]) -> Limit:
-    return Limit(fields["epoch"], fields["version"], fields["ceiling"])
 
 
 def _software() -> str:

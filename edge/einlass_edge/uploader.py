@@ -7,11 +7,11 @@ from typing import Any
 import structlog
 
 from einlass_core.journal import Journal, event_fields
+from einlass_core.upload import RESEND_MS, Upload
 from einlass_core.wire import WireError, encode
 from einlass_edge.drivers.driver import Now
 
-IN_FLIGHT_MAX = 16
-RESEND_MS = 3000
+LOOK_MS = RESEND_MS // 6
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +25,9 @@ class Uploader:
 
     def __init__(self, journal: Journal, publish: Callable[[str, dict[str, Any]], bool], now_ms: Now) -> None:
         self._journal = journal
+        self._upload = Upload(journal)
         self._publish = publish
         self._now_ms = now_ms
-        self._sent = journal.acknowledged
-        self._progress_ms = 0
         self._scheduled = False
 
     def wake(self) -> None:
@@ -39,50 +38,38 @@ class Uploader:
 
     def connected(self) -> None:
         """A new connection: everything not acknowledged once more."""
-        self._sent = self._journal.acknowledged
-        self._progress_ms = self._now_ms()
+        self._upload.reset()
         self.wake()
 
     def acknowledged(self, seq: int) -> None:
         """The controller has all records up to seq."""
         if seq > self._journal.seq:
-            log.error(
-                "acknowledged_unknown_record", seq=seq, last=self._journal.seq, hint="an older journal was put in?"
-            )
-            return
-        if seq > self._journal.acknowledged:
-            try:
-                self._journal.acknowledge(seq)
-            except OSError as error:
-                log.warning("journal_not_tidied", error=str(error))
-            self._progress_ms = self._now_ms()
-        self._sent = max(self._sent, self._journal.acknowledged)
+            log.error("unknown_record_acknowledged", seq=seq, last=self._journal.seq, hint="is this an older journal?")
+        try:
+            self._journal.acknowledge(seq)
+        except OSError as error:
+            log.warning("journal_not_tidied", error=str(error))
         self.wake()
 
     async def run(self) -> None:
-        """Until cancelled: sends again what was not acknowledged in RESEND_MS."""
+        """Until cancelled: looks whether something must be sent again."""
         while True:
-            await asyncio.sleep(RESEND_MS / 1000 / 4)
-            if self._sent > self._journal.acknowledged and self._now_ms() - self._progress_ms >= RESEND_MS:
-                self._sent = self._journal.acknowledged
+            await asyncio.sleep(LOOK_MS / 1000)
+            deadline_ms = self._upload.deadline_ms
+            if deadline_ms is not None and self._now_ms() >= deadline_ms:
                 self.wake()
 
     def _send(self) -> None:
         self._scheduled = False
-        room = IN_FLIGHT_MAX - (self._sent - self._journal.acknowledged)
-        if room <= 0 or self._sent >= self._journal.seq:
-            return
         try:
-            records = self._journal.unacknowledged(self._sent, room)
+            records = self._upload.next(self._now_ms())
         except OSError as error:
             log.error("journal_unreadable", error=str(error))
             return
-        if self._sent == self._journal.acknowledged:
-            self._progress_ms = self._now_ms()
         for seq, text in records:
             if not self._publish("event", sendable(text)):
                 return
-            self._sent = seq
+            self._upload.sent(seq)
 
 
 def sendable(text: str) -> dict[str, Any]:

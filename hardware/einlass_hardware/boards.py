@@ -5,7 +5,6 @@ from importlib.resources import files
 
 from einlass_core.board import Board
 from einlass_core.profile import ProfileError, board
-
 from einlass_hardware.pins import check_pins
 
 _FOLDER = files("einlass_hardware") / "profiles"

@@ -1,4 +1,4 @@
-"""What the pins of each chip can do. Source: Espressif's datasheets and hardware design guidelines for the two chips."""
+"""What the pins of each chip can do. Source: Espressif's data sheets and hardware design guidelines."""
 
 from einlass_core.board import Board
 from einlass_core.profile import INPUTS, OUTPUTS, ProfileError
@@ -7,7 +7,9 @@ from einlass_core.profile import INPUTS, OUTPUTS, ProfileError
 class PinRules:
     """A chip's pins by what forbids their use."""
 
-    def __init__(self, existing: set[int], flash: set[int], input_only: set[int], strapping: set[int], console: set[int]):
+    def __init__(
+        self, existing: set[int], flash: set[int], input_only: set[int], strapping: set[int], console: set[int]
+    ):
         self.existing = existing
         self.flash = flash
         self.input_only = input_only
@@ -58,5 +60,6 @@ def _check(rules: PinRules, chip: str, name: str, pin: int, drives: bool) -> Non
         raise ProfileError(f"{name} is on pin {pin}, which can only read on the {chip}")
     if drives and pin in rules.strapping:
         raise ProfileError(
-            f"{name} is on pin {pin}, which the {chip} samples at power-on: what it drives could move, or the chip not start"
+            f"{name} is on pin {pin}, which the {chip} samples at power-on: what it drives could move, "
+            "or the chip not start"
         )

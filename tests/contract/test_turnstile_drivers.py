@@ -99,7 +99,8 @@ async def modbus() -> AsyncIterator[Rig]:
     async with IoBoard() as board:
         rig = _rig()
         rig.board = board
-        rig.out = lambda name: board.coils[OUTPUTS.index(name)]
+        # The exit's coil locks: without power the way out is free.
+        rig.out = lambda name: board.coils[OUTPUTS.index(name)] != (name == "exit_bolt")
         rig.put = lambda name, on: board.set_input(INPUTS.index(name), on)
 
         def make(rig: Rig, sensors: Sensors, wanted: Wanted) -> Turnstile:
@@ -274,10 +275,22 @@ def test_stopped_it_leaves_the_entry_locked_and_the_exit_free(make: Make) -> Non
 # What only a board on a wire can do to us
 
 
+def test_the_boards_exit_coil_locks_so_that_a_fallen_board_frees_the_exit() -> None:
+    async def work(rig: Rig) -> None:
+        assert rig.board is not None
+        rig.driver.set_bolt(EXIT, False, None)
+        await rig.until(lambda: rig.board is not None and rig.board.coils[io_board.COIL_EXIT])
+        await rig.stop()
+        assert not rig.board.coils[io_board.COIL_EXIT]
+
+    on(modbus, work)
+
+
 def test_a_board_that_comes_back_gets_the_wanted_state_and_no_stale_release() -> None:
     async def work(rig: Rig) -> None:
         board = rig.board
         assert board is not None
+        rig.driver.show(RED, ())
         rig.driver.set_bolt(ENTRY, True, now_ms() + 60_000)
         await rig.until(lambda: rig.out("entry_bolt"))
         board.power(False)
@@ -288,7 +301,7 @@ def test_a_board_that_comes_back_gets_the_wanted_state_and_no_stale_release() ->
         moves: list[tuple[int, bool]] = []
         board.on_coil = lambda coil, value, at_s: moves.append((coil, value))
         board.power(True)
-        await rig.until(lambda: rig.out("exit_bolt"), "rewritten")
+        await rig.until(lambda: rig.out("lamp_red"), "rewritten")
         await rig.until(lambda: rig.troubles[-1] == ("turnstile_lost", False), "told that it is back")
         assert (io_board.COIL_ENTRY, True) not in moves
         assert board.watchdog_ms == WATCHDOG_MS
@@ -334,9 +347,11 @@ def test_a_board_that_is_silent_or_refuses_is_trouble_and_is_tried_again() -> No
 def test_coils_that_somebody_else_dropped_are_put_back() -> None:
     async def work(rig: Rig) -> None:
         assert rig.board is not None
+        rig.driver.show(RED, ())
+        await rig.until(lambda: rig.out("lamp_red"))
         rig.board._bite()  # as its watchdog does
-        assert not rig.out("exit_bolt")
-        await rig.until(lambda: rig.out("exit_bolt"))
+        assert not rig.out("lamp_red")
+        await rig.until(lambda: rig.out("lamp_red"))
 
     on(modbus, work)
 

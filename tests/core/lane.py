@@ -6,6 +6,10 @@ from einlass_core.gate import Gate, GateSettings
 from einlass_core.journal import Journal
 from einlass_core.lease import Account, Limit
 from einlass_core.pump import run_step
+from einlass_core.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 CODE = b"E1:QS4YXZ6AKQQBRRRAV"
 OTHER = b"some other code"
@@ -36,7 +40,7 @@ class MemoryStore:
 class Lane:
     """step() it with events; look at bolt, shown, recorded, asked."""
 
-    def __init__(self, store: "MemoryStore | None" = None, linked: bool = True, **settings: "int") -> None:
+    def __init__(self, store: "MemoryStore | None" = None, linked: bool = True, **settings: "Any") -> None:
         self.store = store or MemoryStore()
         self.journal = Journal(self.store, "INCARNAT")
         prefix = "%s.%d" % (self.journal.incarnation, self.journal.boot)

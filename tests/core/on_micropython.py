@@ -1,4 +1,4 @@
-"""Runs every test_* function of this folder without pytest, as MicroPython has none; prints pytest's kind of closing line."""
+"""Runs every test_* function of this folder without pytest, which MicroPython has not."""
 
 import os
 import sys

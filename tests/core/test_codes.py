@@ -25,7 +25,12 @@ def test_opaque_codes_hold_80_bits() -> None:
 
 
 def test_read_as_scanned_and_as_typed() -> None:
-    for raw in (b"E1:QS4YXZ6AKQQBRRRAV\r", b"e1:qs4yxz6akqqbrrrav", b" qs4y-xz6a-kqqb-rrra-v ", b"QS4Y XZ6A KQQB RRRA V\r\n"):
+    for raw in (
+        b"E1:QS4YXZ6AKQQBRRRAV\r",
+        b"e1:qs4yxz6akqqbrrrav",
+        b" qs4y-xz6a-kqqb-rrra-v ",
+        b"QS4Y XZ6A KQQB RRRA V\r\n",
+    ):
         assert codes.read(raw) == GOOD, raw
 
 

@@ -4,7 +4,17 @@ from einlass_core.profile import ProfileError, board, lane_settings, node_config
 
 
 def good() -> "dict[str, object]":
-    names = ("bolt_entry", "bolt_exit", "lamp_green", "lamp_red", "lamp_yellow", "buzzer", "barrier_a", "barrier_b", "emergency")
+    names = (
+        "bolt_entry",
+        "bolt_exit",
+        "lamp_green",
+        "lamp_red",
+        "lamp_yellow",
+        "buzzer",
+        "barrier_a",
+        "barrier_b",
+        "emergency",
+    )
     return {
         "name": "bench",
         "chip": "esp32",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from einlass_core import profile
 from einlass_edge.cli import EXIT_CONFIG, app
 from einlass_edge.config import ConfigError, GpioConfig, check_ca, read_config, read_password
 
@@ -53,6 +54,16 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     assert config.entry.baud == 9600
 
 
+def test_the_lanes_times_have_the_bounds_that_boards_have(tmp_path: Path) -> None:
+    lines = {name: str(high + 1) for name, _, high in profile._TIMES}
+    with pytest.raises(ConfigError) as caught:
+        read_config(
+            written(tmp_path, GOOD + "[lane]\n" + "\n".join(f"{name} = {high}" for name, high in lines.items()))
+        )
+    for name, low, high in profile._TIMES:
+        assert f"lane.{name}: {high + 1} is not allowed; allowed: {low} to {high} " in str(caught.value)
+
+
 def test_gpio_pins_are_read(tmp_path: Path) -> None:
     config = read_config(written(tmp_path, changed('kind = "modbus"\nhost = "10.0.0.5"\n', GPIO)))
     assert isinstance(config.turnstile, GpioConfig)
@@ -74,7 +85,7 @@ def test_gpio_pins_are_read(tmp_path: Path) -> None:
         (changed("[broker]", "[broker]\nprot = 1"), ["broker.prot: nobody knows this key", "did you mean port?"]),
         (changed("[broker]", "[lane]\nrelease_s = 6\n[broker]"), ["lane.release_s", "release_ms"]),
         (changed("[broker]", "[lane]\nrelease_ms = 6.5\n[broker]"), ["lane.release_ms: 6.5", "500 to 60000"]),
-        (changed("[broker]", "[lane]\nask_ms = 1\n[broker]"), ["lane.ask_ms: 1", "100 to 30000", "ask_ms = 2000"]),
+        (changed("[broker]", "[lane]\nask_ms = 1\n[broker]"), ["lane.ask_ms: 1", "100 to 10000", "ask_ms = 2000"]),
         (changed("[broker]", "[lane]\nexit_free = 1\n[broker]"), ["lane.exit_free: 1", "true or false"]),
         (changed('serial = "/dev/serial0"\ncamera = "socket:/run/einlass/camera"', ""), ["entry: name a reader"]),
         (changed("socket:/run", "http://run"), ["entry.camera", "v4l2:/dev/video0"]),

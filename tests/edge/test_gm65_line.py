@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from einlass_core.codes import CODE_LENGTH_MAX, CodeError, read
-from einlass_edge.drivers.gm65 import READ, SETTING_CODES, WRITE, Answer, Code, Line, command
+from einlass_core.gm65 import REGISTER_SETTING_CODES, provision
+from einlass_edge.drivers.gm65 import Answer, Code, Line, read_register
 from einlass_sim.devices.gm65 import Gm65
 
 ACK = bytes.fromhex("02 00 00 01 00 33 31")
@@ -13,12 +14,11 @@ ACK = bytes.fromhex("02 00 00 01 00 33 31")
 
 def test_commands_are_what_the_module_takes() -> None:
     module = Gm65()
-    assert command(WRITE, 2, 1).hex(" ") == "7e 00 08 01 00 02 01 02 da"  # the family's trigger frame
-    assert module.received(0, command(WRITE, SETTING_CODES, 2)) == ACK
+    assert module.received(0, provision()) == ACK
     assert not module.setting_codes_open
     line = Line()
     line.answers_awaited = 1
-    assert line.feed(module.received(0, command(READ, SETTING_CODES, 1))) == [Answer(True, b"\x02")]
+    assert line.feed(module.received(0, read_register(REGISTER_SETTING_CODES))) == [Answer(True, b"\x02")]
 
 
 @given(st.lists(st.integers(1, 40), max_size=20))

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from einlass_core.journal import Journal, JournalError
-from einlass_edge.command_store import COMMANDS_MAX, CommandStore
 from einlass_edge.database import DamagedJournalError, Database
 from einlass_edge.journal_store import JournalStore
 
@@ -196,21 +195,3 @@ def test_only_one_node_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         opened(tmp_path / "journal.db")
     database.close()
     opened(tmp_path / "journal.db")[0].close()
-
-
-def test_commands_are_kept_until_they_have_expired(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    database = Database(path)
-    store = CommandStore(database)
-    assert store.keep("a", expires_ms=1000, now_unix_ms=0)
-    assert store.knows("a")
-    database.close()
-    database = Database(path)
-    store = CommandStore(database)
-    assert store.knows("a")
-    assert store.keep("b", expires_ms=5000, now_unix_ms=2000)
-    assert not store.knows("a")
-    for number in range(COMMANDS_MAX - 1):
-        assert store.keep(f"n{number}", expires_ms=5000, now_unix_ms=2000)
-    assert not store.keep("one too many", expires_ms=5000, now_unix_ms=2000)
-    database.close()

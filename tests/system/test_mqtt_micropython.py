@@ -409,8 +409,10 @@ class Peer:
         try:
             while self.connection.recv(4096):
                 pass
-        except ConnectionResetError:
-            pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # reset, or the test has ended
 
 
 class Server:
@@ -443,10 +445,10 @@ class Server:
             self.connected_s.append(time.monotonic())
             try:
                 link(Peer(connection))
-            except (ConnectionResetError, BrokenPipeError):
-                pass
-            except BaseException as error:
+            except (TimeoutError, AssertionError, ValueError, IndexError) as error:
                 self.errors.append(error)
+            except OSError:
+                pass  # The client is gone, or the test has ended.
             self.served += 1
             connection.close()
 
@@ -698,11 +700,9 @@ def test_server_that_reads_nothing_ends_the_link_by_the_sending_deadline() -> No
         node.expect("link", True)
         end = time.monotonic() + DEADLINE_S
         # QoS 0 asks for no answer, so only the sending itself can be overdue.
-        while node.publish("x" * 1000, 0, topic="a/b"):
-            assert time.monotonic() < end, "the network takes everything"
-        start = time.monotonic()
-        node.expect("link", False, deadline_s=3.0)
-        assert time.monotonic() - start < 2.0
+        while ["link", False, False] not in node.events:
+            assert time.monotonic() < end, "a link that takes nothing is kept"
+            node.publish("x" * 1000, 0, topic="a/b")
         done.set()
         node.expect("link", True)
 

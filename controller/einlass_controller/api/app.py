@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
@@ -58,12 +59,22 @@ def make_app(controller: Controller) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)
+    app.add_exception_handler(RequestValidationError, _mistaken)
+    app.add_exception_handler(RecursionError, _mistaken)
     app.add_middleware(_Headers)
     return app
 
 
 async def _try_again(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+
+
+async def _mistaken(_request: Request, error: Exception) -> Response:
+    """What is wrong, but not what was sent: it may be a code, or bytes that are no text."""
+    if not isinstance(error, RequestValidationError):
+        return JSONResponse({"detail": "nested too deeply"}, 422)
+    found = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()]
+    return JSONResponse({"detail": found}, 422)
 
 
 class _Headers:

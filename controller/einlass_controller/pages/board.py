@@ -11,7 +11,6 @@ from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from einlass_controller.api.access import ControllerOf
-from einlass_controller.domain.decision import TEXTS
 from einlass_controller.pages.words import Speaker, clock_writer, language_of
 
 LOOK_EVERY_S = 0.25
@@ -95,7 +94,8 @@ def _said(values: dict[str, Any]) -> str:
 def _values(picture: dict[str, Any], language: str) -> dict[str, Any]:
     say = Speaker(language)
     clock = clock_writer(picture["site"]["time_zone"])
-    lanes = {node["lane_id"]: node["lane"] for node in picture["nodes"]}
+    lane = "lane_en" if say.language == "en" else "lane"
+    lanes = {node["lane_id"]: node[lane] for node in picture["nodes"]}
     return {
         "say": say,
         "language": say.language,
@@ -103,8 +103,8 @@ def _values(picture: dict[str, Any], language: str) -> dict[str, Any]:
         "site": _name(picture["site"], language),
         "as_of": clock(picture["as_of_ms"]),
         "zones": [_zone(zone, say, lanes) for zone in picture["zones"]],
-        "nodes": [_node(node, say, clock) for node in picture["nodes"]],
-        "recent": [_event(event, say, clock) for event in picture["recent"]],
+        "nodes": [_node(node, say, clock) | {"lane": node[lane]} for node in picture["nodes"]],
+        "recent": [_event(event, say, clock) | {"lane": event[lane]} for event in picture["recent"]],
         "bar_units": BAR_UNITS,
     }
 
@@ -155,10 +155,7 @@ def _node(node: dict[str, Any], say: Speaker, clock: Any) -> dict[str, Any]:
 def _event(event: dict[str, Any], say: Speaker, clock: Any) -> dict[str, Any]:
     kind, persons = event["kind"], event["persons"]
     if kind == "decision":
-        text = TEXTS[event["code"]] if event["code"] in TEXTS else TEXTS["error"]
-        words = text.de if say.language == "de" else text.en
-        # Without its values a sentence is cut at its first blank: "Valid from".
-        words = words.split("{")[0].rstrip(" :(")
+        words = say.short(event["code"])
         tone = "good" if event["code"].startswith("ok") else "bad"
     elif kind in ("passed", "forced"):
         words = say(f"{kind}_{event['side'] or 'entry'}")
@@ -169,4 +166,4 @@ def _event(event: dict[str, Any], say: Speaker, clock: Any) -> dict[str, Any]:
         words, tone = say(kind), "bad" if kind == "emergency" else "plain"
     if persons and persons > 1:
         words += ", " + say("persons", n=persons)
-    return {"time": clock(event["at_ms"]), "lane": event["lane"], "words": words, "tone": tone}
+    return {"time": clock(event["at_ms"]), "words": words, "tone": tone}

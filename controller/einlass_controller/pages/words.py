@@ -56,6 +56,27 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "what": ("Was", "What"),
 }
 
+# What a decision is called in a list; the full sentence is for the visitor at the lane.
+SHORT: Mapping[str, tuple[str, str]] = {
+    "ok": ("freigegeben", "let in"),
+    "ok_reentry": ("wieder freigegeben", "let in again"),
+    "ok_exit": ("Ausgang", "exit"),
+    "invalid": ("abgewiesen: unbekannter Code", "refused: unknown code"),
+    "revoked": ("abgewiesen: zurückgezogen", "refused: withdrawn"),
+    "blocked": ("abgewiesen: gesperrt", "refused: blocked"),
+    "cancelled": ("abgewiesen: storniert", "refused: cancelled"),
+    "unpaid": ("abgewiesen: nicht bezahlt", "refused: not paid"),
+    "too_early": ("abgewiesen: noch nicht gültig", "refused: not valid yet"),
+    "expired": ("abgewiesen: abgelaufen", "refused: expired"),
+    "wrong_zone": ("abgewiesen: anderer Bereich", "refused: other area"),
+    "already_inside": ("abgewiesen: schon drin", "refused: already inside"),
+    "used_up": ("abgewiesen: verbraucht", "refused: used up"),
+    "zone_full": ("abgewiesen: voll", "refused: full"),
+    "closed": ("abgewiesen: geschlossen", "refused: closed"),
+    "emergency": ("abgewiesen: Notfall", "refused: emergency"),
+    "error": ("außer Betrieb", "out of service"),
+}
+
 
 class Speaker:
     """The words of one language."""
@@ -67,6 +88,11 @@ class Speaker:
     def __call__(self, key: str, **values: object) -> str:
         """The words for a key; values fill its blanks."""
         return WORDS[key][self._index].format(**values)
+
+    def short(self, code: str) -> str:
+        """What a decision is called in a list."""
+        words = SHORT.get(code)
+        return code if words is None else words[self._index]
 
 
 def language_of(asked: str | None, accepted: str | None) -> str:

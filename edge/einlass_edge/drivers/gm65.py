@@ -6,27 +6,25 @@ of the family (the manual of a model decides): 0x0000 bits 1-0 mode; 0x0003 bit 
 visitor could reconfigure the scanner.
 """
 
-import binascii
 from dataclasses import dataclass
 
 from einlass_core.codes import CODE_LENGTH_MAX
+from einlass_core.gm65 import crc16
 
-READ, WRITE = 7, 8
 MODE = 0x0000
-SETTING_CODES = 0x0003
 MODE_MASK = 0x03
 MODE_CONTINUOUS = 0x02
-SETTING_CODES_CLOSED = 0x02
 ANSWER_DATA_MAX = 16
 
+_READ = 7
 _HEAD = b"\x02\x00"
 _OVERHEAD = 6
 _ENDINGS = (b"\r", b"\n")
 
 
-def command(kind: int, address: int, value: int) -> bytes:
-    """A frame that reads `value` registers from an address, or writes `value` to it."""
-    body = bytes([kind, 1]) + address.to_bytes(2, "big") + bytes([value])
+def read_register(address: int) -> bytes:
+    """The frame that asks for one register."""
+    body = bytes([_READ, 1]) + address.to_bytes(2, "big") + bytes([1])
     return b"\x7e\x00" + body + _crc(body)
 
 
@@ -128,4 +126,4 @@ class Line:
 
 
 def _crc(body: bytes) -> bytes:
-    return binascii.crc_hqx(body, 0).to_bytes(2, "big")
+    return crc16(body).to_bytes(2, "big")

@@ -7,20 +7,9 @@ import serial
 import structlog
 
 from einlass_core.events import Scanned
+from einlass_core.gm65 import REGISTER_SETTING_CODES, SETTING_CODES_OFF, provision, write_register
 from einlass_edge.drivers.driver import Backoff, Feed, Trouble
-from einlass_edge.drivers.gm65 import (
-    MODE,
-    MODE_CONTINUOUS,
-    MODE_MASK,
-    READ,
-    SETTING_CODES,
-    SETTING_CODES_CLOSED,
-    WRITE,
-    Answer,
-    Code,
-    Line,
-    command,
-)
+from einlass_edge.drivers.gm65 import MODE, MODE_CONTINUOUS, MODE_MASK, Answer, Code, Line, read_register
 
 READ_BYTES_MAX = 4096
 # At 9600 baud a byte takes 1 ms and a USB adapter hands over every 16 ms: a longer pause ends a code.
@@ -144,22 +133,22 @@ class SerialScanner:
             return
 
     async def _close_setting_codes(self) -> None:
-        mode = await self._command(READ, MODE, 1)
-        await self._command(WRITE, MODE, mode & ~MODE_MASK | MODE_CONTINUOUS)
-        await self._command(WRITE, SETTING_CODES, SETTING_CODES_CLOSED)
-        if not await self._command(READ, SETTING_CODES, 1) & SETTING_CODES_CLOSED:
+        mode = await self._command(read_register(MODE))
+        await self._command(write_register(MODE, mode & ~MODE_MASK | MODE_CONTINUOUS))
+        await self._command(provision())
+        if not await self._command(read_register(REGISTER_SETTING_CODES)) & SETTING_CODES_OFF:
             raise SetupError(
                 "it keeps its setting codes open: a visitor could reconfigure it; close them by its manual"
             )
 
-    async def _command(self, kind: int, address: int, value: int) -> int:
+    async def _command(self, frame: bytes) -> int:
         """First byte of the answer."""
         assert self._tty is not None
         for _ in range(SETUP_TRIES):
             self._answer = asyncio.get_running_loop().create_future()
             self._line.answers_awaited = 1
             try:
-                self._tty.write(command(kind, address, value))
+                self._tty.write(frame)
                 with contextlib.suppress(asyncio.TimeoutError):
                     async with asyncio.timeout(ANSWER_S_MAX):
                         answer = await self._answer
@@ -168,4 +157,4 @@ class SerialScanner:
             finally:
                 self._line.answers_awaited = 0
                 self._answer = None
-        raise SetupError(f"no answer to command {kind} at 0x{address:04X}: is it a GM65, at {self._baud} baud?")
+        raise SetupError(f"no answer to {frame.hex(' ')}: is it a GM65, at {self._baud} baud?")

@@ -1,8 +1,8 @@
 """A turnstile behind a Modbus relay board with inputs, by TCP or RTU.
 
-Coils: 0 entry release, 1 exit lock (power locks), 2 green, 3 red, 4 yellow, 5 buzzer. Discrete inputs: 0 barrier A, 1 barrier B,
-2 emergency (1 = pressed), 3 bolt contact of the entry (1 = free). Holding register 0: the board's watchdog in
-milliseconds; when nobody talks to it for that long, it drops all coils, which is the mechanics' safe state.
+Coils: 0 entry release, 1 exit lock (power locks), 2 green, 3 red, 4 yellow, 5 buzzer. Discrete inputs: 0 barrier A,
+1 barrier B, 2 emergency (1 = pressed), 3 bolt contact of the entry (1 = free). Holding register 0: the board's watchdog
+in milliseconds; when nobody talks to it for that long, it drops all coils, which is the mechanics' safe state.
 
 One task talks to the board, so no command overtakes another; what is written is worked out at the moment of writing.
 """

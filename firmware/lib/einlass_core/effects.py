@@ -4,7 +4,8 @@ When the shell cannot make a Record durable it drops the effects after it and st
 So whatever opens stands after its Record, and whatever locks stands before.
 """
 
-from einlass_core.record import TYPE_CHECKING, Record as Value
+from einlass_core.record import TYPE_CHECKING
+from einlass_core.record import Record as Value
 
 if TYPE_CHECKING:
     from typing import Any

@@ -126,7 +126,9 @@ class Gate:
     @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
-        due = [at for at in (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline) if at is not None]
+        due = [
+            at for at in (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline) if at is not None
+        ]
         fault = self._fault_deadline()
         if fault is not None:
             due.append(fault)

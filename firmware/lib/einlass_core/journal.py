@@ -1,9 +1,9 @@
-"""What happened at a node and the controller has not yet acknowledged: numbered without gaps, durable before it matters.
+"""What happened at a node and is not yet acknowledged: numbered without gaps, durable before it matters.
 
-The store below it does four things: `bounds()` gives (first seq, last seq), (0, 0) when empty, having cut off a torn end;
-`append(seq, text)` is durable when it returns (OSError when it cannot be); `read(seq, count_max)` gives [(seq, text), ...];
-`drop(through_seq)` may forget records up to a number. The last record is never dropped: it carries the account from which
-a restarted node goes on.
+The store below it does four things: `bounds()` gives (first seq, last seq), (0, 0) when empty, having cut off a torn
+end; `append(seq, text)` is durable when it returns (OSError when it cannot be); `read(seq, count_max)` gives
+[(seq, text), ...]; `drop(through_seq)` may forget records up to a number. The last record is never dropped: it carries
+the account from which a restarted node goes on.
 """
 
 import binascii
@@ -49,7 +49,7 @@ class Journal:
         self.emergency = record["emergency"]
 
     def append(self, kind: str, ms: int, unix_ms: int, fields: "dict[str, Any]") -> int:
-        """Write one record with the account as it stands; its number. JournalError or OSError when it is not durable."""
+        """Write one record with the account as it stands; its number. OSError (or JournalError) when not durable."""
         if kind == "emergency":
             emergency = True
         elif kind == "rearmed":

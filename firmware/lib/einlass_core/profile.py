@@ -1,8 +1,8 @@
 """Checks what a technician wrote: board profile and node configuration. A key nobody read is an error.
 
 The same files are read on the board and on a host; chip rules (which pin may do what) are checked on the host, where
-a mistake is found before anything is flashed. What comes out is in board.py, so that a board can forget this module (and
-win 8 kB) once it has read its files.
+a mistake is found before anything is flashed. What comes out is in board.py, so that a board can forget this module
+(and win 8 kB) once it has read its files.
 """
 
 from einlass_core.board import Board, Line, NodeConfig, ReaderLine
@@ -46,7 +46,9 @@ class Section:
         """A whole number within bounds."""
         value = self.take(name, default)
         if type(value) is not int or not low <= value <= high:
-            raise ProfileError("%s.%s is %r; it must be a whole number from %d to %d" % (self._where, name, value, low, high))
+            raise ProfileError(
+                "%s.%s is %r; it must be a whole number from %d to %d" % (self._where, name, value, low, high)
+            )
         return value
 
     def text(self, name: str, default: "str | None" = None, length_max: int = TEXT_LENGTH_MAX) -> str:

@@ -51,9 +51,11 @@ def demo(
     broker: Annotated[str, typer.Option(help="mosquitto, nats, or empty for the best there is.")] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The page's port; 0: 8080 or any free one.")] = 0,
     seed: Annotated[int, typer.Option(help="Who comes, and what is killed when.")] = 1,
-    directory: Annotated[Path, typer.Option("--dir", help="Where everything it makes is put; emptied first.")] = DIRECTORY,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where everything it makes is put; emptied first.")
+    ] = DIRECTORY,
 ) -> None:
-    """See it move: a pool that fills up. Broker, controller, an ESP32 and a Pi node as processes, the hardware simulated."""
+    """See it move: a pool fills up. Broker, controller, an ESP32 and a Pi node as processes, the hardware simulated."""
     if broker not in ("", "mosquitto", "nats"):
         raise typer.BadParameter("mosquitto, nats or nothing", param_hint="--broker")
     kind: BrokerKind | None = "mosquitto" if broker == "mosquitto" else "nats" if broker == "nats" else None
@@ -102,7 +104,11 @@ async def _run(settings: DemoSettings, seconds: int, headless: bool, chaos: bool
         if killing is not None:
             await asyncio.wait([killing], timeout=STOP_S_MAX)
         consistent = await _settle(running)
-        return _result(running, settings) | {"consistent": consistent, "kills": dict(kills.kills), "seed": settings.seed}
+        return _result(running, settings) | {
+            "consistent": consistent,
+            "kills": dict(kills.kills),
+            "seed": settings.seed,
+        }
 
 
 async def _open_page(running: Demo, port: int) -> None:
@@ -133,9 +139,7 @@ async def _settle(running: Demo) -> bool:
 
 
 def _result(running: Demo, settings: DemoSettings) -> dict[str, Any]:
-    latency = {
-        "esp32" if lane["kind"] == "esp32" else "pi": lane["latency_ms"] for lane in running.view()["lanes"]
-    }
+    latency = {"esp32" if lane["kind"] == "esp32" else "pi": lane["latency_ms"] for lane in running.view()["lanes"]}
     return {
         "admitted": running.decided.admitted,
         "refused": dict(sorted(running.decided.refused.items())),

@@ -1,4 +1,4 @@
-"""The demonstration as one object: parts, lanes, crowd and counts. It is the panel's Stage and the headless run's engine."""
+"""The demonstration as one object: parts, lanes, crowd and counts; the panel's Stage, the headless run's engine."""
 
 import asyncio
 import json
@@ -323,7 +323,7 @@ class Demo:
             raise StageError("the last ones are still leaving: wait until the pool is empty")
         self._crowd = Crowd(
             random.Random(self.settings.seed),
-            {name: (ENTRY, EXIT) for name in self.lanes},
+            dict.fromkeys(self.lanes, (ENTRY, EXIT)),
             CrowdSettings(
                 arrivals_a_minute=self._arrivals_a_minute,
                 stay_ms=(40_000, 100_000),
@@ -346,8 +346,5 @@ class Demo:
 
 
 def _profile() -> Any:
-    import json
 
     return json.loads(board_text(parts.ESP32_BOARD))
-
-

@@ -1,4 +1,4 @@
-"""The demonstration's own client of the controller: sells tickets, reads counts and the ledger, over HTTP like anybody."""
+"""The demonstration's client of the controller: sells tickets, reads counts and the ledger, over HTTP like anybody."""
 
 import asyncio
 import json

@@ -36,7 +36,7 @@ WATCHERS_MAX = 50
 PERSONS_MAX = 6
 CODE_BYTES_MAX = 16 * 1024
 NAME_LENGTH_MAX = 80
-ARRIVALS_A_MINUTE_MAX = 120
+ARRIVALS_A_MINUTE_MAX = 240
 VERB_S_MAX = 60.0
 
 HEADERS = {
@@ -114,7 +114,7 @@ class CrowdWish(_Body):
     """Whether people come, and how many."""
 
     running: bool
-    arrivals_a_minute: Annotated[float, Field(ge=0, le=ARRIVALS_A_MINUTE_MAX, allow_inf_nan=False)]
+    arrivals_a_minute: Annotated[float, Field(gt=0, le=ARRIVALS_A_MINUTE_MAX, allow_inf_nan=False)]
 
 
 def panel_app(stage: Stage) -> FastAPI:

@@ -115,7 +115,9 @@ def prepare_site(directory: Path, cap: int, mqtt_port: int, http_port: int) -> P
 def broker_part(directory: Path, kind: BrokerKind | None, port: int, passwords: dict[str, str]) -> tuple[Part, str]:
     """The broker with a user for every node, and its kind."""
     users = [node_user(SITE, node, passwords[node]) for node in (ESP32_NODE, PI_NODE)]
-    broker = Broker(kind or best_broker(), directory / "broker", [*users, controller_user(passwords["controller"])], port)
+    broker = Broker(
+        kind or best_broker(), directory / "broker", [*users, controller_user(passwords["controller"])], port
+    )
     return Part("broker", broker.start, broker.kill, lambda: broker.process.alive), broker.kind
 
 

@@ -19,10 +19,10 @@ class Stage(Protocol):
         """
 
     async def new_ticket(self, persons: int) -> dict[str, str]:
-        """A ticket from the controller: {"id", "code", "typed" (groups of four), "svg"}. StageError when it can't be had."""
+        """A ticket from the controller: {"id", "code", "typed" (groups of four), "svg"}. StageError: none to be had."""
 
     async def hold(self, lane: str, side: str, code: bytes) -> dict[str, Any]:
-        """Hold a code before a simulated reader and wait for the lamp: {"lamp", "latency_ms"}. StageError: no such lane."""
+        """Hold a code before a simulated reader, wait for the lamp: {"lamp", "latency_ms"}. StageError: no such lane."""
 
     async def go(self, lane: str, side: str, behaviour: str) -> dict[str, str]:
         """One body goes to the arm (walk, step_back, tailgate, hesitate, force): {"fate"}."""

@@ -1,0 +1,211 @@
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.engine import Engine
+from einlass_controller.intake import Intake
+from einlass_controller.messages import Issue, Message, Outcome
+from einlass_controller.plan import plan_of
+from einlass_controller.settings import read_settings
+from einlass_controller.setup import Prepared, set_up
+from einlass_controller.store.database import open_database
+from einlass_core import codes, wire
+
+NOON_MS = 1_790_000_000_000
+
+
+def site(cap: int = 3) -> dict[str, Any]:
+    return {
+        "site": {"id": "pool", "name": "Bad", "name_en": "Pool"},
+        "zone": [{"id": "bath", "name": "Becken", "name_en": "Basin", "cap": cap}],
+        "node": [{"id": "gate-1", "board": "esp32"}, {"id": "gate-2", "board": "pi"}],
+        "lane": [
+            {"id": "east", "zone": "bath", "node": "gate-1", "name": "Ost"},
+            {"id": "west", "zone": "bath", "node": "gate-2", "name": "West"},
+        ],
+    }
+
+
+class Gate:
+    """The node's side, as the wire shows it: an account that obeys limits and counts movements."""
+
+    def __init__(self, bench: "Bench", name: str) -> None:
+        self.bench, self.name = bench, name
+        self.inc, self.boot, self.seq, self.scans = "inc" + name, 1, 0, 0
+        self.account = {"epoch": 0, "version": 0, "ceiling": 0, "balance": 0, "pending": 0}
+
+    def message(self, topic_kind: str, **fields: Any) -> Message:
+        identity = {"inc": self.inc, "boot": self.boot, "seq": self.seq, "account": self.account}
+        payload = wire.encode(topic_kind, {**identity, **fields})
+        return self.bench.intake.read(wire.topic_up("pool", self.name, topic_kind), payload)
+
+    def send(self, topic_kind: str, **fields: Any) -> list[dict[str, Any]]:
+        return self.bench.run(self.message(topic_kind, **fields))
+
+    def hello(self) -> list[dict[str, Any]]:
+        return self.send("hello", software="1", hardware="sim", reason="power")
+
+    def status(self, **fields: Any) -> list[dict[str, Any]]:
+        return self.send("status", ms=1, lane="locked", waiting=0, emergency=False, **fields)
+
+    def ask_message(self, code: str, nonce: str = "") -> Message:
+        if not nonce:
+            self.scans += 1
+            nonce = f"{self.inc}.{self.boot}.{self.scans}"
+        return self.message("ask", nonce=nonce, side="entry", code=code)
+
+    def ask(self, code: str, nonce: str = "") -> dict[str, Any]:
+        sent = self.bench.run(self.ask_message(code, nonce))
+        answer = next(item for item in sent if item["kind"] == "answer")
+        self.obey(answer)
+        return answer
+
+    def obey(self, message: dict[str, Any]) -> None:
+        limit = message.get("limit")
+        if limit and limit["version"] > self.account["version"]:
+            self.account.update(version=limit["version"], ceiling=limit["ceiling"])
+
+    def event_message(self, kind: str, **fields: Any) -> Message:
+        self.seq += 1
+        return self.message("event", kind=kind, ms=1, unix_ms=0, **fields)
+
+    def event(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        sent = self.bench.run(self.event_message(kind, **fields))
+        for item in sent:
+            if item["node"] == self.name:
+                self.obey(item)
+        return sent
+
+    def release(self, answer: dict[str, Any]) -> None:
+        persons = answer["persons"]
+        self.account["balance"] += persons
+        self.account["pending"] += persons
+        self.event("released", nonce=answer["nonce"], side="entry", persons=persons)
+
+    def walk_in(self, answer: dict[str, Any], persons: int = 1) -> None:
+        self.account["pending"] -= persons
+        self.event("passed", nonce=answer["nonce"], side="entry", persons=persons)
+
+    def turn_back(self, answer: dict[str, Any], persons: int = 1) -> None:
+        self.account["pending"] -= persons
+        self.account["balance"] -= persons
+        self.event("unused", nonce=answer["nonce"], side="entry", persons=persons)
+
+    def enter(self, code: str) -> dict[str, Any]:
+        answer = self.ask(code)
+        assert answer["code"] == "ok"
+        self.release(answer)
+        self.walk_in(answer, answer["persons"])
+        return answer
+
+    def walk_out(self, **fields: Any) -> list[dict[str, Any]]:
+        self.account["balance"] -= 1
+        return self.event("passed", side="exit", persons=1, **fields)
+
+
+class Bench:
+    """A controller's engine on a real database file, driven with a clock of our own."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.settings = read_settings(prepared.settings)
+        self.intake = Intake("pool", self.settings.hash_key_bytes)
+        self.now_ms = NOON_MS
+        self.made = 0
+        self.database = open_database(self.settings.database_url)
+        self.engine = Engine(self.database)
+
+    def run(self, *messages: Message) -> list[dict[str, Any]]:
+        return self.read(self.attempt(*messages))
+
+    def attempt(self, *messages: Message) -> Outcome:
+        self.now_ms += 10
+        return self.engine.run(messages, self.now_ms)
+
+    def read(self, outcome: Outcome) -> list[dict[str, Any]]:
+        found = []
+        for item in outcome.outbound:
+            kind = wire.kind_of(item.topic)
+            fields = wire.decode(kind, item.payload)
+            found.append({"kind": kind, "node": item.topic.split("/")[3], "bytes": item.payload, **fields})
+        return found
+
+    def restart(self) -> None:
+        """As after kill -9: nothing but the file is left."""
+        self.database.dispose()
+        self.database = open_database(self.settings.database_url)
+        self.engine = Engine(self.database)
+
+    def ticket(self, **changes: Any) -> str:
+        self.made += 1
+        code = codes.opaque(1_000_000 + self.made)
+        values = {
+            "id": f"T{self.made}",
+            "digest": codes.digest(code),
+            "code_sha256": hashlib.sha256(code.encode()).hexdigest(),
+            "product": "single",
+            "zone": "",
+            "persons": 1,
+            "status": "valid",
+            "valid_from_ms": None,
+            "valid_until_ms": None,
+            "entries_max": 1,
+            "entries_used": 0,
+            "issued_ms": NOON_MS,
+            **changes,
+        }
+        self.attempt(Issue((Ticket(**values),), "test"))
+        return code
+
+    def gate(self, name: str = "gate-1", hello: bool = True) -> Gate:
+        gate = Gate(self, name)
+        if hello:
+            gate.hello()
+        return gate
+
+    def figures(self) -> tuple[int, ...]:
+        return tuple(self.engine.live.books.zones["bath"].figures())
+
+    def rows(self, statement: str) -> list[Any]:
+        with self.database.connect() as connection:
+            return list(connection.exec_driver_sql(statement).all())
+
+    def ledger(self, kind: str) -> list[dict[str, Any]]:
+        rows = self.rows("SELECT kind, body FROM ledger ORDER BY number")
+        return [json.loads(body) for name, body in rows if name == kind]
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[[int], Bench]]:
+    made: list[Bench] = []
+
+    def make(cap: int = 3) -> Bench:
+        made.append(Bench(set_up(plan_of(site(cap)), tmp_path / f"site{len(made)}")))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.database.dispose()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[[int], Bench]) -> Bench:
+    return make_bench(3)
+
+
+@pytest.fixture
+def plan_values() -> dict[str, Any]:
+    return site()
+
+
+@pytest.fixture(scope="module")
+def shared_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """One gate for every example of a property: what went before is part of the trial."""
+    bench = Bench(set_up(plan_of(site(5)), tmp_path_factory.mktemp("shared")))
+    yield bench.gate()
+    bench.database.dispose()
