@@ -22,7 +22,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for what in marker.args:
             if not _is_there(what):
-                message = f"{what} is not installed: run tools/install_system.sh, or apt-get install {_PACKAGES.get(what, what)}"
+                package = _PACKAGES.get(what, what)
+                message = f"{what} is not installed: run tools/install_system.sh, or apt-get install {package}"
                 if os.environ.get("CI") == "true":
                     pytest.fail(message, pytrace=False)
                 pytest.skip(message)

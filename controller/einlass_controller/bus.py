@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv311
-from gmqtt.mqtt.handler import MQTTError
 
 from einlass_controller.intake import Intake
 from einlass_controller.messages import Message, Outbound, Tick
@@ -82,7 +81,7 @@ class Bus:
             try:
                 await self._session()
                 back_off_s = BACK_OFF_MIN_S
-            except (OSError, MQTTError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, the next try is with a client that knows nothing of it
                 log.warning("broker_unreachable", reason=f"{type(error).__name__}: {error}", again_in_s=back_off_s)
                 back_off_s = min(back_off_s * 2, BACK_OFF_MAX_S)
             await asyncio.sleep(back_off_s * (0.5 + random.random()))

@@ -1,7 +1,7 @@
 """`einlass controller`, `einlass ledger`, `einlass ticket`: sub-commands to hang into the one console script."""
 
+# Only what every command needs is imported here: `einlass --help` must not wait for a web server and an ORM.
 import json
-import secrets
 import time
 import urllib.error
 import urllib.request
@@ -10,18 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from einlass_controller.api.tickets import make_ticket
-from einlass_controller.domain.ledger import verify
-from einlass_controller.domain.occupancy import InvariantError
-from einlass_controller.engine import Engine
-from einlass_controller.live import NotSetUpError
-from einlass_controller.messages import Issue
-from einlass_controller.plan import read_plan
-from einlass_controller.settings import Settings, SettingsError, read_settings
-from einlass_controller.setup import API_KEY_FILE, SETTINGS_FILE, set_up
-from einlass_controller.store.database import DatabaseError, migrate, open_database
-from einlass_controller.store.reading import ledger_entries
-from einlass_core import codes
+from einlass_controller.settings import API_KEY_FILE, SETTINGS_FILE, Settings, SettingsError, read_settings
 
 HTTP_TIMEOUT_S = 10.0
 TICKETS_MAX = 500
@@ -29,6 +18,17 @@ TICKETS_MAX = 500
 controller = typer.Typer(help="The controller of a site: set it up, run it.", no_args_is_help=True)
 ledger = typer.Typer(help="The record of every decision and passage.", no_args_is_help=True)
 ticket = typer.Typer(help="Tickets.", no_args_is_help=True)
+
+
+@ledger.callback()
+def _ledger() -> None:
+    """Keeps `verify` a sub-command although it is the only one."""
+
+
+@ticket.callback()
+def _ticket() -> None:
+    """Keeps `issue` a sub-command although it is the only one."""
+
 
 Directory = Annotated[Path, typer.Option("--dir", help="The directory that the set-up made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
@@ -43,6 +43,10 @@ def setup_command(
     http_port: Annotated[int, typer.Option(help="The port of pages and API.")] = 8080,
 ) -> None:
     """Make (or update) a site: its database, a password for every node, the first API key."""
+    from einlass_controller.plan import read_plan
+    from einlass_controller.setup import set_up
+    from einlass_controller.store.database import DatabaseError
+
     try:
         made = set_up(read_plan(plan), directory, mqtt_host=mqtt_host, mqtt_port=mqtt_port, http_port=http_port)
     except (SettingsError, DatabaseError) as error:
@@ -54,7 +58,10 @@ def setup_command(
 @controller.command("run")
 def run_command(directory: Directory) -> None:
     """Run the controller until it is told to stop."""
-    from einlass_controller.main import run  # the web server takes a second to import; other commands need none
+    from einlass_controller.domain.occupancy import InvariantError
+    from einlass_controller.live import NotSetUpError
+    from einlass_controller.main import run
+    from einlass_controller.store.database import DatabaseError
 
     try:
         run(read_settings(directory / SETTINGS_FILE))
@@ -65,6 +72,10 @@ def run_command(directory: Directory) -> None:
 @ledger.command("verify")
 def verify_command(directory: Directory, as_json: AsJson = False) -> None:
     """Recompute every hash of the ledger; exit status 1 and the place when one does not match."""
+    from einlass_controller.domain.ledger import verify
+    from einlass_controller.store.database import DatabaseError, open_database
+    from einlass_controller.store.reading import ledger_entries
+
     try:
         database = open_database(read_settings(directory / SETTINGS_FILE).database_url)
     except (SettingsError, DatabaseError) as error:
@@ -91,6 +102,9 @@ def issue_command(
     as_json: AsJson = False,
 ) -> None:
     """Issue single tickets and print their codes, once; through the controller if it is running."""
+    from einlass_controller.live import NotSetUpError
+    from einlass_controller.store.database import DatabaseError
+
     try:
         settings = read_settings(directory / SETTINGS_FILE)
         made = _issue_over_http(settings, directory, {"n": n, "persons": persons, "zone": zone})
@@ -129,9 +143,13 @@ def _issue_over_http(settings: Settings, directory: Path, order: dict[str, Any])
 
 
 def _issue_alone(settings: Settings, n: int, persons: int, zone: str) -> list[dict[str, str]]:
+    from einlass_controller.engine import Engine
+    from einlass_controller.issuing import make_ticket, new_code
+    from einlass_controller.messages import Issue
     from einlass_controller.runtime import lock_database
+    from einlass_controller.store.database import migrate, open_database
 
-    made = [codes.opaque(secrets.randbits(codes.OPAQUE_BITS)) for _ in range(n)]
+    made = [new_code() for _ in range(n)]
     tickets = tuple(
         make_ticket(code, persons=persons, zone=zone, valid_from_ms=None, valid_until_ms=None) for code in made
     )

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine as Database
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from einlass_controller.live import Live, load
 from einlass_controller.messages import (
@@ -58,21 +59,32 @@ class Engine:
         """
         try:
             return self._attempt(batch, now_ms)
-        except SQLAlchemyError as error:
-            self._stale = True
-            log.error("store_failed", reason=type(error).__name__, messages=len(batch))
-            raise StoreError("the database cannot be written: see the log, then try again") from error
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise self._failed(error, batch) from error
         except Exception as error:
             self._stale = True
             if len(batch) == 1:
-                log.exception("message_failed", kind=type(batch[0]).__name__)
-                reason = f"{type(error).__name__}: {error}"
-                return self._attempt([Rejected(type(batch[0]).__name__, reason, b"")], now_ms)
+                return self._put_aside(batch[0], error, now_ms)
         outcomes = [self.run([message], now_ms) for message in batch]
         return Outcome(
             [item for outcome in outcomes for item in outcome.outbound],
             [result for outcome in outcomes for result in outcome.results],
         )
+
+    def _put_aside(self, message: Message, error: Exception, now_ms: int) -> Outcome:
+        kind = type(message).__name__
+        log.error("message_failed", kind=kind, exc_info=error)
+        # The text of a database's error holds the row that it did not like.
+        reason = type(error).__name__ if isinstance(error, SQLAlchemyError) else f"{type(error).__name__}: {error}"
+        try:
+            return self._attempt([Rejected(kind, reason, b"")], now_ms)
+        except Exception as again:
+            raise self._failed(again, [message]) from again
+
+    def _failed(self, error: Exception, batch: Sequence[Message]) -> StoreError:
+        self._stale = True
+        log.error("store_failed", reason=type(error).__name__, messages=len(batch))
+        return StoreError("the database cannot be written: see the log, then try again")
 
     def _attempt(self, messages: Sequence[Message], now_ms: int) -> Outcome:
         if self._stale:

@@ -87,8 +87,8 @@ class Intake:
     def _read(self, kind: str, node: str, payload: bytes) -> Message:
         try:
             fields = wire.decode(kind, payload)
-            if b"\\u" in payload:  # half a surrogate pair is JSON but no text: it could be neither stored nor logged
-                json.dumps(fields, ensure_ascii=False).encode()
+            if b"\\" in payload or not payload.isascii():
+                _check_text(fields)
             return self._readers[kind](node, fields)
         except (wire.WireError, UnicodeEncodeError) as error:
             if kind == "event":
@@ -144,6 +144,12 @@ def _numbered(node: str, payload: bytes, reason: str) -> Message:
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise wire.WireError(reason)
+
+
+def _check_text(fields: dict[str, Any]) -> None:
+    """Half a surrogate pair and NUL are JSON, but no text that every database could keep."""
+    if "\\u0000" in json.dumps(fields, ensure_ascii=False).encode().decode():
+        raise wire.WireError("a text has a NUL character in it")
 
 
 def _token(name: str, value: str) -> str:

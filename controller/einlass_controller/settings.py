@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+SETTINGS_FILE = "controller.toml"
+API_KEY_FILE = "api-key"
 ENV_PREFIX = "EINLASS_"
 FILE_BYTES_MAX = 64 * 1024
 HASH_KEY_BYTES = 32

@@ -15,13 +15,11 @@ from sqlalchemy import Engine as Database
 
 from einlass_controller import broker
 from einlass_controller.plan import Plan
-from einlass_controller.settings import HASH_KEY_BYTES, SettingsError
+from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_FILE, SettingsError
 from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SITE, ZONE
 
-SETTINGS_FILE = "controller.toml"
 SECRETS_FILE = "secrets.json"
-API_KEY_FILE = "api-key"
 DATABASE_FILE = "einlass.db"
 API_KEY_NAME = "first"
 API_KEY_PREFIX = "ek_"

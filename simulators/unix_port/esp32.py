@@ -5,7 +5,7 @@ import binascii
 import json
 import os
 
-import host_files
+import host_store
 
 NAMESPACE_LENGTH_MAX = 15
 ESP_ERR_NVS_NOT_FOUND = -4354
@@ -48,7 +48,7 @@ class NVS:
     def commit(self):
         everything = self._stored()
         everything[self._namespace] = {key: value for key, value in self._values().items() if value is not None}
-        host_files.replace(self._path, json.dumps(everything).encode())
+        host_store.replace(self._path, json.dumps(everything).encode())
         self._changes.clear()
 
     def _set(self, key, value):
@@ -67,7 +67,7 @@ class NVS:
         return values
 
     def _stored(self):
-        return json.loads(host_files.read(self._path) or b"{}")
+        return json.loads(host_store.read(self._path) or b"{}")
 
 
 def _check_length(name):

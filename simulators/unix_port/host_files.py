@@ -15,17 +15,6 @@ def size_bytes(path):
     return _host.stat(path)[6]
 
 
-def read(path):
-    """The whole file, or None if it is not there."""
-    try:
-        with open_host(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def replace(path, data):
-    """The new content or the old one, whenever the power goes."""
-    with open_host(path + ".new", "wb") as file:
-        file.write(data)
-    _host.rename(path + ".new", path)
+def rename(path, new):
+    """As `os.rename`, for absolute paths of the host."""
+    _host.rename(path, new)

@@ -1,6 +1,8 @@
 """Stand-in for the ESP32's `machine`: pins, PWM and watchdog move a simulated plant, UARTs are ttys of the host.
 
 It has what the firmware uses, with the real module's rules (which pins exist, which can drive, what a full line does).
+The rest of the module is in machine_more.py and loaded when it is asked for: a real board's own modules cost it no
+memory, so the stand-ins must cost little.
 """
 # ruff: noqa: D102 - the methods are MicroPython's, whose documentation says what they do.
 
@@ -9,7 +11,6 @@ import os
 import select
 import sys
 import termios
-import time
 
 import board_link
 import host_files
@@ -17,57 +18,22 @@ import host_files
 # The built-in module of this port: the `u` in front asks for it, whatever stands in for it.
 import umachine
 
-PWRON_RESET = 1
-HARD_RESET = 2
-WDT_RESET = 3
-DEEPSLEEP_RESET = 4
-SOFT_RESET = 5
 
-Signal = umachine.Signal
-idle = umachine.idle
-time_pulse_us = umachine.time_pulse_us
+def __getattr__(name):
+    import machine_more
 
-_frequency_hz = 160_000_000
-
-
-def unique_id():
-    """The MAC address in BOARD_MAC (12 hex digits)."""
-    return bytes.fromhex(os.getenv("BOARD_MAC") or "240ac4000001")
-
-
-def freq(hz=None):
-    """Get or set the processor's clock, in Hz; sets nothing but what it answers."""
-    global _frequency_hz
-    if hz is None:
-        return _frequency_hz
-    if hz not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
-        raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
-    _frequency_hz = hz
+    return getattr(machine_more, name)
 
 
 def reset_cause():
     """Why the board started, from BOARD_RESET_CAUSE."""
-    return int(os.getenv("BOARD_RESET_CAUSE") or PWRON_RESET)
+    return int(os.getenv("BOARD_RESET_CAUSE") or 1)
 
 
 def reset():
     """Never returns; whoever runs the board starts it again with HARD_RESET."""
     board_link.send({"t": "reset"})
     board_link.die("USR1")
-
-
-def soft_reset():
-    """Never returns; whoever runs the board starts it again with SOFT_RESET."""
-    board_link.die("USR2")
-
-
-def disable_irq():
-    """Callbacks run between byte codes here, so there is nothing to hold off."""
-    return 0
-
-
-def enable_irq(state):
-    """The counterpart of disable_irq."""
 
 
 class Pin(umachine.PinBase):
@@ -80,6 +46,13 @@ class Pin(umachine.PinBase):
     PULL_UP = 2
     IRQ_RISING = 1
     IRQ_FALLING = 2
+
+    # Until the pin is told otherwise.
+    _mode = None
+    _pull = None
+    _output = 0
+    _handler = None
+    _trigger = 0
 
     _pins = {}
     _levels = {}  # as driven by the plant
@@ -96,11 +69,6 @@ class Pin(umachine.PinBase):
         if pin is None:
             pin = super().__new__(cls)
             pin.id = id
-            pin._mode = None
-            pin._pull = None
-            pin._output = 0
-            pin._handler = None
-            pin._trigger = 0
             cls._pins[id] = pin
         return pin
 
@@ -176,38 +144,6 @@ class Pin(umachine.PinBase):
 board_link.on("pin", Pin._from_plant)
 
 
-class PWM:
-    """A pin's square wave: told to the plant as frequency (Hz) and duty (0 to 65535)."""
-
-    def __init__(self, dest, freq=5000, duty_u16=0):
-        self._pin = Pin(dest)
-        self._freq = freq
-        self._duty = duty_u16
-        self._tell()
-
-    def init(self, freq=None, duty_u16=None):
-        self._freq = self._freq if freq is None else freq
-        self._duty = self._duty if duty_u16 is None else duty_u16
-        self._tell()
-
-    def freq(self, hz=None):
-        if hz is None:
-            return self._freq
-        self.init(freq=hz)
-
-    def duty_u16(self, duty=None):
-        if duty is None:
-            return self._duty
-        self.init(duty_u16=duty)
-
-    def deinit(self):
-        self._duty = 0
-        self._tell()
-
-    def _tell(self):
-        board_link.send({"t": "pwm", "id": self._pin.id, "freq": self._freq, "duty": self._duty})
-
-
 class WDT:
     """The watchdog: it lives with the plant, which resets the board when no feed came in time. It cannot be stopped."""
 
@@ -218,31 +154,6 @@ class WDT:
 
     def feed(self):
         board_link.send({"t": "feed"})
-
-
-class RTC:
-    """The clock (the host's, with an offset once it is set) and 2 KB that outlive a reset but no power cut."""
-
-    MEMORY_BYTES_MAX = 2048
-    _offset_s = 0
-
-    def datetime(self, value=None):
-        if value is None:
-            at = time.gmtime(time.time() + RTC._offset_s)
-            return (at[0], at[1], at[2], at[6], at[3], at[4], at[5], 0)
-        at_s = time.mktime((value[0], value[1], value[2], value[4], value[5], value[6], 0, 0))
-        RTC._offset_s = at_s - time.time()
-
-    def init(self, value):
-        self.datetime(value)
-
-    def memory(self, data=None):
-        path = os.getenv("BOARD_FLASH") + ".rtc"
-        if data is None:
-            return host_files.read(path) or b""
-        if len(data) > RTC.MEMORY_BYTES_MAX:
-            raise ValueError("buffer too long")
-        host_files.replace(path, data)
 
 
 class UART(io.IOBase):
@@ -264,10 +175,8 @@ class UART(io.IOBase):
             raise ValueError("UART%d is not connected: name its tty in BOARD_UART%d" % (id, id))
         self._file = host_files.open_host(path, "r+b")
         self._gone = False
-        self._ready = select.poll()
-        self._ready.register(self._file, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(self._file, select.POLLOUT)
+        self._line = select.poll()
+        self._line.register(self._file, select.POLLIN | select.POLLOUT)
         self.init(baudrate, bits, parity, stop, **options)
 
     def init(self, baudrate=115200, bits=8, parity=None, stop=1, timeout=0, **options):
@@ -288,7 +197,7 @@ class UART(io.IOBase):
         self._file.close()
 
     def any(self):
-        return 1 if not self._gone and self._ready.poll(0) else 0
+        return 1 if self._may(select.POLLIN) else 0
 
     def read(self, count=-1):
         return self._now(self._file.read, 256 if count < 0 else count) or None
@@ -301,7 +210,7 @@ class UART(io.IOBase):
 
     def write(self, data):
         # A line that nobody reads loses what is sent on it; it does not hold the sender up.
-        if not self._gone and self._writable.poll(0):
+        if self._may(select.POLLOUT):
             return self._now(self._file.write, data) or 0
         return len(data)
 
@@ -324,5 +233,13 @@ class UART(io.IOBase):
         except OSError:
             result = None
         if not result:
-            self._gone = any(flags & (select.POLLHUP | select.POLLERR) for _, flags in self._ready.poll(0))
+            self._gone = self._may(select.POLLHUP | select.POLLERR)
         return result
+
+    def _may(self, flags):
+        if self._gone:
+            return False
+        for _, ready in self._line.poll(0):
+            if ready & flags:
+                return True
+        return False

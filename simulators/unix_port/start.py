@@ -4,9 +4,7 @@ Run by the MicroPython unix port with this folder on MICROPYPATH. Environment: B
 BOARD_UART1, BOARD_UART2, BOARD_MAC, BOARD_RESET_CAUSE, BOARD_CUT_AFTER_WRITES; each is described where it is used.
 """
 
-import esp32  # noqa: F401  The stand-ins must be loaded while this folder can still be seen.
-import machine
-import network  # noqa: F401
+import machine  # While the host's files can be seen: from the flash's root this port's own would be found.
 import os
 import sys
 import time
@@ -16,6 +14,8 @@ import board_link
 import flash
 
 PROMPT_S = 3600
+# Where a board finds the stand-ins that are loaded only when asked for (network, esp32, the rest of machine).
+STAND_INS = "/.stand_ins"
 
 
 def run(name):
@@ -36,13 +36,15 @@ def run(name):
 
 
 board_link.open_link()
+stand_ins = vfs.VfsPosix(__file__.rsplit("/", 1)[0])
 root = flash.file_system()
 vfs.umount("/")
 vfs.mount(root, "/")
+vfs.mount(stand_ins, STAND_INS)
 os.chdir("/")
-sys.path[:] = ["", ".frozen", "/lib"]
+sys.path[:] = ["", ".frozen", "/lib", STAND_INS]
 sys.argv[:] = []
-del root
+del root, stand_ins
 run("boot.py")
 run("main.py")
 # What stands at a prompt is left standing: a watchdog that is on will bite.

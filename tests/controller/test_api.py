@@ -85,7 +85,7 @@ def test_a_nonce_for_something_else_is_a_conflict(staff: TestClient) -> None:
 def test_a_refusal_is_an_answer_and_a_mistake_is_an_error(staff: TestClient) -> None:
     assert redeem(staff, "nobody knows this", "n1")["code"] == "invalid"
     assert redeem(staff, "\x00\x01", "n2")["code"] == "invalid"
-    for body in (
+    bodies: tuple[Any, ...] = (
         {"code": "x"},
         {"code": "x", "nonce": "has blanks"},
         {"code": "x", "nonce": "n", "side": "up"},
@@ -95,7 +95,8 @@ def test_a_refusal_is_an_answer_and_a_mistake_is_an_error(staff: TestClient) -> 
         {"code": "x", "nonce": "n", "lane": "nowhere"},
         {"code": "x", "nonce": "n", "more": 1},
         [],
-    ):
+    )
+    for body in bodies:
         assert staff.post("/api/v1/redeem", json=body).status_code == 422, body
     for raw in (b"{", b"\xff", b"[" * 50_000):
         assert staff.post("/api/v1/redeem", content=raw).status_code in (400, 422)

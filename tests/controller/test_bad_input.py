@@ -35,6 +35,9 @@ GOOD_EVENT = {"inc": "i", "boot": 1, "seq": 1, "account": ACCOUNT, "kind": "forc
         wire.encode("ask", GOOD).replace(b'"boot": 1', b'"boot": -1'),
         wire.encode("ask", GOOD).replace(b'"boot": 1', b'"boot": 1e3'),
         wire.encode("ask", GOOD).replace(b"ABC", b"\\ud800"),
+        wire.encode("ask", GOOD).replace(b"ABC", b"\xed\xa0\x80"),
+        wire.encode("ask", GOOD).replace(b"ABC", b"A\\u0000C"),
+        wire.encode("ask", GOOD).replace(b"ABC", b"A\x00C"),
     ],
 )
 def test_garbage_becomes_a_dead_letter_and_nothing_else(payload: bytes) -> None:

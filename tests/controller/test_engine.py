@@ -8,11 +8,12 @@ from sqlalchemy.exc import OperationalError
 
 from einlass_controller.domain import occupancy
 from einlass_controller.domain.ledger import verify
+from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import StoreError
-from einlass_controller.messages import Order, Redeem, Rejected, Tick
+from einlass_controller.messages import Issue, Order, Redeem, Rejected, Tick
 from einlass_controller.steps.office import LIMIT_RESEND_MS
 from einlass_controller.store.reading import ledger_entries
-from einlass_core import wire
+from einlass_core import codes, wire
 
 
 def test_a_person_goes_through_and_the_count_rises(bench: Any) -> None:
@@ -174,8 +175,8 @@ def test_a_commit_that_fails_answers_nothing(bench: Any, monkeypatch: pytest.Mon
 
 def test_many_scans_in_one_batch_are_one_commit_in_order(bench: Any) -> None:
     gate, other = bench.gate(), bench.gate("gate-2")
-    codes = [bench.ticket() for _ in range(6)]
-    questions = [(gate if n % 2 else other).ask_message(code) for n, code in enumerate([*codes, codes[0]])]
+    tickets = [bench.ticket() for _ in range(6)]
+    questions = [(gate if n % 2 else other).ask_message(code) for n, code in enumerate([*tickets, tickets[0]])]
     commits = []
     from sqlalchemy import event
 
@@ -217,9 +218,9 @@ def test_a_limit_is_sent_again_until_it_is_acknowledged(bench: Any) -> None:
 
 
 def test_one_broken_message_does_not_take_its_batch_along(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, codes = bench.gate(), [bench.ticket(), bench.ticket()]
-    good, bad, also_good = gate.ask_message(codes[0]), gate.event_message("forced", side="entry"), None
-    also_good = gate.ask_message(codes[1])
+    gate, tickets = bench.gate(), [bench.ticket(), bench.ticket()]
+    good, bad, also_good = gate.ask_message(tickets[0]), gate.event_message("forced", side="entry"), None
+    also_good = gate.ask_message(tickets[1])
     from einlass_controller.steps import events
 
     def explode(*_: Any) -> None:
@@ -230,6 +231,19 @@ def test_one_broken_message_does_not_take_its_batch_along(bench: Any, monkeypatc
     assert answers == ["ok", "ok"]
     assert "planted" in bench.rows("SELECT reason FROM dead_letter")[0][0]
     assert bench.figures() == (0, 2, 0, 1)
+
+
+def test_a_row_that_the_database_does_not_like_stops_only_its_own_message(bench: Any) -> None:
+    gate, code = bench.gate(), bench.ticket()
+    twice = Issue((_same_ticket(),), "test")
+    outcome = bench.attempt(twice, gate.ask_message(code))
+    assert [item["code"] for item in bench.read(outcome) if item["kind"] == "answer"] == ["ok"]
+    assert "IntegrityError" in bench.rows("SELECT reason FROM dead_letter")[0][0]
+
+
+def _same_ticket() -> Ticket:
+    code = codes.opaque(1_000_001)
+    return Ticket("T1", codes.digest(code), "0" * 64, "single", "", 1, "valid", None, None, 1, 0, 0)
 
 
 def test_a_desk_lets_in_and_out_and_says_it_again(bench: Any) -> None:
@@ -297,8 +311,6 @@ def test_a_flood_of_garbage_is_bounded(bench: Any) -> None:
 
 
 def _digest(code: str) -> str:
-    from einlass_core import codes
-
     return codes.digest(code)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from einlass_controller.broker import controller_user, node_user
 from einlass_controller.plan import plan_of
@@ -38,7 +39,7 @@ class LineGate:
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self.records: list[bytes] = []
         self.lock = threading.RLock()
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "gate-1", clean_session=False)
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, "gate-1", clean_session=False)
         self.client.username_pw_set("gate-1", password)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = self._connected
@@ -66,7 +67,7 @@ class LineGate:
 
     def _heard(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         kind = wire.kind_of(message.topic)
-        fields = wire.decode(kind, message.payload)
+        fields = wire.decode(kind, bytes(message.payload))
         if fields.get("inc") != self.inc:
             return
         limit = fields.get("limit")

@@ -132,7 +132,7 @@ def test_in_doubt_somebody_is_inside() -> None:
     lane = Lane()
     lane.release()
     lane.step(5900, PassageBusy(True))
-    for now_ms in range(6000, 12000, 100):
+    for now_ms in range(6000, 26_500, 100):
         lane.step(now_ms, Ticked())
     assert ("passed", {"nonce": lane.asked[0].nonce, "side": ENTRY, "persons": 1, "doubtful": True}) in lane.recorded
     assert (lane.account.balance, lane.account.pending) == (1, 0)

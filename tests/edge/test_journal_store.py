@@ -64,6 +64,14 @@ def test_killed_anywhere_it_keeps_every_record_that_it_acknowledged(tmp_path: Pa
         database.close()
 
 
+def test_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    """kill -9 cannot show a missing fsync: what it leaves behind is in the kernel's hands."""
+    database = Database(tmp_path / "journal.db")
+    assert database.rows("PRAGMA synchronous") == [(2,)]
+    assert database.rows("PRAGMA journal_mode") == [("wal",)]
+    database.close()
+
+
 def test_a_journal_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     database, store = opened(path)

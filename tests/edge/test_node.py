@@ -24,7 +24,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from einlass_controller.broker import controller_user, new_password, node_user
 from einlass_core import wire
 from einlass_core.codes import digest, opaque
+from einlass_core.effects import Record
 from einlass_core.events import ENTRY, EXIT
+from einlass_core.lease import Limit
+from einlass_edge.config import read_config
+from einlass_edge.journal_store import JournalStore
+from einlass_edge.node import Node
 from einlass_sim.brokers import Broker, start_broker
 from einlass_sim.devices.io_board import COIL_ENTRY, COIL_EXIT, INPUT_BOLT_ENTRY, IoBoard
 from einlass_sim.devices.lane import SimulatedLane, pi_lane
@@ -33,10 +38,10 @@ from einlass_sim.processes import Process
 
 pytestmark = pytest.mark.needs("mosquitto")
 
-SITE, NODE = "pool", "west"
+SITE, NODE_ID = "pool", "west"
 DEADLINE_S = 20.0
 CONTROLLER = controller_user(new_password())
-USER = node_user(SITE, NODE, new_password())
+USER = node_user(SITE, NODE_ID, new_password())
 GOOD, FAMILY, USED = opaque(1), opaque(2), opaque(3)
 TABLE = {GOOD: ("ok", 1), FAMILY: ("ok", 3), USED: ("used_up", 0)}
 
@@ -53,6 +58,7 @@ ask_ms = {ask_ms}
 release_ms = {release_ms}
 show_ms = 500
 busy_ms = 1500
+doubt_ms = 1500
 same_code_ms = 100
 bolt_sensed = true
 [entry]
@@ -105,7 +111,7 @@ class Controller:
         return any(seen == kind for seen, _ in self.others)
 
     def send(self, kind: str, fields: dict[str, Any]) -> None:
-        self.send_raw(wire.topic_down(SITE, NODE, kind), wire.encode(kind, fields))
+        self.send_raw(wire.topic_down(SITE, NODE_ID, kind), wire.encode(kind, fields))
 
     def send_raw(self, topic: str, payload: bytes, retain: bool = False) -> None:
         self._client.publish(topic, payload, 1, retain)
@@ -333,7 +339,7 @@ def test_an_answer_that_comes_late_meets_a_locked_lane(broker: Broker, tmp_path:
 def test_malformed_messages_are_ignored_and_the_lane_goes_on(broker: Broker, tmp_path: Path) -> None:
     async def work() -> None:
         async with bench(broker, tmp_path) as it:
-            down = f"einlass/1/{SITE}/{NODE}/down/"
+            down = f"einlass/1/{SITE}/{NODE_ID}/down/"
             good = {"inc": it.controller.inc, "seq": 1}
             for kind, payload in (
                 ("ack", b'{"inc":'),
@@ -369,7 +375,7 @@ def test_emergency_shuts_the_entry_and_needs_two_people_once(broker: Broker, tmp
             await it.until(lambda: it.controller.kinds().count("emergency") == 2, "healthy again")
             it.controller.command("c1", "rearm", "Ann, Ann")
             await it.until(lambda: it.replies().get("c1") == "refused", "one person is not two")
-            it.controller.command("c2", "rearm", "Ann, Bob", valid_ms=0)
+            it.controller.command("c2", "rearm", "Ann, Bob", valid_ms=-5000)
             await it.until(lambda: it.replies().get("c2") == "expired", "too late")
 
             old = it.controller.command("c2b", "rearm", "Ann, Ann")
@@ -523,6 +529,47 @@ def _unix_ms() -> int:
 
 def _no_delay(client: mqtt.Client, userdata: Any, connection: Any) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def test_systemd_hears_that_the_node_is_ready_alive_and_stopping(broker: Broker, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with bench(broker, tmp_path) as it:
+            it.node.kill()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+                supervisor.bind(str(tmp_path / "notify"))
+                supervisor.setblocking(False)
+                env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "150000"}
+                node = Process("watched", it.node.command, directory=tmp_path, env=env).start()
+                heard: list[bytes] = []
+
+                def listen() -> bool:
+                    with contextlib.suppress(BlockingIOError):
+                        heard.append(supervisor.recv(100))
+                    return heard.count(b"WATCHDOG=1") >= 3
+
+                await it.until(listen, "fed three times")
+                assert b"READY=1" in heard
+                node.signal(signal.SIGTERM)
+                assert await asyncio.to_thread(node.wait, DEADLINE_S) == 0
+                await it.until(lambda: listen() and b"STOPPING=1" in heard, "stopping")
+
+    run(work)
+
+
+def test_an_account_that_is_not_on_disk_is_told_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(CONFIG.format(broker_port=1, board_port=1, ask_ms=2000, release_ms=500))
+    node = Node(read_config(config), tmp_path, "secret")
+    before = dict(node.identity()["account"])
+
+    def full(seq: int, text: str) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(JournalStore, "append", lambda self, seq, text: full(seq, text))
+    node._gate.account.take(Limit(0, 5, 7))
+    assert not node._perform(Record("limit", {}))
+    assert node.identity()["account"] == before
+    assert node._journal.account.version == 5
 
 
 def _has(it: Bench, kind: str, name: str, value: str) -> bool:

@@ -1,9 +1,7 @@
 """Tickets: issue, look up, draw. Codes travel in bodies only."""
 
 import asyncio
-import hashlib
 import io
-import secrets
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -16,20 +14,18 @@ from sqlalchemy import Engine as Database
 from einlass_controller.api import models
 from einlass_controller.api.access import ClientOf, ControllerOf
 from einlass_controller.domain import visits
-from einlass_controller.domain.tickets import VALID, Ticket
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.issuing import make_ticket, new_code
 from einlass_controller.messages import Issue
 from einlass_controller.store.schema import TICKET, VISIT
-from einlass_controller.writer import Clock
 from einlass_core import codes
 
-ID_CHARACTERS = 12
 QR_BORDER = 4
 # A quarter of a wet or scratched symbol can be missing; the symbol stays small.
 QR_ERROR_LEVEL = "q"
 _COLUMNS = [TICKET.c[item.name] for item in fields(Ticket)]
 
 router = APIRouter(tags=["tickets"])
-_clock = Clock()
 
 
 @router.post("/tickets", status_code=201)
@@ -39,7 +35,7 @@ async def issue(order: models.TicketOrder, client: ClientOf, controller: Control
         raise HTTPException(422, f"zone {order.zone!r} is not known: see /api/v1/zones")
     if order.valid_from and order.valid_until and order.valid_from > order.valid_until:
         raise HTTPException(422, "valid_from is after valid_until")
-    made = [codes.opaque(secrets.randbits(codes.OPAQUE_BITS)) for _ in range(order.n)]
+    made = [new_code() for _ in range(order.n)]
     tickets = tuple(_ticket(order, code) for code in made)
     await controller.writer.submit(Issue(tickets, client))
     return models.Issued(
@@ -85,24 +81,6 @@ def draw(code: str, kind: str, scale: int = 8) -> bytes:
     out = io.BytesIO()
     segno.make(code, error=QR_ERROR_LEVEL, micro=False).save(out, kind=kind, scale=scale, border=QR_BORDER)
     return out.getvalue()
-
-
-def make_ticket(code: str, *, persons: int, zone: str, valid_from_ms: int | None, valid_until_ms: int | None) -> Ticket:
-    """A single-entry ticket for this code."""
-    return Ticket(
-        id="".join(secrets.choice(codes.ALPHABET) for _ in range(ID_CHARACTERS)),
-        digest=codes.digest(code),
-        code_sha256=hashlib.sha256(code.encode()).hexdigest(),
-        product="single",
-        zone=zone,
-        persons=persons,
-        status=VALID,
-        valid_from_ms=valid_from_ms,
-        valid_until_ms=valid_until_ms,
-        entries_max=1,
-        entries_used=0,
-        issued_ms=_clock.now_ms(),
-    )
 
 
 def _ticket(order: models.TicketOrder, code: str) -> Ticket:

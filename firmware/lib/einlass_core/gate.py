@@ -13,7 +13,7 @@ Entry side
     RELEASED  --release_ms over-->           SETTLING   SetBolt(entry, False)
     SETTLING  --BodyPassed-->                SETTLING   Record(passed)
     SETTLING  --at rest for settle_ms-->     LOCKED     Record(unused): the places come back
-    SETTLING  --busy_ms over, not at rest--> LOCKED     Record(passed, doubtful): in doubt somebody is inside
+    SETTLING  --doubt_ms over, still busy--> LOCKED     Record(passed, doubtful): in doubt somebody is inside
     any       --fault-->                     OUT        SetBolt(entry, False), Record(fault), Show(error)
     OUT       --fault over-->                LOCKED     Record(fault_over)
     any other --BodyPassed-->                same       Record(forced): bodies count, released or not
@@ -72,6 +72,7 @@ class GateSettings:
         release_ms: int = 6000,
         settle_ms: int = 400,
         busy_ms: int = 5000,
+        doubt_ms: int = 20_000,
         same_code_ms: int = 1500,
         show_ms: int = 3000,
         exit_free: bool = True,
@@ -83,6 +84,7 @@ class GateSettings:
         self.release_ms = release_ms
         self.settle_ms = settle_ms
         self.busy_ms = busy_ms
+        self.doubt_ms = doubt_ms
         self.same_code_ms = same_code_ms
         self.show_ms = show_ms
         self.exit_free = exit_free
@@ -282,7 +284,7 @@ class Gate:
 
     def _settled(self, now_ms: int, effects: "list[Effect]") -> None:
         left = self._left
-        if self._busy_since is not None and now_ms - self._settling_since < self._settings.busy_ms:
+        if self._busy_since is not None and now_ms - self._settling_since < self._settings.doubt_ms:
             self._deadline = now_ms + self._settings.settle_ms
             return
         self._left = 0

@@ -145,6 +145,7 @@ _TIMES = (
     ("release_ms", 500, 60_000),
     ("settle_ms", 50, 5_000),
     ("busy_ms", 1_000, 60_000),
+    ("doubt_ms", 1_000, 120_000),
     ("same_code_ms", 0, 10_000),
     ("show_ms", 500, 20_000),
     ("exit_release_ms", 500, 60_000),

@@ -34,8 +34,8 @@ LAMP_S = 4.0
 CROWD_S_MAX = 86_400.0
 ARRIVALS_MAX = 600.0
 # Nobody pushes in behind another: a body that no sensor can keep out would blur what is shown. The panel can send some.
-_ENTRY_MIX = Mix(tailgate=0)
-_EXIT_MIX = Mix(tailgate=0)
+_ENTRY_MIX = Mix(walk=0.95, hesitate=0.02, step_back=0.02, tailgate=0, stuck=0.01)
+_EXIT_MIX = Mix(walk=0.97, hesitate=0.01, step_back=0.01, tailgate=0, stuck=0.01)
 
 Say = Callable[[str], None]
 
@@ -327,7 +327,7 @@ class Demo:
             CrowdSettings(
                 arrivals_a_minute=self._arrivals_a_minute,
                 stay_ms=(40_000, 100_000),
-                step_ms=(150, 700),
+                step_ms=(100, 500),
                 entry_mix=_ENTRY_MIX,
                 exit_mix=_EXIT_MIX,
             ),

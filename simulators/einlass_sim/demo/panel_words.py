@@ -33,8 +33,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "of_cap": ("von {cap}", "of {cap}"),
     "truth": ("Wirklich drin", "Really inside"),
     "truth_what": ("Körper, gezählt von der Simulation", "bodies, counted by the simulation"),
-    "counted": ("Controller zählt", "Controller counts"),
-    "counted_what": ("aus den Meldungen der Knoten", "from what the nodes report"),
+    "counted": ("Gezählt", "Counted"),
+    "counted_what": ("vom Controller, aus den Meldungen der Knoten", "by the controller, from what the nodes report"),
     "counted_down": ("Controller nicht erreichbar: letzter Stand", "Controller not reachable: last known"),
     "same": ("stimmt überein", "they agree"),
     "differs": ("Unterschied: {n}", "difference: {n}"),
@@ -86,7 +86,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "bolt_locked": ("zu", "locked"),
     "barrier_a": ("Schranke A", "barrier A"),
     "barrier_b": ("Schranke B", "barrier B"),
-    "barrier_blocked": ("unterbrochen", "blocked"),
+    "barrier_blocked": ("verdeckt", "blocked"),
     "barrier_clear": ("offen", "clear"),
     "bodies": ("{n_in} hinein · {n_out} hinaus", "{n_in} in · {n_out} out"),
     "drawing": (
@@ -95,9 +95,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "side_entry": ("Von draußen", "From outside"),
     "side_exit": ("Von drinnen", "From inside"),
-    "hold": ("An den Leser halten", "Hold it to the reader"),
-    "hold_entry": ("Am Eingangsleser zeigen, {name}", "Hold it to the entry reader, {name}"),
-    "hold_exit": ("Am Ausgangsleser zeigen, {name}", "Hold it to the exit reader, {name}"),
+    "hold": ("An den Leser", "Hold to reader"),
+    "hold_of": ("An den Leser halten: {name}, {side}", "Hold to reader: {name}, {side}"),
     "walk": ("Durchgehen", "Walk through"),
     "tailgate": ("Zu zweit", "Tailgate"),
     "step_back": ("Umkehren", "Step back"),
@@ -143,8 +142,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "hold_to": ("An den Leser halten", "Hold it to the reader"),
     "held": ("{name}: Lampe {colour} – {word}", "{name}: lamp {colour} – {word}"),
     "held_ms": (
-        "{name}: Lampe {colour} – {word}, Riegel nach {ms} ms",
-        "{name}: lamp {colour} – {word}, bolt after {ms} ms",
+        "{name}: Lampe {colour} – {word}, Riegel nach {ms} ms: jetzt durchgehen",
+        "{name}: lamp {colour} – {word}, bolt after {ms} ms: now walk through",
     ),
     "held_dark": ("{name}: die Lampe blieb dunkel", "{name}: the lamp stayed dark"),
     "holding": ("{name}: der Leser liest …", "{name}: the reader reads …"),
@@ -199,15 +198,18 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "shown_ready": ("Bitte Code zeigen", "Please show your code"),
     "shown_checking": ("Einen Moment …", "One moment …"),
     "shown_forced": ("Bitte zurücktreten", "Please step back"),
-    "shown_lamp": ("Lampe blieb {colour}", "lamp {colour}"),
+    # Decisions whose own sentence has blanks, which the page cannot fill.
+    "shown_too_early": ("Noch nicht gültig", "Not valid yet"),
+    "shown_expired": ("Abgelaufen", "Expired"),
+    "shown_wrong_zone": ("Gilt für einen anderen Bereich", "Valid for another area"),
+    "shown_wrong_date": ("Gilt an einem anderen Tag", "Valid on another day"),
+    "shown_already_inside": ("Schon drin", "Already inside"),
+    "shown_reentry_locked": ("Wiedereintritt noch gesperrt", "Re-entry still locked"),
 }
 
 
 def words(language: str) -> dict[str, str]:
-    """Everything the page says in "de" or "en"; "shown_<code>" for each decision, without its values."""
+    """Everything the page says in "de" or "en"; "shown_<code>" for each decision."""
     index = 0 if language == "de" else 1
-    said = {key: both[index] for key, both in WORDS.items()}
-    for code, text in TEXTS.items():
-        # The page has no values for the blanks: a sentence ends at its first one ("Valid from").
-        said[f"shown_{code}"] = (text.de if language == "de" else text.en).split("{")[0].rstrip(" :(")
-    return said
+    decisions = {f"shown_{code}": text.de if index == 0 else text.en for code, text in TEXTS.items()}
+    return decisions | {key: both[index] for key, both in WORDS.items()}

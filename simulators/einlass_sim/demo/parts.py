@@ -19,6 +19,9 @@ ZONE = "becken"
 ESP32_NODE, PI_NODE = "ost", "west"
 ESP32_BOARD = "esp32-turnstile"
 LOOPBACK = "127.0.0.1"
+# Quicker than at a real pool, where people read: the demonstration is to fill within two minutes.
+RELEASE_MS = 4000
+SHOW_MS = 1200
 PLAN = """\
 [site]
 id = "{site}"
@@ -65,6 +68,8 @@ password = {password}
 
 [lane]
 bolt_sensed = true
+release_ms = {release_ms}
+show_ms = {show_ms}
 
 [entry]
 serial = {entry}
@@ -137,6 +142,8 @@ def pi_part(directory: Path, lane: SimulatedLane, camera: Path, mqtt_port: int, 
         NODE_TOML.format(
             site=SITE,
             node=PI_NODE,
+            release_ms=RELEASE_MS,
+            show_ms=SHOW_MS,
             journal=json.dumps(str(directory / "journal-west.db")),
             port=mqtt_port,
             password=json.dumps(password),
@@ -156,7 +163,8 @@ def esp32_board(
 ) -> Board:
     """A simulated board with our firmware, and the configuration a technician would copy to it."""
     broker = {"host": LOOPBACK, "port": mqtt_port, "password": password}
-    config = {"site": SITE, "node": ESP32_NODE, "broker": broker}
+    lane = {"release_ms": RELEASE_MS, "show_ms": SHOW_MS}
+    config = {"site": SITE, "node": ESP32_NODE, "broker": broker, "lane": lane}
     files = {"profile.json": board_text(ESP32_BOARD).encode(), "config.json": json.dumps(config).encode()}
     return Board("node-ost", directory, pins=pins, uarts=readers, files=files, firmware=firmware, heap="200K")
 

@@ -121,7 +121,8 @@ class Board:
     def read_file(self, name: str) -> bytes:
         """A file of the flash, while the board is off. FileNotFoundError if it is not there."""
         self._must_be_off()
-        with self._mounted().open(name, "rb") as file:
+        flash = self._mounted()  # kept while the file is open: without it the library reads freed memory
+        with flash.open(name, "rb") as file:
             data: bytes = file.read()
             return data
 

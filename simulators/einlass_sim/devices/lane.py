@@ -108,6 +108,7 @@ class BoardEnds:
         self._board.on_coil = lambda coil, value, at_s: on_output(
             self._OUTPUTS[coil], value != (coil == COIL_EXIT), at_s
         )
+        on_output(BOLT_EXIT, True, time.monotonic())
         self._board.on_power = on_power
 
     def set_input(self, name: str, on: bool) -> None:

@@ -48,16 +48,19 @@ export function showParts(view) {
       const row = make("li");
       const button = make("button", say("pull"), { type: "button" });
       button.addEventListener("click", () => pull(row.dataset.name, button));
-      row.append(make("b"), make("span", "", { className: "state" }), make("span", "", { className: "quiet" }), button);
+      const state = make("p");
+      state.append(make("span", "", { className: "state" }), " ", make("span", "", { className: "quiet" }));
+      row.append(make("b"), state, button);
       return row;
     },
     (row, part) => {
       row.dataset.name = part.name;
       write(row.children[0], part.name);
-      row.children[1].dataset.up = String(part.up);
-      write(row.children[1], say(part.up ? "part_up" : "part_down"));
-      write(row.children[2], say("starts", { n: part.starts }));
-      row.children[3].setAttribute("aria-label", say("pull_of", { name: part.name }));
+      const [state, starts] = row.children[1].children;
+      state.dataset.up = String(part.up);
+      write(state, say(part.up ? "part_up" : "part_down"));
+      write(starts, say("starts", { n: part.starts }));
+      row.children[2].setAttribute("aria-label", say("pull_of", { name: part.name }));
     },
   );
 }

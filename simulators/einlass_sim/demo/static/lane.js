@@ -64,7 +64,7 @@ class Card {
     for (const button of this.root.querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => this.act(button));
       if (button.dataset.do === "hold") {
-        button.setAttribute("aria-label", say(`hold_${button.dataset.side}`, { name }));
+        button.setAttribute("aria-label", say("hold_of", { name, side: say(button.dataset.side) }));
       }
       if (button.dataset.do === "emergency") {
         this.emergency = button;

@@ -8,7 +8,9 @@ const LEVEL_MAX = 1.12;
 const SWIMMERS_MAX = 120;
 const LEFT_X = 26;
 const WIDTH = 250;
-const GOLDEN = 0.6180339887;
+// Roberts’ R2 sequence: spreads any number of points evenly in two dimensions.
+const STEP_ACROSS = 0.7548776662;
+const STEP_DOWN = 0.5698402910;
 const SVG = "http://www.w3.org/2000/svg";
 
 const card = document.getElementById("pool");
@@ -23,10 +25,9 @@ function swimmers(count, surface) {
   while (at.swimmers.children.length > wanted) {
     at.swimmers.lastChild.remove();
   }
-  // Two irrational steps spread any number of them evenly, each at the same place for as long as it is there.
   [...at.swimmers.children].forEach((swimmer, index) => {
-    const x = LEFT_X + WIDTH * ((index * GOLDEN + 0.1) % 1);
-    const depth = (index * 0.7548776662 + 0.08) % 1;
+    const x = LEFT_X + WIDTH * ((index * STEP_ACROSS + 0.1) % 1);
+    const depth = (index * STEP_DOWN + 0.3) % 1;
     const y = surface + 9 + depth * Math.max(0, EMPTY_Y - 12 - surface);
     swimmer.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)`;
   });

@@ -87,8 +87,8 @@ export function showHolds(lanes) {
       if (row.dataset.name !== lane.name) {
         row.dataset.name = lane.name;
         write(row.children[0], lane.name);
-        row.children[1].setAttribute("aria-label", say("hold_entry", { name: lane.name }));
-        row.children[2].setAttribute("aria-label", say("hold_exit", { name: lane.name }));
+        row.children[1].setAttribute("aria-label", say("hold_of", { name: lane.name, side: say("entry") }));
+        row.children[2].setAttribute("aria-label", say("hold_of", { name: lane.name, side: say("exit") }));
       }
     },
   );

@@ -1,0 +1,218 @@
+"""Between MQTT clients and their broker: hears every message, and lets a direction stand still where it is told to.
+
+    tap = Tap(broker_port)
+    port = await tap.start()                          # clients connect here
+    hold = tap.hold("gate-1", "answer")               # the next answer to gate-1, and all behind it, does not arrive
+    said = await hold.wait(5.0)                       # it is on its way
+    hold.release()                                    # now it arrives (or hold.drop(): it never does, the link is cut)
+
+A held packet is one that takes its time on the network: what its sender does meanwhile, dying included, changes
+nothing about it.
+"""
+
+import asyncio
+import contextlib
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from einlass_core.wire import kind_of
+from einlass_sim.processes import LOOPBACK
+
+CONNECT = 0x10
+PUBLISH = 0x30
+LENGTH_BYTES_MAX = 4
+SAID_MAX = 100_000
+
+
+@dataclass(frozen=True)
+class Said:
+    """One PUBLISH as it was on the line, also if the other side never got it."""
+
+    client: str
+    to_broker: bool
+    topic: str
+    payload: bytes
+
+    @property
+    def kind(self) -> str:
+        """The topic's last level."""
+        return kind_of(self.topic)
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The payload's JSON; empty when it is no object."""
+        try:
+            fields = json.loads(self.payload)
+        except ValueError:
+            return {}
+        return fields if isinstance(fields, dict) else {}
+
+
+class Hold:
+    """Stops one direction of one client's connection at the first message that fits. Made by Tap.hold."""
+
+    def __init__(self, client: str, kind: str, to_broker: bool, fits: Callable[[Said], bool]) -> None:
+        self.said: Said | None = None
+        self.dropped = False
+        self._client = client
+        self._kind = kind
+        self._to_broker = to_broker
+        self._fits = fits
+        self._reached = asyncio.Event()
+        self._free = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> Said:
+        """Until a message is held. TimeoutError names it."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._reached.wait()
+        except TimeoutError:
+            raise TimeoutError(f"not within {timeout_s:g} s: {self._kind} of {self._client}") from None
+        assert self.said is not None
+        return self.said
+
+    def release(self) -> None:
+        """Let it, and all that came after it, arrive; a hold that has caught nothing yet catches nothing any more."""
+        self._free.set()
+
+    def drop(self) -> None:
+        """It is lost, and with it the connection."""
+        self.dropped = True
+        self._free.set()
+
+    def catches(self, said: Said) -> bool:
+        """Whether this is the message it waits for; it catches one only."""
+        if self._reached.is_set() or self._free.is_set():
+            return False
+        return (said.client, said.kind, said.to_broker) == (
+            self._client,
+            self._kind,
+            self._to_broker,
+        ) and self._fits(said)
+
+    async def keep(self, said: Said) -> None:
+        """Stand still until released."""
+        self.said = said
+        self._reached.set()
+        await self._free.wait()
+
+
+class Tap:
+    """Listens on a port of its own; every connection to it is one to the broker. Only the event loop's thread."""
+
+    def __init__(self, broker_port: int) -> None:
+        self.said: list[Said] = []
+        self._broker_port = broker_port
+        self._holds: list[Hold] = []
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Listen; the port."""
+        self._server = await asyncio.start_server(self._connected, LOOPBACK, 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """Cut every connection and listen no more."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def hold(
+        self, client: str, kind: str, *, to_broker: bool = False, fits: Callable[[Said], bool] = lambda said: True
+    ) -> Hold:
+        """Stop what this client sends (to_broker) or gets, at its next message of this kind that fits."""
+        hold = Hold(client, kind, to_broker, fits)
+        self._holds.append(hold)
+        return hold
+
+    def release_all(self) -> None:
+        """Nothing is held any more."""
+        for hold in self._holds:
+            hold.release()
+        self._holds.clear()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            broker_reader, broker_writer = await asyncio.open_connection(LOOPBACK, self._broker_port)
+        except OSError:
+            writer.transport.abort()
+            self._connections.discard(task)
+            return
+        name: list[str] = []
+        pumps = [
+            asyncio.create_task(self._pump(reader, broker_writer, name, True)),
+            asyncio.create_task(self._pump(broker_reader, writer, name, False)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            for end in (writer, broker_writer):
+                end.close()
+            self._connections.discard(task)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: list[str], to_broker: bool
+    ) -> None:
+        """Until the sender has closed, or a message was dropped. Whoever no longer listens only hears no more."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ValueError, ConnectionError):
+            while True:
+                head, body, raw = await _read_packet(reader)
+                if head & 0xF0 == CONNECT and to_broker:
+                    name.append(_text_at(body, 10)[0])
+                elif head & 0xF0 == PUBLISH and name:
+                    said = _read_publish(name[0], to_broker, head, body)
+                    del self.said[: len(self.said) - SAID_MAX + 1]
+                    self.said.append(said)
+                    for hold in list(self._holds):
+                        if hold.catches(said):
+                            await hold.keep(said)
+                            if hold.dropped:
+                                return
+                if not writer.is_closing():
+                    writer.write(raw)
+                    with contextlib.suppress(ConnectionError):
+                        await writer.drain()
+
+
+async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
+    raw = await reader.readexactly(1)
+    length = 0
+    for place in range(LENGTH_BYTES_MAX):
+        byte = await reader.readexactly(1)
+        raw += byte
+        length |= (byte[0] & 0x7F) << 7 * place
+        if byte[0] < 0x80:
+            break
+    else:
+        raise ValueError("no MQTT packet is that long")
+    body = await reader.readexactly(length)
+    return raw[0], body, raw + body
+
+
+def _read_publish(client: str, to_broker: bool, head: int, body: bytes) -> Said:
+    topic, after = _text_at(body, 0)
+    return Said(client, to_broker, topic, body[after + (2 if head & 0x06 else 0) :])
+
+
+def _text_at(body: bytes, at: int) -> tuple[str, int]:
+    """A text with its length before it, and where it ends. ValueError when it is cut off."""
+    try:
+        (length,) = struct.unpack_from(">H", body, at)
+    except struct.error:
+        raise ValueError("a packet that ends in its text") from None
+    end = at + 2 + length
+    return body[at + 2 : end].decode("utf-8", "replace"), end

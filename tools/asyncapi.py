@@ -1,0 +1,305 @@
+"""Makes docs/asyncapi.json, and the message tables in docs/protocol.md, from the one contract: einlass_core/wire.py.
+
+    .venv/bin/python tools/asyncapi.py
+
+wire.py says which fields there are and what they may hold; here is only what they mean. A message or a field that is
+new in wire.py and not explained here ends the tool with its name. The document is written from a node's point of view.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from einlass_core import VERSION as SOFTWARE_VERSION
+from einlass_core import wire
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "asyncapi.json"
+PAGE = ROOT / "docs" / "protocol.md"
+BEGIN = "<!-- made by tools/asyncapi.py from einlass_core/wire.py: change it there -->"
+END = "<!-- end of what tools/asyncapi.py made -->"
+ASYNCAPI_VERSION = "3.0.0"
+QOS = 1
+
+Field = tuple[str, bool, str]  # name, optional, type
+
+MESSAGES = {
+    "hello": "The first message on a new link. It says which journal the node has and how far it is.",
+    "ask": "A scan that the controller decides. Sent once, never queued by the node while it is cut off.",
+    "event": "One record of the journal. Numbered without gaps, sent again until it is acknowledged.",
+    "status": "How the lane stands: every ten seconds, and at once after a ceiling that changed nothing.",
+    "alarm": "Something a person should look at: a device that is gone, or back again (reason ends in _over).",
+    "reply": "What became of a command.",
+    "answer": "The decision on an ask. The same bytes again when the same ask comes again.",
+    "limit": "How far the lane's own entries minus exits may rise. Sent again until an account acknowledges it.",
+    "ack": "The controller has stored every event up to this number.",
+    "command": "An order by a person, valid for seconds, carried out at most once.",
+    "state": "Whether the node is connected; the only retained message, and the node's last will.",
+    "time": "The controller's clock, every ten seconds and after each hello.",
+    "emergency": "For the whole site. A Raspberry Pi node treats it as one more pressed button; nothing sends it yet.",
+}
+PARTS = {
+    "account": "How the lane stands, absolute and never a difference: the newest wins, by seq and version.",
+    "limit": "A ceiling. Newer is by epoch, then version, never by arrival.",
+}
+TYPES = {
+    "flag": "true or false",
+    "object": "an object of numbers and short texts",
+    "count": "a whole number, not negative",
+    "signed": "a whole number",
+    "persons": "a number of persons",
+    "time": "milliseconds",
+    "name": "a short name",
+    "nonce": "a unique name",
+    "text": "a text for people",
+    "code": "what a reader read",
+}
+# "message.field" where a field means something else there, else "field".
+FIELDS = {
+    "inc": "incarnation: which journal speaks, or is spoken to; random, new whenever the journal was empty",
+    "boot": "how often this journal has been opened",
+    "seq": "number of the last record in the journal; in an event, of this record",
+    "ack.seq": "all events up to this one are stored",
+    "account": "the lane's account as it stands with that record",
+    "software": "version of the node's software",
+    "hardware": "kind of board, such as esp32 or pi-modbus",
+    "hello.reason": "why the node started: power, watchdog, restart ...",
+    "event.reason": "more about it: of a boot, a fault, an emergency, a refusal, a loss",
+    "alarm.reason": "what is wrong, at most 32 characters",
+    "nonce": "names one scan, the same on every retry: incarnation.boot.number",
+    "side": "entry or exit",
+    "ask.code": "the code as read: at most 200 printable ASCII characters",
+    "event.code": "why the node refused on its own (a decision code)",
+    "reply.code": "ok, expired, refused, repeated, clock_untrusted or unknown",
+    "answer.code": "the decision code; ok and ok_reentry release the lane",
+    "kind": "what happened",
+    "ms": "the node's own clock, which only counts up",
+    "time.unix_ms": "UTC",
+    "event.unix_ms": "UTC by the controller's clock as told to the node; 0: the node was never told",
+    "event.persons": "how many persons it is about; 1 where it is missing",
+    "answer.persons": "how many may pass on this release",
+    "digest": "of the code, where the node decided without the controller: 8 bytes of SHA-256 in hex",
+    "by": "who, by name; two names for what takes two people",
+    "doubtful": "the sensors could not tell, so it was counted as a passage",
+    "lane": "state of the lane: locked, asking, released, settling or out_of_service",
+    "waiting": "records that are not acknowledged",
+    "status.emergency": "an emergency lasts here",
+    "heap_free_bytes": "free memory of a board after a collection",
+    "link_drops": "how often the link was lost since the start",
+    "id": "of the command",
+    "answer.id": "of the decision, as in the ledger",
+    "detail": "why, in words",
+    "values": "what fills the sentence for the visitor, such as since_ms or entries_left",
+    "answer.limit": "the ceiling that makes room for this release; only with a decision that admits",
+    "limit.limit": "the new ceiling",
+    "do": "rearm or identify",
+    "issued_ms": "UTC; older than the node's start: not obeyed",
+    "expires_ms": "UTC; at most a minute after issued_ms",
+    "online": "false is also what the broker says when the node is gone",
+    "on": "pressed or over",
+    "account.epoch": "grows with every recount",
+    "account.version": "of the ceiling that the lane obeys",
+    "account.ceiling": "how far balance may rise",
+    "account.balance": "entries minus exits of this lane in this epoch; negative where more leave than come",
+    "account.pending": "of the balance: released and not yet through",
+    "limit.epoch": "the account's own; another one would begin a new count",
+    "limit.version": "grows with every ceiling sent",
+    "limit.ceiling": "how far balance may rise",
+}
+
+
+class UnexplainedError(LookupError):
+    """A message, type or field of wire.py that this tool does not explain; the text names it."""
+
+
+def rules(text: str) -> list[Field]:
+    """The fields in a rule of wire.MESSAGES or wire._PARTS."""
+    return wire._read_rules(text)
+
+
+def meaning(where: str, name: str) -> str:
+    """What a field means there. UnexplainedError when FIELDS does not say."""
+    for key in (f"{where}.{name}", name):
+        if key in FIELDS:
+            return FIELDS[key]
+    raise UnexplainedError(f"tools/asyncapi.py: say in FIELDS what {name!r} of {where!r} means")
+
+
+def explained(table: dict[str, str], name: str, what: str) -> str:
+    """The text of a table. UnexplainedError when it has none."""
+    if name not in table:
+        raise UnexplainedError(f"tools/asyncapi.py: say in {what} what {name!r} is")
+    return table[name]
+
+
+def address(kind: str) -> str:
+    """The topic of a message, with {site} and {node}."""
+    if kind == "state":
+        return wire.topic_state("{site}", "{node}")
+    if kind in wire.BROADCAST:
+        return wire.topic_all("{site}", kind)
+    return (wire.topic_up if kind in wire.UP else wire.topic_down)("{site}", "{node}", kind)
+
+
+def from_node(kind: str) -> bool:
+    """Whether the node is the one that publishes it."""
+    return kind in wire.UP or kind == "state"
+
+
+def channel_of(kind: str) -> str:
+    """The channel's name: `limit` is a message and a part of one, so a channel says where it leads."""
+    return (
+        kind
+        if kind == "state"
+        else f"{'up' if kind in wire.UP else 'all' if kind in wire.BROADCAST else 'down'}-{kind}"
+    )
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI document as plain values."""
+    for kind in MESSAGES:
+        if kind not in wire.MESSAGES:
+            raise UnexplainedError(f"tools/asyncapi.py: wire.py has no message {kind!r} any more: remove it here")
+    return {
+        "asyncapi": ASYNCAPI_VERSION,
+        "info": {
+            "title": "Einlass node",
+            "version": f"{wire.VERSION}.0.0",
+            "description": (
+                f"What a node at a lane says and hears (software {SOFTWARE_VERSION}). MQTT 3.1.1, QoS {QOS}, JSON in "
+                f"UTF-8, at most {wire.MESSAGE_BYTES_MAX} bytes a message. Unknown fields are kept: a newer peer may "
+                "send more."
+            ),
+        },
+        "defaultContentType": "application/json",
+        "channels": {channel_of(kind): _channel(kind) for kind in wire.MESSAGES},
+        "operations": {_operation_name(kind): _operation(kind) for kind in wire.MESSAGES},
+        "components": {
+            "messages": {channel_of(kind): _message(kind) for kind in wire.MESSAGES},
+            "schemas": {
+                name: {"description": explained(PARTS, name, "PARTS"), **_object(name, text)}
+                for name, text in wire._PARTS.items()
+            },
+        },
+    }
+
+
+def _channel(kind: str) -> dict[str, Any]:
+    names = ("site",) if kind in wire.BROADCAST else ("site", "node")
+    words = {"site": "The site's id.", "node": "The node's id, which is also its user name and its client id."}
+    return {
+        "address": address(kind),
+        "messages": {kind: {"$ref": f"#/components/messages/{channel_of(kind)}"}},
+        "parameters": {name: {"description": words[name]} for name in names},
+    }
+
+
+def _operation_name(kind: str) -> str:
+    return f"{'send' if from_node(kind) else 'receive'}-{channel_of(kind)}"
+
+
+def _operation(kind: str) -> dict[str, Any]:
+    channel = f"#/channels/{channel_of(kind)}"
+    return {
+        "action": "send" if from_node(kind) else "receive",
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{kind}"}],
+        "bindings": {"mqtt": {"qos": QOS, "retain": kind == "state"}},
+    }
+
+
+def _message(kind: str) -> dict[str, Any]:
+    return {
+        "name": kind,
+        "summary": explained(MESSAGES, kind, "MESSAGES"),
+        "payload": _object(kind, wire.MESSAGES[kind]),
+    }
+
+
+def _object(where: str, text: str) -> dict[str, Any]:
+    fields = rules(text)
+    return {
+        "type": "object",
+        "required": [name for name, optional, _ in fields if not optional],
+        "properties": {name: _schema(where, name, kind) for name, _, kind in fields},
+        "additionalProperties": True,
+    }
+
+
+def _schema(where: str, name: str, kind: str) -> dict[str, Any]:
+    description = meaning(where, name)
+    if kind in wire._PARTS:
+        return {"allOf": [{"$ref": f"#/components/schemas/{kind}"}], "description": description}
+    wanted, low, high = wire._TYPES[kind]
+    found: dict[str, Any] = {"description": description}
+    if wanted is bool:
+        found |= {"type": "boolean"}
+    elif wanted is dict:
+        found |= {"type": "object"}
+    elif wanted is int:
+        found |= {"type": "integer", "minimum": low, "maximum": high}
+    else:
+        found |= {"type": "string", "maxLength": high}
+    if (where, name) == ("event", "kind"):
+        found["enum"] = list(wire.NODE_EVENTS)
+    return found
+
+
+def tables() -> str:
+    """The same as Markdown, for people."""
+    lines = [BEGIN, ""]
+    for title, kinds in (
+        ("From a node", [kind for kind in wire.MESSAGES if from_node(kind)]),
+        ("To a node", [kind for kind in wire.MESSAGES if not from_node(kind)]),
+    ):
+        lines += [f"### {title}", ""]
+        for kind in kinds:
+            lines += _table(kind, f"`{kind}`", explained(MESSAGES, kind, "MESSAGES"), wire.MESSAGES[kind])
+    lines += ["### Parts of messages", ""]
+    for name, text in wire._PARTS.items():
+        lines += _table(name, f"{name} (a part)", explained(PARTS, name, "PARTS"), text)
+    lines += ["### Types", "", "| Type | Is | Least | Most |", "|---|---|---|---|"]
+    for name, (wanted, low, high) in wire._TYPES.items():
+        bounds = ("", f"{high} characters") if wanted is str else (low, high) if wanted is int else ("", "")
+        lines.append(f"| {name} | {explained(TYPES, name, 'TYPES')} | {bounds[0]} | {bounds[1]} |")
+    return "\n".join([*lines, "", END])
+
+
+def _table(where: str, title: str, summary: str, text: str) -> list[str]:
+    rows = [
+        f"| `{name}`{' (optional)' if optional else ''} | {kind} | {meaning(where, name)} |"
+        for name, optional, kind in rules(text)
+    ]
+    return [f"#### {title}", "", summary, "", "| Field | Type | Meaning |", "|---|---|---|", *rows, ""]
+
+
+def page(before: str) -> str:
+    """docs/protocol.md with the tables as they should be; ValueError when it has no place for them."""
+    head, begin, rest = before.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"docs/protocol.md needs a line {BEGIN!r} and below it a line {END!r}")
+    return head + tables() + tail
+
+
+def text() -> str:
+    """docs/asyncapi.json as it should be."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write both files; exit status 1 with the reason when something is not explained."""
+    try:
+        made = {DOCUMENT: text(), PAGE: page(PAGE.read_text(encoding="utf-8"))}
+    except (UnexplainedError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for path, content in made.items():
+        path.write_text(content, encoding="utf-8")
+        print(path.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
