@@ -77,7 +77,7 @@ FIELDS = {
     "ms": "the node's own clock, which only counts up",
     "time.unix_ms": "UTC",
     "event.unix_ms": "UTC by the controller's clock as told to the node; 0: the node was never told",
-    "event.persons": "how many persons it is about; 1 where it is missing",
+    "event.persons": "how many persons it is about, 1 where it is missing; in a refusal without a code, how many scans",
     "answer.persons": "how many may pass on this release",
     "digest": "of the code, where the node decided without the controller: 8 bytes of SHA-256 in hex",
     "by": "who, by name; two names for what takes two people",

@@ -69,7 +69,7 @@ def test_a_scan_a_release_and_a_passage(tmp_path: Path) -> None:
             assert await asyncio.to_thread(line.read_until, b"\r") == CODE.encode() + b"\r"
             scan = await holding
         assert not await scan.released(0.01)
-        await client.write_coils(0, [True, True, True, False, False, True], device_id=1)
+        await client.write_coils(0, [True, False, True, False, False, True], device_id=1)
         assert await scan.released(DEADLINE_S)
         assert scan.latency_ms is not None
         assert 0 <= scan.latency_ms < DEADLINE_S * 1000
@@ -102,11 +102,12 @@ def test_a_locked_arm_and_an_impatient_person(tmp_path: Path) -> None:
         assert fate.forced
         await client.write_coil(0, True, device_id=1)
         assert isinstance(await lane.person_goes(ENTRY, Behaviour.STEP_BACK), TurnedBack)
+        await client.write_coil(1, True, device_id=1)
         waiting = asyncio.create_task(lane.person_goes(EXIT, person="ben"))
         await until(lambda: lane.view()["queues"][EXIT] == ["ben"])
         with pytest.raises(ValueError, match="already"):
             await lane.person_goes(EXIT, person="ben")
-        await client.write_coil(1, True, device_id=1)
+        await client.write_coil(1, False, device_id=1)
         assert isinstance(await waiting, BodyWentOut)
 
     on_a_pi_lane(tmp_path, talk)
@@ -115,13 +116,14 @@ def test_a_locked_arm_and_an_impatient_person(tmp_path: Path) -> None:
 def test_without_power_the_way_out_is_free_and_the_way_in_is_shut(tmp_path: Path) -> None:
     async def talk(lane: SimulatedLane, client: AsyncModbusTcpClient) -> None:
         assert lane.board
-        await client.write_coils(0, [True, False], device_id=1)
+        await client.write_coils(0, [True, True], device_id=1)
         await until(lambda: lane.view()["bolts"] == {ENTRY: True, EXIT: False})
         lane.board.power(False)
         await until(lambda: lane.view()["bolts"] == {ENTRY: False, EXIT: True})
         assert isinstance(await lane.person_goes(EXIT), BodyWentOut)
         lane.board.power(True)
-        await until(lambda: lane.view()["bolts"] == {ENTRY: False, EXIT: False})
+        await until(lambda: bool(lane.view()["powered"]))
+        assert lane.view()["bolts"] == {ENTRY: False, EXIT: True}, "nobody has told it to lock"
 
     on_a_pi_lane(tmp_path, talk)
 
@@ -129,11 +131,11 @@ def test_without_power_the_way_out_is_free_and_the_way_in_is_shut(tmp_path: Path
 def test_a_fallen_watchdog_frees_the_way_out_until_somebody_takes_charge_again(tmp_path: Path) -> None:
     async def talk(lane: SimulatedLane, client: AsyncModbusTcpClient) -> None:
         await client.write_register(io_board.WATCHDOG_REGISTER, 50, device_id=1)
-        await client.write_coils(0, [True, False], device_id=1)
+        await client.write_coils(0, [True, True], device_id=1)
         await until(lambda: lane.view()["bolts"] == {ENTRY: False, EXIT: True})
         await client.write_register(io_board.WATCHDOG_REGISTER, 0, device_id=1)
         assert not lane.view()["powered"]
-        await client.write_coil(0, False, device_id=1)
+        await client.write_coils(0, [False, True], device_id=1)
         await until(lambda: lane.view()["bolts"] == {ENTRY: False, EXIT: False})
 
     on_a_pi_lane(tmp_path, talk)

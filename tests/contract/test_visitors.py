@@ -13,8 +13,8 @@ from einlass_sim.crowd import Crowd, CrowdSettings, Visitors
 from einlass_sim.devices.lane import SimulatedLane, pi_lane
 from einlass_sim.people import Mix
 
-OPEN = [True, True, True, False, False, False]
-SHUT = [False, True, False, False, False, False]
+OPEN = [True, False, True, False, False, False]
+SHUT = [False, False, False, False, False, False]
 RELEASE_S = 2.0
 DEADLINE_S = 25.0
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,8 @@ class Controller:
         self.client.on_message = lambda client, data, message: self.got.append(
             (message.topic, bytes(message.payload), message.retain)
         )
+        self.listening = threading.Event()
+        self.client.on_subscribe = lambda *_: self.listening.set()
         self.client.reconnect_delay_set(1, 1)
         self.client.connect(broker.host, broker.port)
         self.client.loop_start()
@@ -119,7 +122,7 @@ def on(broker: Broker, work: Callable[[Link, Node, Controller], Awaitable[None]]
         node = Node()
         link = link_to(node, broker.host, broker.port)
         try:
-            await until(controller.client.is_connected)
+            await until(controller.listening.is_set)
             await work(link, node, controller)
         finally:
             controller.stop()

@@ -83,11 +83,13 @@ class Controller:
         self.answering = True
         self.acknowledging = True
         self.account: dict[str, Any] = {}
+        self.listening = threading.Event()
         self._lock = threading.Lock()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER.name)
         self._client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
         self._client.on_connect = lambda client, *_: client.subscribe(f"einlass/1/{SITE}/#", 1)
         self._client.on_message = self._received
+        self._client.on_subscribe = lambda *_: self.listening.set()
         self._client.on_socket_open = _no_delay
         self._client.reconnect_delay_set(1, 1)
         self._client.connect(broker.host, broker.port)
@@ -182,6 +184,7 @@ class Bench:
 
     async def start(self) -> None:
         hellos = sum(kind == "hello" for kind, _ in self.controller.others)
+        await self.until(self.controller.listening.is_set, "the controller listens")
         requests = self.board.requests
         self.node.start()
         await self.until(lambda: sum(kind == "hello" for kind, _ in self.controller.others) > hellos, "hello")

@@ -26,6 +26,7 @@ from einlass_core.profile import board as read_board
 from einlass_core.wire import topic_down
 from einlass_hardware import board_text
 from einlass_hardware.firmware import build
+from einlass_sim import plant
 from einlass_sim.audit import double_admissions, journals
 from einlass_sim.brokers import Broker, BrokerKind
 from einlass_sim.demo import parts
@@ -342,7 +343,6 @@ class Line:
         while self.truth.inside:
             both = NODES if self.truth.inside > 1 else NODES[:1]
             await asyncio.gather(*[self.leaves(lane) for lane in both])
-        await self.settled()
 
     async def decided(self, ticket: str, after: int) -> str:
         """The code of the decision on a ticket after that ledger entry."""
@@ -441,6 +441,15 @@ BROKERS = [
     pytest.param("mosquitto", marks=[pytest.mark.needs("mosquitto"), pytest.mark.xdist_group("line-mosquitto")]),
     pytest.param("nats", marks=pytest.mark.xdist_group("line-nats")),
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def brisk() -> Iterator[None]:
+    """People who know the way: as quick as real ones can be, so that a test takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plant, "REACTION_MS", (50, 100))
+        patch.setattr(plant, "WALK_MS", (400, 450))
+        yield
 
 
 @pytest.fixture(scope="module", params=BROKERS)

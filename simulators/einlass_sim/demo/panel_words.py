@@ -26,7 +26,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "noscript": ("Diese Seite braucht JavaScript.", "This page needs JavaScript."),
     "close": ("Schließen", "Close"),
     "more": ("Mehr", "More"),
-    "yes": ("ja", "yes"),
     "no": ("nein", "no"),
     # The pool.
     "inside": ("drin", "inside"),

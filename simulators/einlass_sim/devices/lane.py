@@ -62,6 +62,7 @@ INPUTS = (*BARRIERS.values(), EMERGENCY, BOLT_FEEDBACK)
 
 PATIENCE_MS = 10_000
 SCANS_KEPT = 1000
+LATE_MS = 5
 
 Fate = BodyWentIn | BodyWentOut | TurnedBack | GaveUp
 OutputCallback = Callable[[str, bool, float], None]
@@ -382,7 +383,12 @@ class SimulatedLane:
     def _run(self) -> None:
         """Let the plant's time catch up, pass on what happened, and come back when more will."""
         loop = self._running()
-        for output in self.plant.advance(max(self.plant.now_ms, self._now_ms(loop))):
+        now_ms, next_ms = self._now_ms(loop), self.plant.next_ms
+        if next_ms is not None and now_ms > next_ms + LATE_MS:
+            # This program was held up. People stand still for so long: else sensors would miss half of a passage.
+            self._start_s += (now_ms - next_ms) / 1000
+            now_ms = next_ms
+        for output in self.plant.advance(max(self.plant.now_ms, now_ms)):
             self._deliver(output)
         if self._timer:
             self._timer.cancel()
