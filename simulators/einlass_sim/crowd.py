@@ -172,6 +172,12 @@ class Crowd:
         actions, self._actions = self._actions, []
         return actions
 
+    @property
+    def waiting(self) -> int:
+        """Outside and wanting in: in the queues, and turned away for now."""
+        queued = sum(len(queue) for (_, side), queue in self._queues.items() if side == ENTRY)
+        return queued + len(self._turned_away)
+
     def set_arrivals(self, a_minute: float) -> None:
         """Another rate, from the next arrival on. ValueError unless above 0."""
         if a_minute <= 0:

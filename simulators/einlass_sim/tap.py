@@ -64,6 +64,7 @@ class Hold:
         self._fits = fits
         self._reached = asyncio.Event()
         self._free = asyncio.Event()
+        self._over = asyncio.Event()
 
     async def wait(self, timeout_s: float) -> Said:
         """Until a message is held. TimeoutError names it."""
@@ -74,6 +75,11 @@ class Hold:
             raise TimeoutError(f"not within {timeout_s:g} s: {self._kind} of {self._client}") from None
         assert self.said is not None
         return self.said
+
+    async def arrived(self, timeout_s: float) -> None:
+        """Until it, released, has been handed to the other side's kernel, whether or not anybody reads it there."""
+        async with asyncio.timeout(timeout_s):
+            await self._over.wait()
 
     def release(self) -> None:
         """Let it, and all that came after it, arrive; a hold that has caught nothing yet catches nothing any more."""
@@ -99,6 +105,10 @@ class Hold:
         self.said = said
         self._reached.set()
         await self._free.wait()
+
+    def sent(self) -> None:
+        """What was kept has gone on."""
+        self._over.set()
 
 
 class Tap:
@@ -171,6 +181,7 @@ class Tap:
         with contextlib.suppress(asyncio.IncompleteReadError, ValueError, ConnectionError):
             while True:
                 head, body, raw = await _read_packet(reader)
+                held: list[Hold] = []
                 if head & 0xF0 == CONNECT and to_broker:
                     name.append(_text_at(body, 10)[0])
                 elif head & 0xF0 == PUBLISH and name:
@@ -179,6 +190,7 @@ class Tap:
                     self.said.append(said)
                     for hold in list(self._holds):
                         if hold.catches(said):
+                            held.append(hold)
                             await hold.keep(said)
                             if hold.dropped:
                                 return
@@ -186,6 +198,8 @@ class Tap:
                     writer.write(raw)
                     with contextlib.suppress(ConnectionError):
                         await writer.drain()
+                for hold in held:
+                    hold.sent()
 
 
 async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:

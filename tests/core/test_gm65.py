@@ -11,12 +11,18 @@ def test_crc_of_the_trigger_command() -> None:
     assert provision()[2:7] == b"\x08\x01\x00\x03\x02"
 
 
+def awaiting() -> Splitter:
+    splitter = Splitter()
+    splitter.awaits_reply = True
+    return splitter
+
+
 def test_an_acknowledgement_glued_to_a_code() -> None:
-    assert Splitter().feed(ACK + b"E1:ABC\r" + ACK + b"X\r\n") == ([b"E1:ABC", b"X"], [b"\x00", b"\x00"])
+    assert awaiting().feed(ACK + b"E1:ABC\r" + ACK + b"X\r\n") == ([b"E1:ABC", b"X"], [b"\x00", b"\x00"])
 
 
 def test_the_same_byte_by_byte() -> None:
-    splitter = Splitter()
+    splitter = awaiting()
     codes, replies = [], []
     for byte in ACK + b"E1:ABC\r" + ACK + b"X\n":
         got = splitter.feed(bytes((byte,)))
@@ -35,5 +41,20 @@ def test_an_overlong_code_is_cut_and_the_next_is_whole() -> None:
 
 
 def test_noise_is_no_reply() -> None:
-    assert Splitter().feed(b"\x02\x77\x01\x01abc\r")[0] == [b"\x77\x01\x01abc"]
-    assert Splitter().feed(b"\x00\xff\xfe\r")[0] == [b"\x00\xff\xfe"]
+    assert awaiting().feed(b"\x02\x77\x01\x01abc\r")[0] == [b"\x02\x77\x01\x01abc"]
+    assert awaiting().feed(b"\x00\xff\xfe\r")[0] == [b"\x00\xff\xfe"]
+    assert awaiting().feed(b"\x02\x00\x00\x01\x00\x33\x32\r")[0] == [b"\x02\x00\x00\x01\x00\x33\x32"], "wrong CRC"
+
+
+def test_a_printed_code_that_looks_like_a_reply_swallows_nobody() -> None:
+    for splitter in (Splitter(), awaiting()):
+        assert splitter.feed(b"\x02\x00\x00\x40 evil\rE1:ABC\r")[0] == [b"\x02\x00\x00\x40 evil", b"E1:ABC"]
+
+
+def test_a_code_without_an_end_is_a_code_after_a_pause() -> None:
+    splitter = Splitter()
+    assert splitter.feed(b"E1:ABC") == ([], []) and splitter.waiting
+    assert splitter.paused() == [b"E1:ABC"] and not splitter.waiting
+    assert splitter.paused() == []
+    splitter.feed(b"A" * 500)
+    assert splitter.paused() == [] and splitter.feed(b"GOOD\r")[0] == [b"GOOD"]

@@ -1,6 +1,8 @@
 """The journal's numbers, its account, and what survives."""
 
 from einlass_core.journal import DROP_EVERY, Journal, JournalError, event_fields, frame, unframe
+from einlass_core.lease import Limit
+from einlass_core.messages import identity
 from lane import MemoryStore
 
 
@@ -80,3 +82,20 @@ def test_every_torn_or_changed_line_is_noticed() -> None:
     for at in range(len(line)):
         damaged = line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :]
         assert unframe(damaged) is None, at
+
+
+def test_only_what_is_durable_is_told() -> None:
+    store = MemoryStore()
+    journal = Journal(store, "NEW1")
+    journal.append("boot", 0, 0, {})
+    journal.account.take(Limit(0, 1, 5))
+    store.full = True
+    try:
+        journal.append("limit", 0, 0, {})
+    except OSError:
+        pass
+    assert identity(journal)["account"]["version"] == 0
+    store.full = False
+    journal.append("limit", 0, 0, {})
+    assert identity(journal)["account"]["version"] == 1
+    assert identity(Journal(store, "NEW2"))["account"]["version"] == 1

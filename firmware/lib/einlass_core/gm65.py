@@ -12,7 +12,7 @@ REGISTER_SETTING_CODES = 0x0003
 SETTING_CODES_OFF = 0x02  # bit 1 set: printed setting codes are not obeyed
 _HEAD = b"\x02\x00"
 _REPLY_OVERHEAD = 6
-FRAME_DATA_MAX = 64
+REPLY_DATA_MAX = 16
 
 
 def crc16(data: bytes) -> int:
@@ -38,14 +38,21 @@ def provision() -> bytes:
 
 
 class Splitter:
-    """Tells the module's replies from codes; a code ends with CR or LF. Feed it bytes as they come.
+    """Tells the module's replies from codes; a code ends with CR, LF or a pause. Feed it bytes as they come.
 
+    Replies are looked for only while one is awaited: a visitor's code may hold any bytes, also those of a reply.
     A code longer than CODE_LENGTH_MAX is cut one byte above, so that it is refused as too long and not held in memory.
     """
 
     def __init__(self) -> None:
+        self.awaits_reply = False
         self._buffer = b""
         self._overlong = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something without an end is held; call paused() when no byte has followed for a while."""
+        return self._overlong or self._buffer != b""
 
     def feed(self, data: bytes) -> "tuple[list[bytes], list[bytes]]":
         """(codes, data of replies) that are complete now."""
@@ -53,34 +60,41 @@ class Splitter:
         replies: "list[bytes]" = []
         self._buffer += data
         while self._buffer:
-            if self._buffer[0] == _HEAD[0] and not self._overlong:
+            if self.awaits_reply and self._buffer[0] == _HEAD[0] and not self._overlong:
                 reply = self._take_reply()
                 if reply is None:
                     break
                 if reply:
                     replies.append(reply)
-                continue
+                    continue
             if not self._take_code(codes):
                 break
         return codes, replies
 
+    def paused(self) -> "list[bytes]":
+        """The line has been silent: what came without an end is a code, too."""
+        code = b"" if self._overlong else self._buffer
+        self._buffer = b""
+        self._overlong = False
+        return [code] if code else []
+
     def _take_reply(self) -> "bytes | None":
-        """None: not whole yet. Empty: it was no reply, a byte is dropped."""
+        """None: not whole yet. Empty: it is no reply."""
         buffer = self._buffer
+        if buffer[:2] != _HEAD[: len(buffer[:2])]:
+            return b""
         if len(buffer) < 4:
-            return None if buffer == _HEAD[: len(buffer)] or buffer[:2] == _HEAD else self._drop_byte()
+            return None
         length = buffer[3]
-        if buffer[:2] != _HEAD or length > FRAME_DATA_MAX:
-            return self._drop_byte()
         end = _REPLY_OVERHEAD + length
+        if length > REPLY_DATA_MAX:
+            return b""
         if len(buffer) < end:
             return None
+        if crc16(buffer[2 : end - 2]) != buffer[end - 2] << 8 | buffer[end - 1]:
+            return b""
         self._buffer = buffer[end:]
         return buffer[4 : 4 + length]
-
-    def _drop_byte(self) -> bytes:
-        self._buffer = self._buffer[1:]
-        return b""
 
     def _take_code(self, codes: "list[bytes]") -> bool:
         end = -1

@@ -24,7 +24,10 @@ class JournalError(OSError):
 
 
 class Journal:
-    """Opening it reads what is left; `incarnation` is new whenever nothing was."""
+    """Opening it reads what is left; `incarnation` is new whenever nothing was.
+
+    `account` is the lane's, as it stands; `durable` is what the last record says of it, and all that may be told.
+    """
 
     def __init__(self, store: "Any", new_incarnation: "str") -> None:
         self._store = store
@@ -33,6 +36,7 @@ class Journal:
         self.seq = 0
         self.acknowledged = 0
         self.account = Account()
+        self.durable = self.account.as_dict()
         self.emergency = False
         self._dropped = 0
         first, last = store.bounds()
@@ -45,7 +49,8 @@ class Journal:
         self.incarnation = record["inc"]
         self.boot = record["boot"] + 1
         self.acknowledged = self._dropped = first - 1
-        self.account = account_from(record["account"])
+        self.durable = record["account"]
+        self.account = account_from(self.durable)
         self.emergency = record["emergency"]
 
     def append(self, kind: str, ms: int, unix_ms: int, fields: "dict[str, Any]") -> int:
@@ -72,6 +77,7 @@ class Journal:
             raise JournalError("record of %d bytes, at most %d: a field is too long" % (len(text), RECORD_BYTES_MAX))
         self._store.append(self.seq + 1, text)
         self.seq += 1
+        self.durable = record["account"]
         self.emergency = emergency
         return self.seq
 

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 
 def identity(journal: "Journal") -> "dict[str, Any]":
-    """What every message up carries: which journal, how far, and how the account stands."""
+    """What every message up carries: which journal, how far, and how the account stands there.
+
+    Never what a power cut could still undo: a version that was told is acknowledged.
+    """
     return {
         "inc": journal.incarnation,
         "boot": journal.boot,
         "seq": journal.seq,
-        "account": journal.account.as_dict(),
+        "account": journal.durable,
     }
 
 

@@ -37,16 +37,23 @@ class Inbox:
         self._ready.set()
         return True
 
+    def wake(self) -> None:
+        """End the waiting in get(): for a shell that looks at the lane's deadline itself."""
+        self._ready.set()
+
     async def get(self, timeout_ms: "int | None") -> "Event":
-        """The next event, or Ticked when none came in time.
+        """The next event, or Ticked when none came in time (None: until wake() is called).
 
         Only the waiting may be cancelled, never the taking: MicroPython's wait_for loses the result of a task that
         finishes as its time runs out.
         """
-        if not self._events:
+        if not self._events and timeout_ms is None:
+            self._ready.clear()
+            await self._ready.wait()
+        elif not self._events:
             self._ready.clear()
             try:
-                await asyncio.wait_for(self._ready.wait(), None if timeout_ms is None else timeout_ms / 1000)
+                await asyncio.wait_for(self._ready.wait(), timeout_ms / 1000)
             except asyncio.TimeoutError:
                 pass
         return self._events.popleft() if self._events else Ticked()

@@ -229,7 +229,7 @@ class Demo:
         return {
             "came": crowd.came if crowd else 0,
             "went_home": crowd.went_home if crowd else 0,
-            "waiting": sum(len(lane.plant.queue(ENTRY)) for lane in self.lanes.values()),
+            "waiting": crowd.waiting if crowd else 0,
             "running": self._crowd_running,
             "arrivals_a_minute": self._arrivals_a_minute,
         }
@@ -250,6 +250,7 @@ class Demo:
         if side not in (ENTRY, EXIT):
             raise StageError("side must be entry or exit")
         async with self._holding.setdefault((lane, side), asyncio.Lock()):
+            await there.wait_lamp(False, LAMP_S)  # the answer to whoever was here before
             scan = await there.hold(side, code)
             lamp = await there.wait_lamp(True, LAMP_S)
         return {"lamp": lamp, "latency_ms": scan.latency_ms}

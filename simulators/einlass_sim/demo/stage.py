@@ -22,7 +22,7 @@ class Stage(Protocol):
         """A ticket from the controller: {"id", "code", "typed" (groups of four), "svg"}. StageError: none to be had."""
 
     async def hold(self, lane: str, side: str, code: bytes) -> dict[str, Any]:
-        """Hold a code before a simulated reader, wait for the lamp: {"lamp", "latency_ms"}. StageError: no such lane."""
+        """Hold a code before a simulated reader: {"lamp", "latency_ms"} of the answer. StageError: no such lane."""
 
     async def go(self, lane: str, side: str, behaviour: str) -> dict[str, str]:
         """One body goes to the arm (walk, step_back, tailgate, hesitate, force): {"fate"}."""

@@ -5,17 +5,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from einlass_core.events import EXIT
+from einlass_sim.demo.panel_words import words
 from einlass_sim.devices.lane import Scan, SimulatedLane
 from einlass_sim.plant import BodyWentIn, BodyWentOut
 
 LOG_KEPT = 50
 ADMITTED = ("ok", "ok_reentry")
+_GERMAN, _ENGLISH = words("de"), words("en")
 _WORDS = {
-    "decision": ("{lane}: {code}", "{lane}: {code}"),
-    "passed": ("{lane}: {persons} durch ({side})", "{lane}: {persons} through ({side})"),
-    "forced": ("{lane}: {persons} ohne Freigabe ({side})", "{lane}: {persons} without a release ({side})"),
+    "decision": ("{lane}: {code_de}", "{lane}: {code_en}"),
+    "passed": ("{lane}: {persons} {way_de}", "{lane}: {persons} {way_en}"),
+    "forced": ("{lane}: {persons} {way_de}, ohne Freigabe", "{lane}: {persons} {way_en}, without a release"),
     "unused": ("{lane}: Freigabe nicht benutzt", "{lane}: release not used"),
-    "refused": ("{lane}: am Gerät abgewiesen", "{lane}: refused at the node"),
+    "refused": ("{lane}: am Gerät abgewiesen: {code_de}", "{lane}: refused at the node: {code_en}"),
     "uncertain": ("{lane}: nach Stromausfall unsicher", "{lane}: uncertain after a power cut"),
     "emergency": ("{lane}: NOTFALL", "{lane}: EMERGENCY"),
     "rearmed": ("{lane}: wieder scharf, durch {by}", "{lane}: re-armed by {by}"),
@@ -78,6 +81,10 @@ class Decided:
         if words is None:
             return
         values = {"lane": "", "code": "", "persons": 1, "side": "", "by": "", "reason": ""} | body
+        key = f"shown_{values['code']}"
+        values["code_de"], values["code_en"] = _GERMAN.get(key, values["code"]), _ENGLISH.get(key, values["code"])
+        out = values["side"] == EXIT
+        values["way_de"], values["way_en"] = ("hinaus", "out") if out else ("hinein", "in")
         at = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
         german, english = (text.format(**values) for text in words)
         self.log.append({"at": at, "text_de": german, "text_en": english})
