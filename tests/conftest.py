@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-_PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "setpriv": "util-linux"}
+_PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "libatomic": "libatomic1", "setpriv": "util-linux"}
 # Debian keeps servers where an ordinary account's PATH does not look.
 _PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 

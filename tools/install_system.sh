@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests need from Debian and pip cannot bring: mosquitto, Chromium, libzbar.
+# Installs what the tests need from Debian and pip cannot bring: mosquitto, Chromium, libzbar, and libatomic for the
+# program that drives Chromium.
 #
 # Only what is missing, as root or by `sudo -n`. Otherwise it says what to install and goes on: the tests that need it
 # are skipped and say so (with CI=true they fail). Installing mosquitto starts Debian's own service on port 1883;
@@ -13,6 +14,7 @@ have() {
     case "$1" in
         mosquitto) command -v mosquitto ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+        libatomic1) ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' ;;
         libzbar0) ldconfig -p 2>/dev/null | grep -q 'libzbar\.so\.0' ;;
     esac >/dev/null 2>&1
 }
@@ -21,7 +23,7 @@ as_root() {
 }
 
 missing=
-for package in mosquitto chromium libzbar0; do
+for package in mosquitto chromium libatomic1 libzbar0; do
     have "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -47,7 +48,7 @@ START_S_MAX = 40.0
 SCENE_S_MAX = 55.0
 WAIT_S_MAX = 20.0
 LOOK_S = 0.02
-LANE_MS = {"ask_ms": 3000, "release_ms": 4000, "settle_ms": 200, "show_ms": 500, "same_code_ms": 0}
+LANE_MS = {"ask_ms": 2000, "release_ms": 4000, "settle_ms": 200, "show_ms": 500, "same_code_ms": 0}
 GM65_SAME_CODE = 0x0013
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Line:
         self.nodes: dict[str, Process | Board] = {}
         self.passwords: dict[str, str] = {}
         self.entries: list[dict[str, Any]] = []
+        self._since: dict[str, int] = {}  # how much had been said when a part was started last
         self.excess = 0  # bodies that count as inside though nobody saw them go in
         self._stack = AsyncExitStack()
         self._loop = asyncio.new_event_loop()
@@ -171,6 +173,12 @@ class Line:
         part: Process | Board | Broker = self.nodes[name] if name in self.nodes else getattr(self, name)
         return part
 
+    async def wipe_broker(self) -> None:
+        """kill -9, and its store is lost: sessions, queues, retained messages."""
+        await self.kill("broker")
+        shutil.rmtree(self.broker.directory / "store")
+        (self.broker.directory / "store").mkdir(mode=0o700)
+
     async def kill(self, *names: str) -> None:
         """kill -9; returns when they are gone. Not while one is stopped by pause()."""
         await asyncio.gather(*[asyncio.to_thread(self._part(name).kill) for name in names])
@@ -178,6 +186,7 @@ class Line:
     async def start(self, *names: str) -> None:
         """Start them, one after the other."""
         for name in names:
+            self._since[name] = len(self.tap.said)
             await asyncio.to_thread(self._part(name).start)
 
     def pid(self, name: str) -> int:
@@ -247,9 +256,10 @@ class Line:
         found: dict[str, Any] = await self.until(f"{kind} {body} in the ledger", look)
         return found
 
-    def last(self) -> int:
-        """Number of the newest entry that was read."""
-        return self.entries[-1]["number"] if self.entries else 0
+    async def last(self) -> int:
+        """Number of the newest entry."""
+        number: int = (await self.ledger())[-1]["number"]
+        return number
 
     def _told(self) -> dict[str, int]:
         """The highest record number that each node has put on the wire."""
@@ -259,14 +269,22 @@ class Line:
                 numbers[said.client] = max(numbers[said.client], said.fields.get("seq", 0))
         return numbers
 
+    def _here(self, name: str) -> bool:
+        """Whether a node has said hello since it, and the broker, were started."""
+        since = max(self._since[name], self._since["broker"])
+        return any(said.client == name and said.kind == "hello" for said in self.tap.said[since:])
+
     async def settled(self) -> None:
         """Wait until everybody is connected, every record is told, no place is held, and the count is the truth."""
 
         async def look() -> bool:
+            if not await self.office.ready():
+                return False
             zone, nodes = await self.zone(), {node["id"]: node for node in await self.office.nodes()}
             told = self._told()
             return (
-                all(nodes[name]["online"] and nodes[name]["events_kept"] == told[name] > 0 for name in NODES)
+                all(self._here(name) and nodes[name]["online"] for name in NODES)
+                and all(nodes[name]["events_kept"] == told[name] > 0 for name in NODES)
                 and zone["present"] == self.truth.inside + self.excess
                 and zone["reserved"] == zone["leased"] == 0
             )
@@ -302,7 +320,7 @@ class Line:
         there = self.lanes[lane]
         await there.wait_lamp(False, WAIT_S_MAX)
         if side == ENTRY:
-            await self.until("the entry is locked", lambda: _said(not there.plant.bolt_free(ENTRY)))
+            await self.until("the entry is locked", lambda: _now(not there.plant.bolt_free(ENTRY)))
         return await there.hold(side, code)
 
     async def refused(self, lane: str, code: str | bytes) -> str | None:
@@ -332,7 +350,7 @@ class Line:
     async def leaves(self, lane: str, code: str = "") -> None:
         """Walk out, with a scan if there is a code."""
         if code:
-            after = self.last()
+            after = await self.last()
             await self.scan(lane, code, EXIT)
             await self.entry("exit", after, node=lane)
         fate = await self.lanes[lane].person_goes(EXIT)
@@ -424,7 +442,7 @@ class Impostor:
             await asyncio.sleep(LOOK_S)
 
 
-async def _said(value: T) -> T:
+async def _now(value: T) -> T:
     return value
 
 
@@ -443,7 +461,7 @@ BROKERS = [
 ]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module")
 def brisk() -> Iterator[None]:
     """People who know the way: as quick as real ones can be, so that a test takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
@@ -453,7 +471,7 @@ def brisk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=BROKERS)
-def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+def line(request: pytest.FixtureRequest, brisk: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """A line that a whole module shares; its cap is the module's CAP. Every test leaves it settled."""
     line = Line(tmp_path_factory.mktemp("line"), request.param, request.module.CAP)
     line.open()

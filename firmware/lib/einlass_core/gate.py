@@ -401,6 +401,11 @@ class Gate:
             self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         else:
             self._owe(event.kind, event.fields)
+            if self.entry == ASKING:
+                # The Ask may have stood behind the record; an answer would meet a journal that takes no release.
+                self._enter(LOCKED, None)
+                self._forget_code()
+                self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
         if self.entry == RELEASED:
