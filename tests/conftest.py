@@ -2,9 +2,15 @@
 
 import ctypes.util
 import os
+import re
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 _PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "libatomic": "libatomic1", "setpriv": "util-linux"}
 # Debian keeps servers where an ordinary account's PATH does not look.
@@ -27,3 +33,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 if os.environ.get("CI") == "true":
                     pytest.fail(message, pytrace=False)
                 pytest.skip(message)
+
+
+# One worker runs all tests of a module that share what a broker's name stands for: a whole line of processes.
+_SHARED = re.compile(r"(tests/system/test_line\w*\.py)::.*\[(mosquitto|nats)\b")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Scheduling | None":
+    """`--dist loadgroup` by our own rule: xdist_group marks do nothing from pytest 9.2 on (xdist 3.8)."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLine(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            shared = _SHARED.match(nodeid)
+            return f"{shared[1]}[{shared[2]}]" if shared else nodeid
+
+    return ByLine(config, log)

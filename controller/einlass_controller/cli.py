@@ -36,11 +36,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON las
 
 @controller.command("setup")
 def setup_command(
-    plan: Annotated[Path, typer.Option(help="The site: a TOML file with [site], [[zone]], [[lane]], [[node]].")],
+    plan: Annotated[Path, typer.Option(help="The site: a TOML file with its tables site, zone, lane and node.")],
     directory: Directory,
-    mqtt_host: Annotated[str, typer.Option(help="Where the broker is.")] = "127.0.0.1",
-    mqtt_port: Annotated[int, typer.Option(help="The broker's port.")] = 1883,
-    http_port: Annotated[int, typer.Option(help="The port of pages and API.")] = 8080,
+    mqtt_host: Annotated[str | None, typer.Option(help="Where the broker is; at first 127.0.0.1.")] = None,
+    mqtt_port: Annotated[int | None, typer.Option(help="The broker's port; at first 1883.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="The port of pages and API; at first 8080.")] = None,
 ) -> None:
     """Make (or update) a site: its database, a password for every node, the first API key."""
     from einlass_controller.plan import read_plan
@@ -48,7 +48,9 @@ def setup_command(
     from einlass_controller.store.database import DatabaseError
 
     try:
-        made = set_up(read_plan(plan), directory, mqtt_host=mqtt_host, mqtt_port=mqtt_port, http_port=http_port)
+        given = {"mqtt_host": mqtt_host, "mqtt_port": mqtt_port, "http_port": http_port}
+        # What is not given stays as it is: a second set-up must not move a running site's ports.
+        made = set_up(read_plan(plan), directory, **{name: value for name, value in given.items() if value is not None})
     except (SettingsError, DatabaseError) as error:
         raise _stop(error) from error
     typer.echo(f"site ready in {made.directory}; start it with: einlass controller run --dir {directory}")

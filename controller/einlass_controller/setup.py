@@ -24,6 +24,7 @@ DATABASE_FILE = "einlass.db"
 API_KEY_NAME = "first"
 API_KEY_PREFIX = "ek_"
 API_KEY_BYTES = 24
+KEYS_MAX = 1_000
 DESK_PREFIX = "desk-"
 
 
@@ -76,6 +77,10 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
 def add_api_key(database: Database, name: str) -> str:
     """A new API key; only its hash is stored."""
     key = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
+    with database.connect() as connection:
+        taken = set(connection.execute(select(API_KEY.c.name)).scalars())
+    # A key whose file was lost stays valid until it is withdrawn; the new one needs a name of its own.
+    name = next(free for free in (name, *(f"{name}-{n}" for n in range(2, KEYS_MAX))) if free not in taken)
     row = {"name": name, "key_sha256": hash_api_key(key), "created_ms": time.time_ns() // 1_000_000}
     with database.begin() as connection:
         connection.execute(insert(API_KEY), [row])

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,8 @@ CONNECT = 0x10
 PUBLISH = 0x30
 LENGTH_BYTES_MAX = 4
 SAID_MAX = 100_000
+REACH_S_MAX = 10.0
+REACH_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ class Tap:
         assert task is not None
         self._connections.add(task)
         try:
-            broker_reader, broker_writer = await asyncio.open_connection(LOOPBACK, self._broker_port)
-        except OSError:
+            broker_reader, broker_writer = await self._reach_broker()
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             self._connections.discard(task)
             return
@@ -173,6 +176,17 @@ class Tap:
             for end in (writer, broker_writer):
                 end.close()
             self._connections.discard(task)
+
+    async def _reach_broker(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A broker that is down is one whose answer takes long: whoever connects waits, or loses patience."""
+        end_s = time.monotonic() + REACH_S_MAX
+        while True:
+            try:
+                return await asyncio.open_connection(LOOPBACK, self._broker_port)
+            except OSError:
+                if time.monotonic() >= end_s:
+                    raise
+                await asyncio.sleep(REACH_AGAIN_S)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: list[str], to_broker: bool

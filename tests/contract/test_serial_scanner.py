@@ -12,6 +12,7 @@ from einlass_edge.drivers import scanner_serial
 from einlass_edge.drivers.scanner_serial import SerialScanner
 from einlass_sim.devices.scanner import Scanner
 
+DROPPED_S = 0.1  # the driver reads and drops for so long; nothing tells when
 DEADLINE_S = 10.0
 CODE = opaque(7)
 
@@ -146,7 +147,7 @@ def test_a_lane_that_is_behind_loses_codes_but_the_driver_lives(tmp_path: Path) 
         await it.ready()
         it.full = True
         await it.scanner.noise(b"1\r" * 500)
-        await asyncio.sleep(0.1)  # they are read and dropped: a visitor holds the code again
+        await asyncio.sleep(DROPPED_S)  # they are read and dropped: a visitor holds the code again
         it.full = False
         await it.scanner.hold(CODE)
         await it.until(lambda: it.seen[-1:] == [CODE.encode()])

@@ -64,3 +64,19 @@ def test_a_directory_without_a_site_says_what_to_do(tmp_path: Path, group: str) 
     done = CliRunner().invoke(getattr(cli, group), [command, "--dir", str(tmp_path)])
     assert done.exit_code == 2
     assert "einlass controller setup" in done.output
+
+
+def test_a_second_setup_keeps_the_ports_and_replaces_a_lost_key_file(tmp_path: Path) -> None:
+    plan = tmp_path / "site.toml"
+    plan.write_text('[site]\nid = "bad"\nname = "Bad"\n[[zone]]\nid = "becken"\nname = "Becken"\ncap = 3\n')
+    arguments = ["setup", "--plan", str(plan), "--dir", str(tmp_path / "site")]
+    first = CliRunner().invoke(cli.controller, [*arguments, "--http-port", "18080", "--mqtt-port", "18883"])
+    assert first.exit_code == 0, first.output
+    key = (tmp_path / "site" / "api-key").read_text()
+    (tmp_path / "site" / "api-key").unlink()
+    again = CliRunner().invoke(cli.controller, arguments)
+    assert again.exit_code == 0, again.output
+    settings = (tmp_path / "site" / "controller.toml").read_text()
+    assert "http_port = 18080" in settings
+    assert "mqtt_port = 18883" in settings
+    assert (tmp_path / "site" / "api-key").read_text() != key

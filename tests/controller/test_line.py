@@ -29,6 +29,9 @@ RUN = "from einlass_controller.cli import controller; controller()"
 pytestmark = pytest.mark.needs("mosquitto")
 
 
+AGAIN_S = 0.2  # between two tries to send, as a node does it
+
+
 class LineGate:
     """Asks over the real broker, with a nonce kept through retries, and reports what it does."""
 
@@ -93,7 +96,7 @@ class LineGate:
             if self.acked < self.seq:
                 for payload in self.records[self.acked : self.acked + 16]:
                     self.publish("event", payload)
-                time.sleep(0.2)
+                time.sleep(AGAIN_S)
             return self.acked >= self.seq
 
         wait_until(all_kept, DEADLINE_S, "all records acknowledged")

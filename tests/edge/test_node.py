@@ -39,6 +39,8 @@ from einlass_sim.processes import Process
 pytestmark = pytest.mark.needs("mosquitto")
 
 SITE, NODE_ID = "pool", "west"
+LATE_S = 2.5  # longer than ask_ms
+NOISE_S = 1.0  # the lane records noise once in this time, whatever the test does
 DEADLINE_S = 20.0
 CONTROLLER = controller_user(new_password())
 USER = node_user(SITE, NODE_ID, new_password())
@@ -284,7 +286,7 @@ def test_a_refused_or_unreadable_code_opens_nothing_and_is_told(broker: Broker, 
             for raw, reason in ((b"x" * 4000, "too_long"), (b"\xff\xfe\x80 bin\x01", "not_text")):
                 await it.lane.readers[ENTRY].noise(raw + b"\r")
                 await it.until(lambda r=reason: _has(it, "refused", "reason", r), reason)  # type: ignore[misc]
-                await asyncio.sleep(1.0)  # the lane records noise once a second, whatever the test does
+                await asyncio.sleep(NOISE_S)  # the lane records noise once a second, whatever the test does
             assert scan.bolt_at_s is None
             assert [ask["code"] for ask in it.controller.asks] == [USED]
             await it.admit()
@@ -492,7 +494,7 @@ def test_a_paused_node_does_not_release_late(broker: Broker, tmp_path: Path) -> 
             await it.until(lambda: len(it.controller.asks) == 1, "asked")
             it.drive(signal.SIGSTOP)
             it.controller.answer(it.controller.asks[0])
-            await asyncio.sleep(2.5)  # longer than ask_ms: that is the test
+            await asyncio.sleep(LATE_S)  # longer than ask_ms: that is the test
             it.drive(signal.SIGCONT)
             await it.until(lambda: "given_up" in it.controller.kinds(), "it knows that it is late")
             assert scan.bolt_at_s is None

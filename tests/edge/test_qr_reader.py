@@ -20,6 +20,7 @@ from einlass_edge.drivers.qr_reader import GONE_MS, LONG_SIDE_MAX, FrameError, Q
 from einlass_sim.devices.camera import Camera as SimulatedCamera
 from einlass_sim.devices.camera import Look
 
+TRIES_S = 0.5  # long enough for tries that must all fail
 DEADLINE_S = 15.0
 CODE = opaque(99)
 
@@ -197,7 +198,7 @@ def test_a_camera_that_goes_or_lies_is_trouble_and_is_tried_again(tmp_path: Path
         async def work() -> None:
             await it.until(lambda: it.troubles == [("entry_camera_lost", True)])
             liar = await asyncio.start_unix_server(lie, path)
-            await asyncio.sleep(0.5)  # time for tries that must all fail
+            await asyncio.sleep(TRIES_S)  # time for tries that must all fail
             liar.close()
             assert it.troubles == [("entry_camera_lost", True)]
             async with SimulatedCamera(path, frames_a_second=20) as device:

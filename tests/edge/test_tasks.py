@@ -7,6 +7,8 @@ import pytest
 
 from einlass_edge.tasks import insisting
 
+FOREVER_S = 60  # ends only by being cancelled
+
 
 def test_it_is_cancelled_until_it_has_ended() -> None:
     async def run() -> None:
@@ -16,7 +18,7 @@ def test_it_is_cancelled_until_it_has_ended() -> None:
             nonlocal shrugs
             while shrugs < 3:
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(60)
+                    await asyncio.sleep(FOREVER_S)
                 shrugs += 1
 
         task = asyncio.create_task(insisting(stubborn()))

@@ -455,10 +455,7 @@ def _set_lane(path: Path) -> None:
     path.write_text("".join(row for row in text.splitlines(True) if not row.startswith("camera")))
 
 
-BROKERS = [
-    pytest.param("mosquitto", marks=[pytest.mark.needs("mosquitto"), pytest.mark.xdist_group("line-mosquitto")]),
-    pytest.param("nats", marks=pytest.mark.xdist_group("line-nats")),
-]
+BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "nats"]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from einlass_sim.devices.board import HARD_RESET, POWER_ON_RESET, SOFT_RESET, WA
 from einlass_sim.devices.pins import PinServer
 from einlass_sim.processes import ProcessError
 
+SILENT_S = 0.5  # longer than the watchdog of the test
+WATCHED_S = 1.0  # over which processor time is taken
 DEADLINE_S = 10.0
 OUT = 25
 IN = 32
@@ -202,7 +204,7 @@ def test_uart_without_anybody_is_silent_and_idle(bench: Bench) -> None:
     os.close(slave)
     os.close(master)
     before_s = _cpu_s(board.pid)
-    time.sleep(1.0)
+    time.sleep(WATCHED_S)
     assert board.alive
     assert _cpu_s(board.pid) - before_s < 0.4, "a line that is gone must not keep the processor busy"
 
@@ -335,7 +337,7 @@ def test_watchdog_bites_only_when_the_feeds_stop(bench: Bench) -> None:
         fed = len(feeds)
         await until(lambda: len(feeds) > fed + 5, "it feeds again")
         board.kill()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(SILENT_S)
         assert pins.bites == 1, "a board without power has no watchdog"
         await pins.stop()
 

@@ -1,5 +1,9 @@
 """The lane as a state machine under any order of events, journal failures and restarts (hypothesis, stateful)."""
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from einlass_core.events import (
     Answered,
     BodyPassed,
@@ -13,9 +17,6 @@ from einlass_core.events import (
 )
 from einlass_core.gate import ASKING, OWED_MAX, RELEASED, SETTLING
 from einlass_core.lease import Limit
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from lane import Lane, MemoryStore
 
 SIDES = st.sampled_from(["entry", "exit"])
@@ -144,7 +145,8 @@ class LaneMachine(RuleBasedStateMachine):
         account = self.lane.account
         assert account.pending >= 0
         assert account.balance - account.pending >= self.bodies
-        assert account.balance - account.pending <= self.bodies + self.doubtful
+        not_yet_written = sum(int(str(f["persons"])) for _, f in self.lane.gate._owed if f.get("doubtful"))
+        assert account.balance - account.pending <= self.bodies + self.doubtful + not_yet_written
 
     @invariant()
     def who_is_under_way_is_who_the_lane_waits_for(self) -> None:
@@ -176,4 +178,5 @@ class LaneMachine(RuleBasedStateMachine):
 
 
 TestLaneMachine = LaneMachine.TestCase
-TestLaneMachine.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+# The same examples in every run; look for new ones with derandomize=False and more of them.
+TestLaneMachine.settings = settings(max_examples=400, stateful_step_count=40, deadline=None, derandomize=True)

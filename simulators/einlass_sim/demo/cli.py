@@ -11,11 +11,13 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from einlass_sim.brokers import BrokerKind, BrokerMissingError
 from einlass_sim.demo.chaos import Chaos
@@ -28,6 +30,8 @@ DIRECTORY = Path("var/demo")
 PID_FILE = "demo.pid"
 PREFERRED_PORT = 8080
 SETTLE_S_MAX = 30.0
+LOOK_S = 0.1
+QUIET_LOOKS = 30
 STOP_S_MAX = 10.0
 SECONDS_MAX = 86_400
 
@@ -39,6 +43,19 @@ class _PanelServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take none."""
         yield
+
+
+@dataclass(frozen=True)
+class _Page:
+    app: FastAPI
+    server: uvicorn.Server
+    serving: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Browsers are told; then the port is free."""
+        self.app.state.stopping = True
+        self.server.should_exit = True
+        await asyncio.wait([self.serving], timeout=STOP_S_MAX)
 
 
 def demo(
@@ -90,8 +107,7 @@ async def _run(settings: DemoSettings, seconds: int, headless: bool, chaos: bool
     started_s = time.monotonic()
     say = _teller(started_s)
     async with Demo(settings, say) as running:
-        if not headless:
-            await _open_page(running, port)
+        page = None if headless else await _open_page(running, port)
         running.set_crowd(True, settings.arrivals_a_minute)
         say(f"ready in {time.monotonic() - started_s:.1f} s (seed {settings.seed})")
         if not headless:
@@ -101,6 +117,8 @@ async def _run(settings: DemoSettings, seconds: int, headless: bool, chaos: bool
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds or None):
                 await stopping.wait()
+        if page is not None:
+            await page.close()
         if killing is not None:
             await asyncio.wait([killing], timeout=STOP_S_MAX)
         consistent = await _settle(running)
@@ -111,28 +129,36 @@ async def _run(settings: DemoSettings, seconds: int, headless: bool, chaos: bool
         }
 
 
-async def _open_page(running: Demo, port: int) -> None:
+async def _open_page(running: Demo, port: int) -> "_Page":
     from einlass_sim.demo.panel import panel_app  # a headless run needs no web server
 
     chosen = port or (PREFERRED_PORT if _is_free(PREFERRED_PORT) else free_port())
+    app = panel_app(running)
     config = uvicorn.Config(
-        panel_app(running), host=LOOPBACK, port=chosen, log_config=None, access_log=False, timeout_graceful_shutdown=1
+        app, host=LOOPBACK, port=chosen, log_config=None, access_log=False, timeout_graceful_shutdown=1
     )
     server = _PanelServer(config)
-    running.run_beside(server.serve())
+    page = _Page(app, server, running.run_beside(server.serve()))
     running.panel_url = f"http://{LOOPBACK}:{chosen}/"
     async with asyncio.timeout(STOP_S_MAX):
         while not server.started:
             await asyncio.sleep(0.02)
+    return page
 
 
 async def _settle(running: Demo) -> bool:
-    """Nobody new, nobody under way: then the controller's count must be the bodies inside, and every fact be told."""
+    """Nobody new, nobody under way, every fact told: then the controller's count should be the bodies inside.
+
+    False when it is not: after power cuts the count may lie above the truth (in doubt somebody is inside), never below.
+    """
     running.freeze_crowd()
+    quiet = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S_MAX):
-            while not (running.nodes_up() and running.present() == running.truth.inside and running.at_rest()):
-                await asyncio.sleep(0.1)
+            while quiet < QUIET_LOOKS:
+                agreed = running.present() == running.truth.inside
+                quiet = quiet + (QUIET_LOOKS if agreed else 1) if running.nodes_up() and running.at_rest() else 0
+                await asyncio.sleep(LOOK_S)
     with contextlib.suppress(OfficeError):
         await running.read_ledger()
     return running.present() == running.truth.inside
@@ -162,7 +188,7 @@ def _welcome(running: Demo, settings: DemoSettings) -> None:
         f"""
   Watch and take part    {running.panel_url}
   The controller's page  {running.office.url}/
-  API                    {running.office.url}/api/v1/  (OpenAPI: {running.office.url}/openapi.json)
+  API                    {running.office.url}/api/v1/  (OpenAPI: {running.office.url}/api/v1/openapi.json)
   API key (the login)    {key_file.read_text().strip()}
   Logs and journals      {settings.directory}
 
