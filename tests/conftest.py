@@ -4,13 +4,9 @@ import ctypes.util
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from xdist.remote import Producer
-    from xdist.scheduler import Scheduling
 
 _PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "libatomic": "libatomic1", "setpriv": "util-linux"}
 # Debian keeps servers where an ordinary account's PATH does not look.
@@ -39,13 +35,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 _SHARED = re.compile(r"(tests/system/test_line\w*\.py)::.*\[(mosquitto|nats)\b")
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Scheduling | None":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """`--dist loadgroup` by our own rule: xdist_group marks do nothing from pytest 9.2 on (xdist 3.8)."""
     if config.getvalue("dist") != "loadgroup":
         return None
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-    class ByLine(LoadScopeScheduling):
+    class ByLine(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             shared = _SHARED.match(nodeid)
             return f"{shared[1]}[{shared[2]}]" if shared else nodeid

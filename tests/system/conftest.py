@@ -67,6 +67,7 @@ class Line:
         self.entries: list[dict[str, Any]] = []
         self._since: dict[str, int] = {}  # how much had been said when a part was started last
         self.excess = 0  # bodies that count as inside though nobody saw them go in
+        self._reading = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="line", daemon=True)
@@ -238,10 +239,11 @@ class Line:
 
     async def ledger(self) -> list[dict[str, Any]]:
         """All entries so far."""
-        while more := await self.office.ledger(self.entries[-1]["number"] if self.entries else 0):
-            if not self.entries and more[0]["number"] > 1:
-                more = await self.office.ledger(1)  # without a number the newest come; entry 1 is told by nobody
-            self.entries += more
+        async with self._reading:
+            while more := await self.office.ledger(self.entries[-1]["number"] if self.entries else 0):
+                if not self.entries and more[0]["number"] > 1:
+                    more = await self.office.ledger(1)  # without a number the newest come; entry 1 is told by nobody
+                self.entries += more
         return self.entries
 
     async def entry(self, kind: str, after: int = 0, **body: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_a_ticket_opens_the_bolt_and_the_passage_counts_once(line: "Line", lane:
         ticket = await line.ticket()
         after = await line.last()
         scan = await line.released(lane, ticket["code"])
-        assert line.lanes[lane].lamp == "green"
+        assert await line.lanes[lane].wait_lamp(True, 5.0) == "green"
         await line.walks_in(lane)
         await line.entry("passed", after, node=lane, ticket=ticket["id"], side=ENTRY)
         await line.settled()

@@ -168,10 +168,10 @@ class Gate:
     # Scans and answers
 
     def _scanned(self, now_ms: int, event: Scanned, effects: "list[Effect]") -> None:
+        code = reason = ""
         try:
             code = codes.read(event.raw)
         except codes.CodeError as error:
-            code = ""
             reason = error.reason
         if event.side == EXIT:
             self._exit_scanned(now_ms, code, effects)

@@ -47,15 +47,15 @@ class Inbox:
         Only the waiting may be cancelled, never the taking: MicroPython's wait_for loses the result of a task that
         finishes as its time runs out.
         """
-        if not self._events and timeout_ms is None:
+        if not self._events:
             self._ready.clear()
-            await self._ready.wait()
-        elif not self._events:
-            self._ready.clear()
-            try:
-                await asyncio.wait_for(self._ready.wait(), timeout_ms / 1000)
-            except asyncio.TimeoutError:
-                pass
+            if timeout_ms is None:
+                await self._ready.wait()
+            else:
+                try:
+                    await asyncio.wait_for(self._ready.wait(), timeout_ms / 1000)
+                except asyncio.TimeoutError:
+                    pass
         return self._events.popleft() if self._events else Ticked()
 
 

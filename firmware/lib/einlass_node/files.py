@@ -8,9 +8,14 @@ import errno
 import os
 
 from einlass_core.journal import JournalError, frame, unframe
+from einlass_core.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 RECORDS_PER_FILE = 64
 FILES_MAX = 48
+ENOSPC = 28  # MicroPython's errno does not name it
 _SUFFIX = ".jnl"
 
 
@@ -19,7 +24,7 @@ class FileStore:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._file = None
+        self._file: "Any" = None
         self._in_file = 0
         self._last = 0
         try:
@@ -36,11 +41,10 @@ class FileStore:
 
     def append(self, seq: int, text: str) -> None:
         """Durable when it returns; OSError when the flash is full or broken."""
-        if self._file is None or self._in_file >= RECORDS_PER_FILE:
-            self._new_file(seq)
+        file = self._file_for(seq)
         try:
-            self._file.write(frame(text))
-            self._file.flush()
+            file.write(frame(text))
+            file.flush()
         except OSError:
             self._reopen()
             raise
@@ -80,9 +84,11 @@ class FileStore:
     def _path(self, start: int) -> str:
         return "%s/%08d%s" % (self._folder, start, _SUFFIX)
 
-    def _new_file(self, seq: int) -> None:
+    def _file_for(self, seq: int) -> "Any":
+        if self._file is not None and self._in_file < RECORDS_PER_FILE:
+            return self._file
         if len(self._starts) >= FILES_MAX:
-            raise OSError(errno.ENOSPC)
+            raise OSError(ENOSPC)
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -90,6 +96,7 @@ class FileStore:
         self._in_file = 0
         if seq not in self._starts:
             self._starts.append(seq)
+        return self._file
 
     def _open_last(self) -> None:
         """Goes on behind the last whole record; a file that was made but holds none is removed."""
