@@ -1,9 +1,8 @@
 """The GM65 family of UART scanners (GM65, GM861, GM812): command frames out, codes and acknowledgements in.
 
 Frames (from public drivers and manuals; the CRC was recomputed): host to module 7E 00 | type | length | address, two
-bytes | data | CRC-16/XMODEM over type..data, or AB CD for "do not check". Module to host 02 00 | 00 ok | length | data |
-CRC.
-Acknowledgements and code texts arrive glued together on one stream, which is what Splitter is for.
+bytes | data | CRC-16/XMODEM over type..data, or AB CD for "do not check". Module to host 02 00 | 00 ok | length |
+data | CRC. Acknowledgements and code texts arrive glued together on one stream, which is what Splitter is for.
 """
 
 from einlass_core.codes import CODE_LENGTH_MAX

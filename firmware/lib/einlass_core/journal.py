@@ -36,7 +36,7 @@ class Journal:
         self.seq = 0
         self.acknowledged = 0
         self.account = Account()
-        self.durable = self.account.as_dict()
+        self.durable: "dict[str, Any]" = self.account.as_dict()
         self.emergency = False
         self._dropped = 0
         first, last = store.bounds()
@@ -61,7 +61,7 @@ class Journal:
             emergency = False
         else:
             emergency = self.emergency
-        record = {
+        record: "dict[str, Any]" = {
             "inc": self.incarnation,
             "boot": self.boot,
             "seq": self.seq + 1,
