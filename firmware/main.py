@@ -1,5 +1,6 @@
-"""The node: watchdog, profile, drivers, pump. A fault that is not a wrong configuration restarts the board."""
+"""The node, under a watchdog. A fault that is not a wrong configuration restarts the board."""
 
+import asyncio
 import gc
 import machine
 import sys
@@ -9,30 +10,16 @@ WATCHDOG_MS = 10_000  # longer than the longest thing that may block: a DNS look
 FAULT_PAUSE_MS = 2_000  # so that a technician can read the message and break in
 
 
-def settings(watchdog):
-    """What the files say; a wrong one is reported for ever, with the console open: a restart would not mend it."""
-    from einlass_node import setting
-
-    try:
-        found = setting.read()
-    except ValueError as error:
-        print("configuration:", error)
-        while True:
-            watchdog.feed()
-            time.sleep_ms(1000)
-    setting.forget()
-    return found
-
-
 def main():
     """Runs for ever."""
     watchdog = machine.WDT(timeout=WATCHDOG_MS)
     try:
-        found = settings(watchdog)
-        gc.collect()
-        from einlass_node import node
+        from einlass_node.start import node  # Only now: the watchdog is to see that, too.
 
-        node.run(*found, watchdog)
+        running = node(watchdog).run(watchdog)
+        del node
+        gc.collect()
+        asyncio.run(running)
     except KeyboardInterrupt:
         raise
     except Exception as error:

@@ -148,7 +148,8 @@ def _numbered(node: str, payload: bytes, reason: str) -> Message:
 
 def _check_text(fields: dict[str, Any]) -> None:
     """Half a surrogate pair and NUL are JSON, but no text that every database could keep."""
-    if "\\u0000" in json.dumps(fields, ensure_ascii=False).encode().decode():
+    text = json.dumps(fields, ensure_ascii=False).encode().decode()
+    if "\\u0000" in text.replace("\\\\", ""):  # a backslash before "u0000" is text, and stands there twice
         raise wire.WireError("a text has a NUL character in it")
 
 

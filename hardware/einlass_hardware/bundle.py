@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from einlass_hardware.shorten import shorten
+
 WORD_LENGTH_MAX = 10  # longer texts are objects of their own in byte code, so they are not repeated
 TYPE_CHECKING = "TYPE_CHECKING"
 # What only a program for two Pythons asks, answered for the board's.
@@ -22,6 +24,12 @@ KNOWN = {"sys.implementation.name": "micropython"}
 
 class BundleError(ValueError):
     """The modules cannot be joined; the text says what to change."""
+
+
+def plain(path: Path) -> ast.Module:
+    """A source file without annotations and docstrings, and with what is known of the board's Python answered."""
+    tree: ast.Module = _Known().visit(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    return tree
 
 
 @dataclass
@@ -35,52 +43,79 @@ class Module:
 
 
 class Bundle:
-    """The modules below `folders`, as `joined` text under `name`, and as texts of those that stay on their own."""
+    """`texts`: a text for each module that the program imports, and for each that is loaded late within a function.
 
-    def __init__(self, name: str, paths: dict[str, Path]) -> None:
-        self.name = name
+    A text holds its module with everything that this needs and that is in no earlier one. paths: the source file of
+    every module there is; those that nothing leads to are left out.
+    """
+
+    def __init__(self, program: Path, paths: dict[str, Path]) -> None:
+        self._paths = paths
+        self._modules: dict[str, Module] = {}
         self._constants: dict[tuple[str, str], ast.Constant] = {}
-        self._modules = {module: self._read(module, path) for module, path in paths.items()}
-        self._late = self._imported_late()
-        for module in self._in_order():
-            self._take_constants(module)
+        self._home: dict[str, str] = {}  # in which text a module's content is
+        self._needed: dict[str, dict[str, str]] = {}  # for each text: names from others, and from which
+        self._groups = self._gather(program)
+        shorten({name: module.body for name, module in self._modules.items()}, self._bases())
+        for group in self._groups.values():
+            for module in group:
+                self._take_constants(module)
         self._names = self._choose_names()
-        texts = {module.name: self._rewrite(module) for module in self._in_order()}
-        own = [statement for name, body in texts.items() if name not in self._late for statement in body]
-        late = {name: body for name, body in texts.items() if name in self._late}
-        wanted = {n for body in late.values() for n in _imported_from(body, self.name)} | {"main"}
-        self.joined = _text(_once(_used(own, wanted)))
-        self.late = {name: _text(_used(body, set(), keep_all=True)) for name, body in late.items()}
+        bodies = {home: self._rewrite(home, group) for home, group in self._groups.items()}
+        self.texts: dict[str, ast.Module] = {}
+        for home in reversed(bodies):  # The last first: what it needs of the others is wanted there.
+            public = {self._names[home, name] for name in self._modules[home].defined if not name.startswith("_")}
+            public = {name for key, name in self._names.items() if name in public and key not in self._constants}
+            used = _used(bodies[home], public.union(*(_imported_from(other, home) for other in bodies.values())))
+            bodies[home] = _with_imports_joined(used)
+            self.texts[home] = ast.Module(bodies[home], [])
 
     # -- reading
 
-    def _read(self, name: str, path: Path) -> Module:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        tree = _Known().visit(tree)
+    def _gather(self, program: Path) -> dict[str, list[Module]]:
+        """The modules of each text, in the order in which they are loaded."""
+        groups: dict[str, list[Module]] = {}
+        nodes = ast.walk(ast.parse(program.read_text(encoding="utf-8"), str(program)))
+        imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+        heads = [target for node in imports for target, _ in self._targets(node) if target in self._paths]
+        while heads:
+            head = heads.pop(0)
+            if head in self._home:
+                continue
+            groups[head] = []
+            self._load(head, head, groups[head], [])
+            for module in groups[head]:
+                heads += [name for name in self._imported_late(module) if name not in self._home]
+        return groups
+
+    def _load(self, name: str, home: str, group: list[Module], under_way: list[str]) -> None:
+        if name in under_way:
+            raise BundleError(f"modules import each other in a circle: {' -> '.join([*under_way, name])}")
+        if name in self._home:
+            return
+        module = self._read(name)
+        for statement in module.body:
+            if isinstance(statement, ast.ImportFrom | ast.Import):
+                for (target, inner), alias in zip(self._targets(statement), statement.names, strict=True):
+                    module.imports[alias.asname or alias.name] = (target, inner)
+                    if target in self._paths:
+                        self._load(target, home, group, [*under_way, name])
+        self._home[name] = home
+        self._modules[name] = module
+        group.append(module)
+
+    def _read(self, name: str) -> Module:
+        tree = plain(self._paths[name])
         module = Module(name, [s for s in tree.body if not _only_for_types(s)])
         for statement in module.body:
             module.defined.update(_binds(statement))
         return module
 
-    def _imported_late(self) -> set[str]:
-        early: set[str] = set()
-        for module in self._modules.values():
-            for statement in module.body:
-                if isinstance(statement, ast.ImportFrom | ast.Import):
-                    early.update(target for target, _ in self._targets(statement))
-        # What nobody imports is where the program starts.
-        anywhere = {
-            target
-            for module in self._modules.values()
-            for statement in module.body
-            for node in ast.walk(statement)
-            if isinstance(node, ast.ImportFrom | ast.Import)
-            for target, _ in self._targets(node)
-        }
-        return {name for name in anywhere if name in self._modules and name not in early and not self._is_package(name)}
-
-    def _is_package(self, name: str) -> bool:
-        return any(other.startswith(name + ".") for other in self._modules)
+    def _imported_late(self, module: Module) -> Iterator[str]:
+        for statement in module.body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.ImportFrom) and node is not statement:
+                    yield from (target for target, _ in self._targets(node) if target in self._paths)
 
     def _targets(self, node: ast.ImportFrom | ast.Import) -> Iterator[tuple[str, str | None]]:
         """(module, name in it or None) of each thing imported."""
@@ -90,31 +125,16 @@ class Bundle:
         base = node.module or ""
         for alias in node.names:
             inner = f"{base}.{alias.name}"
-            yield (inner, None) if inner in self._modules else (base, alias.name)
+            yield (inner, None) if inner in self._paths else (base, alias.name)
 
-    def _in_order(self) -> list[Module]:
-        """Each after those whose names it needs while it is loaded."""
-        order: list[Module] = []
-        under_way: list[str] = []
-
-        def place(module: Module) -> None:
-            if module in order:
-                return
-            if module.name in under_way:
-                raise BundleError(f"modules import each other in a circle: {' -> '.join(under_way)}")
-            under_way.append(module.name)
-            for statement in module.body:
-                if isinstance(statement, ast.ImportFrom | ast.Import):
-                    for (target, name), alias in zip(self._targets(statement), statement.names, strict=True):
-                        module.imports[alias.asname or alias.name] = (target, name)
-                        if target in self._modules:
-                            place(self._modules[target])
-            under_way.pop()
-            order.append(module)
-
+    def _bases(self) -> dict[str, set[str]]:
+        """For each module the others whose classes its own ones extend."""
+        found: dict[str, set[str]] = {}
         for module in self._modules.values():
-            place(module)
-        return order
+            bases = [base for s in module.body if isinstance(s, ast.ClassDef) for base in s.bases]
+            names = [base.id for base in bases if isinstance(base, ast.Name)]
+            found[module.name] = {module.imports[name][0] for name in names if name in module.imports}
+        return found
 
     # -- names and constants
 
@@ -135,9 +155,9 @@ class Bundle:
     def _fold(self, module: Module, value: ast.expr) -> ast.Constant | None:
         """A number or a word that this expression always is, or None."""
         if isinstance(value, ast.Constant):
-            kind = type(value.value)
-            short = kind in (str, bytes) and len(value.value) <= WORD_LENGTH_MAX
-            return value if kind in (int, bool) or short else None
+            what = value.value
+            short = isinstance(what, str | bytes) and len(what) <= WORD_LENGTH_MAX
+            return value if isinstance(what, int) or short else None
         if isinstance(value, ast.Name):
             return self._constants.get(module.imports.get(value.id, (module.name, value.id)))  # type: ignore[arg-type]
         if isinstance(value, ast.BinOp):
@@ -148,71 +168,84 @@ class Bundle:
         return None
 
     def _choose_names(self) -> dict[tuple[str, str], str]:
-        """One name space for all: a name that two modules use, or that is also some function's variable, is made longer."""
-        mine = [module for module in self._modules.values() if module.name not in self._late]
-        times = Counter(name for module in mine for name in module.defined)
-        local = {name for module in self._modules.values() for s in module.body for name in _local_anywhere(s)}
-        local |= {name for module in self._modules.values() for name in module.imports if not self._ours(module, name)}
+        """One name space a text: a name that two modules use, or some function's variable too, is made longer."""
         names = {}
-        for module in mine:
+        local = {name for module in self._modules.values() for s in module.body for name in _local_anywhere(s)}
+        local |= {
+            name for m in self._modules.values() for name, (target, _) in m.imports.items() if target not in self._paths
+        }
+        times = Counter(name for module in self._modules.values() for name in module.defined)
+        for module in self._modules.values():
             for name in module.defined:
-                clash = times[name] > 1 or name in local
-                names[module.name, name] = f"{name}_{module.name.rsplit('.', 1)[-1]}" if clash else name
-        for root in ("main",):
-            names.update({key: root for key in names if key[1] == root})
+                clash = (times[name] > 1 or name in local) and module.name not in self._groups
+                names[module.name, name] = f"{name}_{module.name.rpartition('.')[2]}" if clash else name
         return names
-
-    def _ours(self, module: Module, name: str) -> bool:
-        return module.imports[name][0] in self._modules
 
     # -- writing
 
-    def _rewrite(self, module: Module) -> list[ast.stmt]:
+    def _rewrite(self, home: str, group: list[Module]) -> list[ast.stmt]:
         body: list[ast.stmt] = []
-        for statement in module.body:
-            if isinstance(statement, ast.ImportFrom | ast.Import):
-                body += self.import_left(statement, module.name in self._late)
-            else:
+        for module in group:
+            for statement in module.body:
+                if isinstance(statement, ast.ImportFrom | ast.Import):
+                    body += self.import_left(statement, home)
+                    continue
                 new = _Resolver(self, module).visit(statement)
                 if isinstance(new, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    new.name = self._names.get((module.name, new.name), new.name)
+                    new.name = self._names[module.name, new.name]
                 body.append(new)
-        return body
+        needed = self._needed.get(home, {})
+        return [ast.ImportFrom(needed[name], [ast.alias(name)], 0) for name in sorted(needed)] + body
 
-    def import_left(self, node: ast.ImportFrom | ast.Import, late: bool) -> list[ast.stmt]:
-        """What is left of an import: nothing, when all of it is in the bundle anyway."""
+    def import_left(self, node: ast.ImportFrom | ast.Import, home: str) -> list[ast.stmt]:
+        """What must still be imported as it stands: what is not ours, and what is loaded late."""
         left: list[ast.stmt] = []
         for (target, name), alias in zip(self._targets(node), node.names, strict=True):
-            if target not in self._modules:
+            if target not in self._paths:
                 only = [ast.alias(alias.name, alias.asname)]
                 left.append(ast.ImportFrom(target, only, 0) if isinstance(node, ast.ImportFrom) else ast.Import(only))
-            elif target in self._late:
+            elif name is None and target in self._groups and self._groups_order(target) > self._groups_order(home):
                 package, _, last = target.rpartition(".")
-                left.append(ast.ImportFrom(target, [alias], 0) if name else ast.ImportFrom(package, [ast.alias(last, alias.asname)], 0))
-            elif late and name and (target, name) in self._names and (target, name) not in self._constants:
-                left.append(ast.ImportFrom(self.name, [ast.alias(self._names[target, name])], 0))
+                left.append(ast.ImportFrom(package, [ast.alias(last, alias.asname)], 0))
+            elif name is not None and self._groups_order(self._home[target]) > self._groups_order(home):
+                left.append(ast.ImportFrom(self._home[target], [ast.alias(self._names[target, name])], 0))
         return left
 
+    def _groups_order(self, home: str) -> int:
+        return list(self._groups).index(home)
+
     def resolve(self, module: Module, name: str) -> ast.expr | None:
-        """What a name of this module's top level is in the bundle; None: unchanged."""
-        target = module.imports.get(name, (module.name, name))
-        if target[1] is None:
+        """What a name of this module's top level is in the text; None: unchanged."""
+        target, inner = module.imports.get(name, (module.name, name))
+        if inner is None:
             return None
-        found = self._constants.get((target[0], target[1]))
-        if found is not None:
-            return ast.Constant(found.value)
-        new = self._names.get((target[0], target[1]))
-        return ast.Name(new, ast.Load()) if new else None
+        return self._found(module, target, inner)
 
     def attribute(self, module: Module, name: str, attribute: str) -> ast.expr | None:
-        """What module.attribute is in the bundle, when `name` is one of our modules there."""
+        """What module.attribute is in the text, when `name` is one of our modules and loaded by then."""
         target, inner = module.imports.get(name, ("", ""))
-        if inner is not None or target not in self._modules or target in self._late:
+        if inner is not None or target not in self._paths:
             return None
-        found = self.resolve(self._modules[target], attribute)
+        found = self._found(module, target, attribute)
         if found is None:
             raise BundleError(f"{module.name} uses {name}.{attribute}, which {target} does not define")
         return found
+
+    def _found(self, module: Module, target: str, name: str) -> ast.expr | None:
+        constant = self._constants.get((target, name))
+        if constant is not None:
+            return ast.Constant(constant.value)
+        new = self._names.get((target, name))
+        if new is None:
+            return None
+        home, other = self._home[module.name], self._home[target]
+        if home != other:
+            self._needed.setdefault(home, {})[new] = other
+        return ast.Name(new, ast.Load())
+
+    def home(self, module: Module) -> str:
+        """The text that a module's content is in."""
+        return self._home[module.name]
 
 
 class _Known(ast.NodeTransformer):
@@ -298,7 +331,7 @@ class _Resolver(ast.NodeTransformer):
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
-        return self._bundle.import_left(node, late=True)
+        return self._bundle.import_left(node, self._bundle.home(self._module))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
         return self._function(node)
@@ -417,11 +450,11 @@ def _imported_from(body: list[ast.stmt], module: str) -> set[str]:
     return {alias.name for node in nodes for alias in node.names}
 
 
-def _used(body: list[ast.stmt], roots: set[str], keep_all: bool = False) -> list[ast.stmt]:
+def _used(body: list[ast.stmt], roots: set[str]) -> list[ast.stmt]:
     """What is reached from the roots and from statements that do something when they are loaded."""
     reads = [{n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} for s in body]
     binds = [set(_binds(s)) | _import_names(s) for s in body]
-    kept = [not bound or (keep_all and not _import_names(s)) for s, bound in zip(body, binds, strict=True)]
+    kept = [not bound for bound in binds]
     wanted = set(roots).union(*(read for read, keep in zip(reads, kept, strict=True) if keep))
     grown = True
     while grown:
@@ -439,17 +472,19 @@ def _import_names(statement: ast.stmt) -> set[str]:
     return set()
 
 
-def _once(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Without imports that stand there twice."""
-    seen: set[str] = set()
-    left = []
+def _with_imports_joined(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Imports first, one statement a module, each name once."""
+    modules: dict[str, None] = {}
+    names: dict[str, dict[str, ast.alias]] = {}
+    left: list[ast.stmt] = []
     for statement in body:
-        text = ast.unparse(statement) if isinstance(statement, ast.ImportFrom | ast.Import) else ""
-        if text not in seen or not text:
+        if isinstance(statement, ast.Import):
+            modules.update(dict.fromkeys(ast.unparse(alias) for alias in statement.names))
+        elif isinstance(statement, ast.ImportFrom):
+            wanted = names.setdefault(statement.module or "", {})
+            wanted.update({ast.unparse(alias): alias for alias in statement.names})
+        else:
             left.append(statement)
-            seen.add(text)
-    return left
-
-
-def _text(body: list[ast.stmt]) -> str:
-    return ast.unparse(ast.fix_missing_locations(ast.Module(body, []))) + "\n"
+    imports: list[ast.stmt] = [s for module in modules for s in ast.parse(f"import {module}").body]
+    imports += [ast.ImportFrom(module, list(aliases.values()), 0) for module, aliases in names.items()]
+    return imports + left

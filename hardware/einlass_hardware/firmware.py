@@ -1,18 +1,21 @@
-"""Builds what is copied to a board: boot.py and main.py as they are, the library as byte code.
+"""Builds what is copied to a board: boot.py and main.py as they are, the library joined (bundle.py) and as byte code.
 
-Byte code because the board's heap cannot compile the larger modules: importing the library from source needed a heap of
-140 kB on the 64-bit port, from byte code less than 100 kB.
+Byte code because the board's heap cannot compile the larger modules. The text it was made from lies beside it, in
+TEXTS, for reading tracebacks; Board does not copy it.
 """
 
+import ast
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from einlass_hardware.bundle import Bundle, BundleError
+
+TEXTS = "text"
+OPTIMISATION = "-O3"  # leaves line numbers out, which are a tenth of the byte code
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 COMPILE_TIMEOUT_S = 60
-PARALLEL = 2
 
 
 class BuildError(RuntimeError):
@@ -23,19 +26,39 @@ def build(target: Path, source: Path = FIRMWARE) -> Path:
     """A folder that is the board's file system; what was in it is replaced. Returns it."""
     if not (source / "main.py").is_file():
         raise BuildError(f"no firmware in {source}: run this from a clone of the repository")
-    compiler = _compiler()
+    _compiler()
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name in ("boot.py", "main.py"):
         shutil.copy(source / name, target / name)
-    jobs = []
-    for path in sorted((source / "lib").glob("*/*.py")):
-        out = target / path.relative_to(source).with_suffix(".mpy")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        jobs.append([str(compiler), "-O2", "-s", path.name, "-o", str(out), str(path)])
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(_compile, jobs))
+    try:
+        texts = Bundle(source / "main.py", _modules(source / "lib")).texts
+    except (BundleError, SyntaxError) as error:
+        raise BuildError(f"the firmware's modules cannot be joined: {error}") from error
+    for name, tree in texts.items():
+        byte_code(name, tree, target / "lib", target / TEXTS)
     return target
+
+
+def byte_code(name: str, tree: ast.Module, library: Path, texts: Path | None = None) -> None:
+    """Write module `name` below `library` as MicroPython's byte code, and its text into `texts` (else nowhere)."""
+    out = library / Path(*name.split(".")).with_suffix(".mpy")
+    text = (texts or out.parent) / f"{name}.py"
+    for folder in (out.parent, text.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    text.write_text(ast.unparse(ast.fix_missing_locations(tree)) + "\n", encoding="utf-8")
+    _compile([str(_compiler()), OPTIMISATION, "-s", name, "-o", str(out), str(text)])
+    if texts is None:
+        text.unlink()
+
+
+def _modules(library: Path) -> dict[str, Path]:
+    """Every module of the library by its full name."""
+    found = {}
+    for path in sorted(library.glob("*/*.py")):
+        parts = path.relative_to(library).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
+    return found
 
 
 def _compile(command: list[str]) -> None:

@@ -1,9 +1,7 @@
-"""The wires between a simulated board and its plant: lines of JSON over the socket named in BOARD_SIM.
+"""The wires between a simulated board and its plant: lines of JSON over a socket.
 
-BOARD_SIM is a path (unix-domain socket) or host:port; without it the board has no plant and its outputs move nothing.
-The plant first drives its inputs and then says {"t": "ready"}: a real pin has its level before the first instruction.
-Lines from the plant are taken by a task of the firmware's own event loop, as soon as they are there; code that does
-not run the loop sees them when it reads a pin.
+Without a plant its outputs move nothing. Lines from the plant are taken by a task of the firmware's own event loop, as
+soon as they are there; code that does not run the loop sees them when it reads a pin.
 """
 
 import asyncio
@@ -11,17 +9,12 @@ import errno
 import io
 import json
 import os
-import select
 import socket
-import struct
-import time
+from micropython import const
 
-LINE_BYTES_MAX = 512
-READY_MS_MAX = 5000
-RECEIVE_BYTES = 256
-MSG_DONTWAIT = socket.MSG_DONTWAIT
-STREAM_GET_FILENO = 10
-TCP_NODELAY = (6, 1, 1)
+_LINE_BYTES_MAX = const(512)
+_RECEIVE_BYTES = const(256)
+_STREAM_GET_FILENO = const(10)
 
 _socket = None
 _pump_task = None
@@ -64,7 +57,7 @@ def _receive():
     global _rest, faults
     while True:
         try:
-            part = _socket.recv(RECEIVE_BYTES, MSG_DONTWAIT)
+            part = _socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
         except OSError as error:
             if error.errno == errno.EAGAIN:
                 return
@@ -72,7 +65,7 @@ def _receive():
         if not part:
             lose_power()
         *lines, _rest = (_rest + part).split(b"\n")
-        if len(_rest) > LINE_BYTES_MAX:
+        if len(_rest) > _LINE_BYTES_MAX:
             faults += 1
             _rest = b""
         for line in lines:
@@ -107,7 +100,7 @@ class _Arrivals(io.IOBase):
     """Makes the socket something that an asyncio stream can wait for; reading it delivers the lines."""
 
     def ioctl(self, request, argument):
-        return _socket.fileno() if request == STREAM_GET_FILENO else -1
+        return _socket.fileno() if request == _STREAM_GET_FILENO else -1
 
     def read(self, count):
         poll()
@@ -120,36 +113,8 @@ async def _pump():
         await arrivals.read(1)
 
 
-def _connect(address):
-    if address[0] == "/":
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # struct sockaddr_un: this port takes addresses raw.
-        sock.connect(struct.pack("<H", socket.AF_UNIX) + address.encode() + b"\x00")
-        return sock
-    host, port = address.rsplit(":", 1)
-    sock = socket.socket()
-    sock.connect(socket.getaddrinfo(host, int(port))[0][-1])
-    sock.setsockopt(*TCP_NODELAY)
-    return sock
-
-
-def _wait_ready():
-    """Until the plant has driven its inputs; a plant that never says so is taken as it is, after READY_MS_MAX."""
-    ready = []
-    on("ready", ready.append)
-    arrivals = select.poll()
-    arrivals.register(_socket, select.POLLIN)
-    start_ms = time.ticks_ms()
-    while not ready and time.ticks_diff(time.ticks_ms(), start_ms) < READY_MS_MAX:
-        if arrivals.poll(100):
-            poll()
-
-
-def open_link():
-    """Connect to the plant named in BOARD_SIM; OSError if it is named and not there."""
+def use(sock):
+    """Speak over this socket from now on."""
     global _socket, _pump_task
-    address = os.getenv("BOARD_SIM")
-    if address and _socket is None:
-        _socket = _connect(address)
-        _wait_ready()
-        _pump_task = asyncio.create_task(_pump())
+    _socket = sock
+    _pump_task = asyncio.create_task(_pump())

@@ -11,12 +11,21 @@ import os
 import select
 import sys
 import termios
+from micropython import const
 
 import board_link
 import host_files
 
 # The built-in module of this port: the `u` in front asks for it, whatever stands in for it.
 import umachine
+
+_ABSENT = const((24, 28, 29, 30, 31))
+_INPUT_ONLY_FROM = const(34)
+_LAST = const(39)
+_VMIN = const(6)
+_VTIME = const(5)
+_STREAM_POLL = const(3)
+_STREAM_GET_FILENO = const(10)
 
 
 def __getattr__(name):
@@ -56,14 +65,11 @@ class Pin(umachine.PinBase):
 
     _pins = {}
     _levels = {}  # as driven by the plant
-    _ABSENT = (24, 28, 29, 30, 31)
-    _INPUT_ONLY_FROM = 34
-    _LAST = 39
 
     def __new__(cls, id, *arguments, **options):
         if isinstance(id, Pin):
             return id
-        if not isinstance(id, int) or not 0 <= id <= cls._LAST or id in cls._ABSENT:
+        if not isinstance(id, int) or not 0 <= id <= _LAST or id in _ABSENT:
             raise ValueError("invalid pin")
         pin = cls._pins.get(id)
         if pin is None:
@@ -72,12 +78,12 @@ class Pin(umachine.PinBase):
             cls._pins[id] = pin
         return pin
 
-    def __init__(self, id, mode=-1, pull=-1, value=None, drive=None, hold=None):
+    def __init__(self, id, mode=-1, pull=-1, value=None, **drive):
         if mode != -1 or pull != -1 or value is not None:
             self.init(mode, pull, value=value)
 
-    def init(self, mode=-1, pull=-1, value=None, drive=None, hold=None):
-        if mode in (Pin.OUT, Pin.OPEN_DRAIN) and self.id >= Pin._INPUT_ONLY_FROM:
+    def init(self, mode=-1, pull=-1, value=None, **drive):
+        if mode in (Pin.OUT, Pin.OPEN_DRAIN) and self.id >= _INPUT_ONLY_FROM:
             raise ValueError("pin can only be input")
         if mode != -1:
             self._mode = mode
@@ -110,10 +116,7 @@ class Pin(umachine.PinBase):
     def off(self):
         self.value(0)
 
-    def toggle(self):
-        self.value(not self._output)
-
-    def irq(self, handler=None, trigger=IRQ_FALLING | IRQ_RISING, wake=None, hard=False):
+    def irq(self, handler=None, trigger=IRQ_FALLING | IRQ_RISING, **options):
         self._handler = handler
         self._trigger = trigger
 
@@ -162,13 +165,6 @@ class UART(io.IOBase):
     `read` and its like never wait for more than there is (`timeout=0`, the only one that is allowed).
     """
 
-    INV_TX = 1
-    INV_RX = 2
-    _VMIN = 6
-    _VTIME = 5
-    _STREAM_POLL = 3
-    _STREAM_GET_FILENO = 10
-
     def __init__(self, id, baudrate=115200, bits=8, parity=None, stop=1, **options):
         path = os.getenv("BOARD_UART%d" % id)
         if not path:
@@ -186,8 +182,8 @@ class UART(io.IOBase):
         termios.setraw(descriptor)
         attributes = termios.tcgetattr(descriptor)
         # So that a read gives what is there: this port cannot make a file non-blocking.
-        attributes[6][UART._VMIN] = 0
-        attributes[6][UART._VTIME] = 0
+        attributes[6][_VMIN] = 0
+        attributes[6][_VTIME] = 0
         speed = getattr(termios, "B%d" % baudrate, None)
         if speed is not None:
             attributes[4] = attributes[5] = speed
@@ -214,14 +210,11 @@ class UART(io.IOBase):
             return self._now(self._file.write, data) or 0
         return len(data)
 
-    def flush(self):
-        pass
-
     def ioctl(self, request, argument):
-        if request == UART._STREAM_GET_FILENO:
+        if request == _STREAM_GET_FILENO:
             # A tty whose other end is gone is ready for ever; asked this way, it never is.
             return -1 if self._gone else self._file.fileno()
-        if request == UART._STREAM_POLL:
+        if request == _STREAM_POLL:
             return 0 if self._gone else (argument & 4) | (self.any() and argument & 1)
         return -1
 
@@ -239,7 +232,7 @@ class UART(io.IOBase):
     def _may(self, flags):
         if self._gone:
             return False
-        for _, ready in self._line.poll(0):
+        for _, ready in self._line.ipoll(0):
             if ready & flags:
                 return True
         return False

@@ -3,13 +3,13 @@
 
 import os
 import time
+from machine import Pin
 
 import board_link
 import host_store
 
 # The built-in module of this port: the `u` in front asks for it, whatever stands in for it.
 import umachine
-from machine import Pin
 
 PWRON_RESET = 1
 HARD_RESET = 2

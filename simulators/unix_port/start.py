@@ -9,13 +9,13 @@ import os
 import sys
 import time
 import vfs
+from micropython import const
 
-import board_link
-import flash
+import power_on
 
-PROMPT_S = 3600
+_PROMPT_S = const(3600)
 # Where a board finds the stand-ins that are loaded only when asked for (network, esp32, the rest of machine).
-STAND_INS = "/.stand_ins"
+_STAND_INS = const("/.stand_ins")
 
 
 def run(name):
@@ -35,19 +35,19 @@ def run(name):
         sys.print_exception(error)
 
 
-board_link.open_link()
+power_on.link()
 stand_ins = vfs.VfsPosix(__file__.rsplit("/", 1)[0])
-root = flash.file_system()
+root = power_on.file_system()
 vfs.umount("/")
 vfs.mount(root, "/")
-vfs.mount(stand_ins, STAND_INS)
+vfs.mount(stand_ins, _STAND_INS)
 os.chdir("/")
-sys.path[:] = ["", ".frozen", "/lib", STAND_INS]
+sys.path[:] = ["", ".frozen", "/lib", _STAND_INS]
 sys.argv[:] = []
-del root, stand_ins
+del root, stand_ins, power_on, sys.modules["power_on"]
 run("boot.py")
 run("main.py")
 # What stands at a prompt is left standing: a watchdog that is on will bite.
 print("main.py has ended")
 while True:
-    time.sleep(PROMPT_S)
+    time.sleep(_PROMPT_S)

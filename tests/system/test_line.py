@@ -5,7 +5,6 @@ Cap 3, both nodes, both brokers. Every test begins and ends with an empty pool.
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,18 +12,21 @@ from einlass_core.events import ENTRY
 from einlass_sim.demo.parts import ESP32_NODE, PI_NODE
 from einlass_sim.people import Behaviour
 from einlass_sim.plant import GaveUp, TurnedBack
-
-if TYPE_CHECKING:
-    from tests.system.conftest import Line
+from whole_line import BROKERS, NODES, Line, open_line
 
 CAP = 3
-NODES = (ESP32_NODE, PI_NODE)
 
 pytestmark = pytest.mark.timeout(90)
 
 
+@pytest.fixture(scope="module", params=BROKERS)
+def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    with open_line(request.param, tmp_path_factory.mktemp("line"), CAP) as line:
+        yield line
+
+
 @pytest.fixture(autouse=True)
-def empty(line: "Line") -> Iterator[None]:
+def empty(line: Line) -> Iterator[None]:
     assert line.truth.inside == 0
     yield
     line.run(line.all_leave())
@@ -32,7 +34,7 @@ def empty(line: "Line") -> Iterator[None]:
 
 
 @pytest.mark.parametrize("lane", NODES)
-def test_a_ticket_opens_the_bolt_and_the_passage_counts_once(line: "Line", lane: str) -> None:
+def test_a_ticket_opens_the_bolt_and_the_passage_counts_once(line: Line, lane: str) -> None:
     async def scene() -> None:
         ticket = await line.ticket()
         after = await line.last()
@@ -60,7 +62,7 @@ def test_a_ticket_opens_the_bolt_and_the_passage_counts_once(line: "Line", lane:
 
 
 @pytest.mark.parametrize("lane", NODES)
-def test_an_unknown_code_is_red_and_opens_nothing(line: "Line", lane: str) -> None:
+def test_an_unknown_code_is_red_and_opens_nothing(line: Line, lane: str) -> None:
     async def scene() -> None:
         after = await line.last()
         assert await line.refused(lane, "E1:0000000000000000") == "red"  # its check character is missing
@@ -73,7 +75,7 @@ def test_an_unknown_code_is_red_and_opens_nothing(line: "Line", lane: str) -> No
 
 
 @pytest.mark.parametrize("lane", NODES)
-def test_a_family_ticket_lets_three_bodies_through_under_one_release(line: "Line", lane: str) -> None:
+def test_a_family_ticket_lets_three_bodies_through_under_one_release(line: Line, lane: str) -> None:
     async def scene() -> None:
         ticket = await line.ticket(persons=3)
         await line.released(lane, ticket["code"])
@@ -89,7 +91,7 @@ def test_a_family_ticket_lets_three_bodies_through_under_one_release(line: "Line
     line.run(scene())
 
 
-def test_whoever_steps_back_has_not_used_the_ticket(line: "Line") -> None:
+def test_whoever_steps_back_has_not_used_the_ticket(line: Line) -> None:
     async def scene(lane: str) -> None:
         ticket = await line.ticket()
         after = await line.last()
@@ -109,7 +111,7 @@ def test_whoever_steps_back_has_not_used_the_ticket(line: "Line") -> None:
 
 @pytest.mark.parametrize(("full_lane", "other_lane"), [(ESP32_NODE, PI_NODE), (PI_NODE, ESP32_NODE)])
 def test_the_fourth_is_kept_out_until_somebody_leaves_through_the_other_lane(
-    line: "Line", full_lane: str, other_lane: str
+    line: Line, full_lane: str, other_lane: str
 ) -> None:
     async def scene() -> None:
         for lane in (full_lane, other_lane, full_lane):
@@ -128,7 +130,7 @@ def test_the_fourth_is_kept_out_until_somebody_leaves_through_the_other_lane(
     line.run(scene())
 
 
-def test_two_lanes_at_the_same_moment_do_not_share_the_last_place(line: "Line") -> None:
+def test_two_lanes_at_the_same_moment_do_not_share_the_last_place(line: Line) -> None:
     async def scene() -> None:
         for lane in NODES:
             await line.enters(lane, (await line.ticket())["code"])

@@ -7,23 +7,20 @@ what the nodes' journals say without a gap, no ticket was let in twice, and no s
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from einlass_core.events import ENTRY
 from einlass_core.wire import topic_up
-from einlass_sim.demo.parts import ESP32_NODE, PI_NODE, SITE
+from einlass_sim.demo.parts import PI_NODE, SITE
 from einlass_sim.plant import HALF_MM, BodyWentIn
 from einlass_sim.tap import Hold, Said
-
-if TYPE_CHECKING:
-    from tests.system.conftest import Line
+from whole_line import BROKERS, NODES, Line, open_line
 
 CAP = 100
-NODES = (ESP32_NODE, PI_NODE)
 HELD_S_MAX = 10.0
-# A little more than the nodes' ask_ms (tests/system/conftest.py): its passing is what is tested.
+# A little more than the nodes' ask_ms (whole_line.py): its passing is what is tested.
 ANSWER_TOO_LATE_S = 2.3
 
 CONTROLLER, BROKER, WIPED_BROKER, NODE = "controller", "broker", "broker and its store", "nodes"
@@ -33,30 +30,36 @@ pytestmark = pytest.mark.timeout(90)
 Tickets = dict[str, dict[str, str]]
 
 
+@pytest.fixture(scope="module", params=BROKERS)
+def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    with open_line(request.param, tmp_path_factory.mktemp("line"), CAP) as line:
+        yield line
+
+
 @pytest.fixture(autouse=True)
-def sound(line: "Line") -> Iterator[None]:
+def sound(line: Line) -> Iterator[None]:
     yield
     line.tap.release_all()
     line.run(line.audited())
 
 
-async def kill(line: "Line", victim: str) -> None:
+async def kill(line: Line, victim: str) -> None:
     if victim == WIPED_BROKER:
         await line.wipe_broker()
     else:
         await line.kill(*(NODES if victim == NODE else (victim,)))
 
 
-async def revive(line: "Line", victim: str) -> None:
+async def revive(line: Line, victim: str) -> None:
     await line.start(*(NODES if victim == NODE else ("broker",) if victim == WIPED_BROKER else (victim,)))
 
 
-async def tickets(line: "Line") -> Tickets:
+async def tickets(line: Line) -> Tickets:
     await line.settled()
     return {lane: await line.ticket() for lane in NODES}
 
 
-def hold(line: "Line", kind: str, fits: Callable[[Said], bool] = lambda said: True, **how: bool) -> list[Hold]:
+def hold(line: Line, kind: str, fits: Callable[[Said], bool] = lambda said: True, **how: bool) -> list[Hold]:
     return [line.tap.hold(lane, kind, fits=fits, **how) for lane in NODES]
 
 
@@ -73,30 +76,30 @@ def let_go(holds: list[Hold], victim: str) -> None:
             one.release()
 
 
-async def scan(line: "Line", given: Tickets) -> list[Any]:
+async def scan(line: Line, given: Tickets) -> list[Any]:
     return await asyncio.gather(*[line.scan(lane, given[lane]["code"]) for lane in NODES])
 
 
-async def walk_in(line: "Line") -> None:
+async def walk_in(line: Line) -> None:
     await asyncio.gather(*[line.walks_in(lane) for lane in NODES])
 
 
-async def given_up(line: "Line") -> None:
+async def given_up(line: Line) -> None:
     for lane in line.lanes.values():
         assert await lane.wait_lamp(True, HELD_S_MAX) == "yellow"
 
 
-async def enter(line: "Line", given: Tickets) -> None:
+async def enter(line: Line, given: Tickets) -> None:
     await asyncio.gather(*[line.enters(lane, given[lane]["code"]) for lane in NODES])
 
 
-async def counted(line: "Line", before: int, more: int) -> None:
+async def counted(line: Line, before: int, more: int) -> None:
     assert line.truth.inside == before + more
     await line.settled()
 
 
 @pytest.mark.parametrize("victim", [CONTROLLER, BROKER, NODE])
-def test_killed_after_the_scan_while_the_question_is_on_its_way(line: "Line", victim: str) -> None:
+def test_killed_after_the_scan_while_the_question_is_on_its_way(line: Line, victim: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         asks = hold(line, "ask", to_broker=True)
@@ -119,7 +122,7 @@ def test_killed_after_the_scan_while_the_question_is_on_its_way(line: "Line", vi
 
 
 @pytest.mark.parametrize("ending", ["killed", "continued"])
-def test_a_controller_that_stood_still_over_the_question(line: "Line", ending: str) -> None:
+def test_a_controller_that_stood_still_over_the_question(line: Line, ending: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         asked = len(line.sent("ask"))
@@ -139,7 +142,7 @@ def test_a_controller_that_stood_still_over_the_question(line: "Line", ending: s
     line.run(scene())
 
 
-def test_controller_killed_when_the_answer_is_stored_but_not_sent(line: "Line") -> None:
+def test_controller_killed_when_the_answer_is_stored_but_not_sent(line: Line) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         after = await line.last()
@@ -161,7 +164,7 @@ def test_controller_killed_when_the_answer_is_stored_but_not_sent(line: "Line") 
 
 
 @pytest.mark.parametrize("victim", [CONTROLLER, BROKER, WIPED_BROKER, NODE])
-def test_killed_after_the_decision_while_the_answer_is_on_its_way(line: "Line", victim: str) -> None:
+def test_killed_after_the_decision_while_the_answer_is_on_its_way(line: Line, victim: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         after = await line.last()
@@ -184,7 +187,7 @@ def test_killed_after_the_decision_while_the_answer_is_on_its_way(line: "Line", 
 
 
 @pytest.mark.parametrize("ending", ["killed", "continued too late"])
-def test_node_stopped_between_the_answer_and_the_release(line: "Line", ending: str) -> None:
+def test_node_stopped_between_the_answer_and_the_release(line: Line, ending: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         answers = hold(line, "answer")
@@ -212,7 +215,7 @@ def test_node_stopped_between_the_answer_and_the_release(line: "Line", ending: s
 
 
 @pytest.mark.parametrize("victim", [CONTROLLER, BROKER, WIPED_BROKER])
-def test_killed_after_the_release_before_the_passage(line: "Line", victim: str) -> None:
+def test_killed_after_the_release_before_the_passage(line: Line, victim: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         records = hold(line, "event", lambda said: said.fields["kind"] == "released", to_broker=True)
@@ -228,7 +231,7 @@ def test_killed_after_the_release_before_the_passage(line: "Line", victim: str) 
     line.run(scene())
 
 
-def test_node_killed_after_the_release_before_the_passage_counts_who_may_be_inside(line: "Line") -> None:
+def test_node_killed_after_the_release_before_the_passage_counts_who_may_be_inside(line: Line) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         records = hold(line, "event", lambda said: said.fields["kind"] == "released", to_broker=True)
@@ -249,7 +252,7 @@ def test_node_killed_after_the_release_before_the_passage_counts_who_may_be_insi
     line.run(scene())
 
 
-def test_node_killed_while_somebody_is_in_the_arm_counts_the_body(line: "Line") -> None:
+def test_node_killed_while_somebody_is_in_the_arm_counts_the_body(line: Line) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         after = await line.last()
@@ -266,7 +269,7 @@ def test_node_killed_while_somebody_is_in_the_arm_counts_the_body(line: "Line") 
     line.run(scene())
 
 
-async def _dies_under_the_visitor(line: "Line", lane: str) -> Any:
+async def _dies_under_the_visitor(line: Line, lane: str) -> Any:
     """The arm has turned past half when the power goes: it turns on, and nobody sees the body arrive."""
     walking = asyncio.create_task(line.lanes[lane].person_goes(ENTRY))
     await line.until("past half", lambda: _now(_past_half(line, lane)))
@@ -277,7 +280,7 @@ async def _dies_under_the_visitor(line: "Line", lane: str) -> Any:
 
 
 @pytest.mark.parametrize("victim", [CONTROLLER, BROKER, NODE])
-def test_killed_after_the_passage_while_its_record_is_on_its_way(line: "Line", victim: str) -> None:
+def test_killed_after_the_passage_while_its_record_is_on_its_way(line: Line, victim: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         records = hold(line, "event", lambda said: said.fields["kind"] == "passed", to_broker=True)
@@ -292,7 +295,7 @@ def test_killed_after_the_passage_while_its_record_is_on_its_way(line: "Line", v
 
 
 @pytest.mark.parametrize("victim", [CONTROLLER, BROKER, WIPED_BROKER, NODE])
-def test_killed_when_the_passage_is_stored_before_its_acknowledgement(line: "Line", victim: str) -> None:
+def test_killed_when_the_passage_is_stored_before_its_acknowledgement(line: Line, victim: str) -> None:
     async def scene() -> None:
         given, before = await tickets(line), line.truth.inside
         after = await line.last()
@@ -319,7 +322,7 @@ def test_killed_when_the_passage_is_stored_before_its_acknowledgement(line: "Lin
     line.run(scene())
 
 
-def test_what_happened_while_everything_was_dead_is_told_later(line: "Line") -> None:
+def test_what_happened_while_everything_was_dead_is_told_later(line: Line) -> None:
     """People leave a pool whose controller and broker are gone; then the nodes lose their power, too."""
 
     async def scene() -> None:
@@ -344,7 +347,7 @@ def test_what_happened_while_everything_was_dead_is_told_later(line: "Line") -> 
     line.run(scene())
 
 
-def test_the_same_nonce_gets_the_same_answer_for_ever(line: "Line") -> None:
+def test_the_same_nonce_gets_the_same_answer_for_ever(line: Line) -> None:
     """Asked again by whoever has the node's credentials, and of a controller that was killed in between."""
 
     async def scene() -> None:
@@ -382,15 +385,15 @@ def test_the_same_nonce_gets_the_same_answer_for_ever(line: "Line") -> None:
     line.run(scene())
 
 
-def _all_locked(line: "Line") -> bool:
+def _all_locked(line: Line) -> bool:
     return not any(lane.plant.bolt_free(ENTRY) for lane in line.lanes.values())
 
 
-def _all_quiet(line: "Line") -> bool:
+def _all_quiet(line: Line) -> bool:
     return not any(lane.view()["passage_mm"] or lane.lamp for lane in line.lanes.values())
 
 
-def _past_half(line: "Line", lane: str) -> bool:
+def _past_half(line: Line, lane: str) -> bool:
     passage_mm: dict[str, int] = line.lanes[lane].view()["passage_mm"]
     return any(mm > HALF_MM for mm in passage_mm.values())
 

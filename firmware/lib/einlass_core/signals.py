@@ -5,7 +5,7 @@ YELLOW = "yellow"
 RED = "red"
 DARK = "dark"
 
-# Colour; sound as milliseconds on, off, on, ...; the codes shown so. Kept as text because a board has no room for a table.
+# Colour; sound as milliseconds on, off, on, ...; the codes shown so. Text, because a board has no room for a table.
 _REFUSED = (500,)
 _SIGNALS = (
     (GREEN, (120,), "ok ok_reentry ok_exit"),

@@ -23,8 +23,8 @@ class Upload:
         """The link is new: whatever was under way is sent again."""
         self._sent = 0
 
-    def next(self, now_ms: int) -> "list[tuple[int, str]]":
-        """(seq, text) to send, in order. Call sent() for each that the link has taken."""
+    def next(self, now_ms: int, count_max: int = IN_FLIGHT_MAX) -> "list[tuple[int, str]]":
+        """(seq, text) to send, in order, at most count_max. Call sent() for each that the link has taken."""
         journal = self._journal
         if journal.acknowledged > self._acknowledged:
             self._acknowledged = journal.acknowledged
@@ -34,7 +34,7 @@ class Upload:
         elif now_ms - self._progress_ms >= RESEND_MS:
             self._sent = 0
             self._progress_ms = now_ms
-        room = IN_FLIGHT_MAX - max(0, self._sent - journal.acknowledged)
+        room = min(count_max, IN_FLIGHT_MAX - max(0, self._sent - journal.acknowledged))
         records = journal.unacknowledged(self._sent, room) if room > 0 else []
         self.deadline_ms = self._progress_ms + RESEND_MS if journal.waiting else None
         return records

@@ -1,6 +1,8 @@
-"""Input lines: barriers, emergency loop, bolt contact. Interrupts only say "look"; levels are read by the tasks."""
+"""Input lines: barriers, emergency loop, bolt contact. Looked at again and again, so nothing depends on an interrupt.
 
-import asyncio
+look() makes no garbage while nothing changes: it is called a hundred times a second, and a collection takes time.
+"""
+
 from collections import deque
 from machine import Pin
 
@@ -8,14 +10,14 @@ from einlass_core.events import ENTRY, BoltSensed, EmergencyInput
 from einlass_core.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from einlass_core.board import Line
     from einlass_core.events import Event
     from einlass_core.passage import Passage
-    from einlass_core.board import Line
 
-CHANGES_MAX = 64
-LOOK_MS = 100  # An interrupt can be lost; nothing that matters may depend on one.
+CHANGES_MAX = 32  # four people, should the program be held up so long
+NOTHING: "tuple[Event, ...]" = ()
 
 
 class Input:
@@ -36,64 +38,45 @@ class Barriers:
     def __init__(self, a: Input, b: Input, passage: "Passage", now_ms: "Callable[[], int]") -> None:
         self._a = a
         self._b = b
+        self._a_on = self._b_on = False
         self._passage = passage
         self._now_ms = now_ms
-        self._changes: "deque[tuple[int, bool, bool]]" = deque((), CHANGES_MAX)  # noqa: RUF037 - MicroPython wants both
-        self._flag = asyncio.ThreadSafeFlag()
+        self._changes: "deque[tuple[int, bool, bool]]" = deque((), CHANGES_MAX)
         for one in (a, b):
             one.pin.irq(self._changed, Pin.IRQ_RISING | Pin.IRQ_FALLING)
 
     def _changed(self, _: "Pin") -> None:
         self._changes.append((self._now_ms(), self._a.on(), self._b.on()))
-        self._flag.set()
 
-    async def run(self, put: "Callable[[Event], bool]") -> None:
-        """Until cancelled."""
-        while True:
-            deadline_ms = self._passage.deadline_ms
-            wait_ms = LOOK_MS if deadline_ms is None else max(0, min(LOOK_MS, deadline_ms - self._now_ms()))
-            try:
-                await asyncio.wait_for_ms(self._flag.wait(), wait_ms)
-            except asyncio.TimeoutError:
-                pass
-            while self._changes:
-                at_ms, a, b = self._changes.popleft()
-                await _deliver(put, self._passage.step(at_ms, a, b))
-            await _deliver(put, self._passage.step(self._now_ms(), self._a.on(), self._b.on()))
+    def look(self, now_ms: int) -> "Sequence[Event]":
+        """What has happened since the last look."""
+        a, b = self._a.on(), self._b.on()
+        deadline_ms = self._passage.deadline_ms
+        due = deadline_ms is not None and now_ms >= deadline_ms
+        if not due and not self._changes and a == self._a_on and b == self._b_on:
+            return NOTHING
+        self._a_on, self._b_on = a, b
+        events: "list[Event]" = []
+        while self._changes:
+            events.extend(self._passage.step(*self._changes.popleft()))
+        events.extend(self._passage.step(self._now_ms(), a, b))
+        return events
 
 
 class Contacts:
-    """Slow contacts, looked at by an interrupt and ten times a second: emergency loop and bolt position."""
+    """Slow contacts: emergency loop and bolt position."""
 
     def __init__(self, emergency: Input, bolt_sensed: "Input | None") -> None:
         self._emergency = emergency
         self._bolt = bolt_sensed
-        self._flag = asyncio.ThreadSafeFlag()
-        emergency.pin.irq(self._changed, Pin.IRQ_RISING | Pin.IRQ_FALLING)
-        if bolt_sensed is not None:
-            bolt_sensed.pin.irq(self._changed, Pin.IRQ_RISING | Pin.IRQ_FALLING)
+        self._pressed = self._released = False
 
-    def _changed(self, _: "Pin") -> None:
-        self._flag.set()
-
-    async def run(self, put: "Callable[[Event], bool]") -> None:
-        """Until cancelled."""
-        pressed = released = False
-        while True:
-            if self._emergency.on() != pressed:
-                pressed = not pressed
-                await _deliver(put, [EmergencyInput(pressed)])
-            if self._bolt is not None and self._bolt.on() != released:
-                released = not released
-                await _deliver(put, [BoltSensed(ENTRY, released)])
-            try:
-                await asyncio.wait_for_ms(self._flag.wait(), LOOK_MS)
-            except asyncio.TimeoutError:
-                pass
-
-
-async def _deliver(put: "Callable[[Event], bool]", events: "list[Event]") -> None:
-    """A passage is never dropped: when the lane is behind, the sensor waits."""
-    for event in events:
-        while not put(event):
-            await asyncio.sleep_ms(5)
+    def look(self, now_ms: int) -> "Sequence[Event]":
+        """What has happened since the last look; one thing at a time."""
+        if self._emergency.on() != self._pressed:
+            self._pressed = not self._pressed
+            return (EmergencyInput(self._pressed),)
+        if self._bolt is not None and self._bolt.on() != self._released:
+            self._released = not self._released
+            return (BoltSensed(ENTRY, self._released),)
+        return NOTHING

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from einlass_core.board import NodeConfig
     from einlass_core.effects import Ask
     from einlass_core.gate import Gate
     from einlass_core.journal import Journal
-    from einlass_core.board import NodeConfig
     from einlass_core.pump import Inbox
     from einlass_node.clock import Clock
 
@@ -25,10 +25,16 @@ STATUS_EVERY_MS = 10_000
 UPLOAD_LOOK_MS = 1_000
 KEEPALIVE_S = 10
 BACKOFF_MS = (200, 5_000)
+TOPIC_BYTES_MAX = 128  # two names and four words, and MQTT's own
+PENDING_MAX = 8  # messages waiting for the broker's acknowledgement, half a kilobyte each
+EVENTS_PENDING_MAX = 5  # the rest is for what cannot wait: asks and replies
 
 
 class Link:
-    """Everything here survives the link: what is not acknowledged is sent again from the journal."""
+    """run() and client.run() do the work.
+
+    Everything here survives the link: what is not acknowledged is sent again from the journal.
+    """
 
     def __init__(
         self,
@@ -56,9 +62,10 @@ class Link:
         self._commands = Commands()
         self._work = asyncio.Event()
         self._status_due_ms = 0
+        self._look_ms = 0
         self._hello_due = False
         self.rejected = 0  # messages down that could not be used
-        self._client = Client(
+        self.client = Client(
             config.host,
             config.port,
             config.node,
@@ -69,28 +76,34 @@ class Link:
             on_message=self._received,
             on_link=self._changed,
             ssl=ssl,
-            inbound_max=2 * wire.MESSAGE_BYTES_MAX,
+            inbound_max=wire.MESSAGE_BYTES_MAX + TOPIC_BYTES_MAX,
+            pending_max=PENDING_MAX,
             random01=random01,
             backoff_ms=BACKOFF_MS,
         )
 
     async def run(self) -> None:
         """Until cancelled."""
-        asyncio.create_task(self._client.run())
-        await self._client.subscribe(wire.topic_down(self._site, self._node, "#"))
-        await self._client.subscribe(wire.topic_all(self._site, "#"))
+        await self.client.subscribe(wire.topic_down(self._site, self._node, "#"))
+        await self.client.subscribe(wire.topic_all(self._site, "#"))
         while True:
-            if self._client.up:
-                self._send_what_is_due()
+            if self.client.up:
+                try:
+                    self._send_what_is_due()
+                except MemoryError as error:
+                    print("link", error)  # What was not sent is still due at the next look.
             self._work.clear()
-            try:
-                await asyncio.wait_for_ms(self._work.wait(), UPLOAD_LOOK_MS)
-            except asyncio.TimeoutError:
-                pass
+            await self._work.wait()
+
+    def look(self, now_ms: int) -> None:
+        """Call it often: what has its time (a status, a second sending) is done when that has come."""
+        if now_ms >= self._look_ms:
+            self._look_ms = now_ms + UPLOAD_LOOK_MS
+            self._work.set()
 
     def ask(self, effect: "Ask") -> None:
         """Send a scan. Cut off or queue full: the lane's own deadline deals with it."""
-        if self._client.up:
+        if self.client.up:
             self._publish("ask", messages.ask(self._journal, effect))
 
     def tell(self) -> None:
@@ -110,27 +123,29 @@ class Link:
                 return
             self._hello_due = False
             state = {"online": True, "inc": self._journal.incarnation, "boot": self._journal.boot, "software": VERSION}
-            self._client.publish(wire.topic_state(self._site, self._node), wire.encode("state", state), 1, True)
+            self.client.publish(wire.topic_state(self._site, self._node), wire.encode("state", state), 1, True)
             self._inbox.put(Linked(True))
         if now_ms >= self._status_due_ms:
             fields = messages.status(self._journal, self._gate, now_ms)
             fields.update(self._health())
-            fields["link_drops"] = max(0, self._client.links - 1)
+            fields["link_drops"] = max(0, self.client.links - 1)
             if self._publish("status", fields):
                 self._status_due_ms = now_ms + STATUS_EVERY_MS
-        for seq, text in self._upload.next(now_ms):
-            if not self._publish("event", event_fields(text)):
+        while self.client.pending < EVENTS_PENDING_MAX:
+            records = self._upload.next(now_ms, 1)
+            if not records or not self._publish("event", event_fields(records[0][1])):
                 break
-            self._upload.sent(seq)
+            self._upload.sent(records[0][0])
 
     def _publish(self, kind: str, fields: "dict[str, Any]") -> bool:
-        return self._client.publish(wire.topic_up(self._site, self._node, kind), wire.encode(kind, fields), 1)
+        return self.client.publish(wire.topic_up(self._site, self._node, kind), wire.encode(kind, fields), 1)
 
     def _changed(self, up: bool, session_present: bool) -> None:
         if up:
             self._upload.reset()
             self._hello_due = True
         else:
+            print("link", self.client.last_error)
             self._inbox.put(Linked(False))
         self._work.set()
 

@@ -1,8 +1,8 @@
 """MQTT 3.1.1 client of QoS 0 and 1 for asyncio: what it has accepted is not lost while the program runs.
 
-One link at a time. Per link three tasks: the reader (connects, then takes packets), the writer (sends everything after
-that) and the keeper (looks at the clock). `run` starts them, waits until the first one fails, ends all three, and waits
-before the next link; a task never ends or restarts itself.
+One link at a time. Per link two tasks: the reader (connects, then takes packets) and the writer (sends everything after
+that). `run` starts them, looks at the clock until one of them or the other side fails, ends both, and waits before the
+next link; a task never ends or restarts itself. Nothing waits with a timeout: MicroPython makes a task for each.
 
     down --CONNACK accepted--> up --closed, malformed, silent or stuck--> down --back-off with jitter--> (next link)
 
@@ -11,6 +11,7 @@ order and before anything newer, with DUP on what was sent before.
 """
 
 import asyncio
+import sys
 import time
 
 from einlass_core.record import TYPE_CHECKING
@@ -32,13 +33,15 @@ RESOLVE_FAILURES = 4
 # Alive but never acknowledging: MQTT 3.1.1 allows sending again only on a new link.
 ACKNOWLEDGE_MS_MAX = 30_000
 OUTBOUND_BYTES_MAX = 4_096
-DRAIN_BYTES = 256
+PART_BYTES = 256
 KEEPALIVE_S_MAX = 0xFFFF
-TICK_MS_MIN = 20
+LOOK_MS = 50  # between two looks at whether a link has ended or something is overdue
+
+
+clock: "Any" = time  # each Python has only its own of these functions, and the other's stubs say so
 
 
 def _monotonic_ms() -> int:
-    clock: "Any" = time  # MicroPython's has no such function, and its stubs say so.
     return int(clock.monotonic() * 1000)
 
 
@@ -47,8 +50,8 @@ def _difference(end: int, start: int) -> int:
 
 
 # MicroPython's ticks wrap, so only ever differences of them are used; CPython has no such clock.
-ticks_ms: "Callable[[], int]" = getattr(time, "ticks_ms", _monotonic_ms)
-ticks_diff: "Callable[[int, int], int]" = getattr(time, "ticks_diff", _difference)
+ticks_ms: "Callable[[], int]" = clock.ticks_ms if sys.implementation.name == "micropython" else _monotonic_ms
+ticks_diff: "Callable[[int, int], int]" = clock.ticks_diff if sys.implementation.name == "micropython" else _difference
 
 
 class Client:
@@ -101,7 +104,7 @@ class Client:
         self._connect_packet = packets.connect(client_id, user, password, will, keepalive_s)
         self._keepalive_ms = keepalive_s * 1000
         self._timeout_ms = connect_timeout_ms
-        self._inbound_max = inbound_max
+        self._inbound = bytearray(inbound_max)  # once and for all: a heap in pieces may have no room for it later
         self._backoff_ms = backoff_ms
         self._random01 = random01
         self._on_message = on_message
@@ -112,8 +115,8 @@ class Client:
         self._outbox = Outbox(pending_max, ticks_diff)
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._ended = False
+        self._closing = False
 
         self._started_ms = 0
         self._up_ms: "int | None" = None
@@ -145,7 +148,7 @@ class Client:
         data = payload.encode() if isinstance(payload, str) else payload
         if len(topic) + len(data) > OUTBOUND_BYTES_MAX:
             raise ValueError("a message holds at most %d bytes with its topic" % OUTBOUND_BYTES_MAX)
-        if self._closing.is_set():
+        if self._closing:
             return False
         if qos == 0 and (not self.up or len(self._outbox.control) >= CONTROL_PACKETS_MAX // 2):
             return False
@@ -169,44 +172,42 @@ class Client:
             raise ValueError("cannot subscribe to %r with QoS %r" % (topic, qos))
         wanted = self._outbox.subscription(topic, qos)
         if self.up and not wanted.granted:
-            wanted.settled.clear()
             self._work.set()
-            try:
-                await asyncio.wait_for(wanted.settled.wait(), self._timeout_ms / 1000)
-            except asyncio.TimeoutError:
-                pass
+            asked_ms = ticks_ms()
+            while self.up and wanted.granted is None and ticks_diff(ticks_ms(), asked_ms) < self._timeout_ms:
+                await asyncio.sleep(LOOK_MS / 1000)
         return bool(wanted.granted)
 
     def close(self) -> None:
         """Say goodbye (so the will is not sent) and let `run` return; unacknowledged messages are given up."""
-        self._closing.set()
+        self._closing = True
         self._work.set()
 
     async def run(self) -> None:
         """Keep a link up until cancelled or closed. Never raises for anything that the network or the broker does."""
-        while not self._closing.is_set():
+        while not self._closing:
             await self._one_link()
             held_ms = 0 if self._up_ms is None else ticks_diff(ticks_ms(), self._up_ms)
             self._failures = 0 if held_ms >= BACKOFF_RESET_MS else self._failures + 1
             if self._failures % RESOLVE_FAILURES == RESOLVE_FAILURES - 1:
                 self._address = None
-            try:
-                await asyncio.wait_for(self._closing.wait(), self._pause_ms() / 1000)
-            except asyncio.TimeoutError:
-                pass
+            pause_ms = self._pause_ms()
+            while pause_ms > 0 and not self._closing:
+                await asyncio.sleep(min(pause_ms, LOOK_MS) / 1000)
+                pause_ms -= LOOK_MS
 
     # ---- one link --------------------------------------------------------------------------------------------------
 
     async def _one_link(self) -> None:
         tcp = Tcp()
-        self._ended.clear()
+        self._ended = False
         self._started_ms = self._heard_ms = self._spoke_ms = ticks_ms()
         self._up_ms = self._sending_ms = self._asked_ms = None
-        tasks = []
-        for part in (self._read, self._write, self._keep):
-            tasks.append(asyncio.create_task(self._guarded(part, tcp)))
+        tasks = [asyncio.create_task(self._guarded(part, tcp)) for part in (self._read, self._write)]
         try:
-            await self._ended.wait()
+            while not self._ended:
+                await asyncio.sleep(LOOK_MS / 1000)
+                self._keep(ticks_ms())
         finally:
             for task in tasks:
                 task.cancel()
@@ -221,7 +222,7 @@ class Client:
             await part(tcp)
         except Exception as error:
             self.last_error = error
-        self._ended.set()
+        self._ended = True
 
     def _go_up(self, session_present: bool) -> None:
         self._outbox.link_up(session_present)
@@ -235,7 +236,6 @@ class Client:
     def _go_down(self) -> None:
         was_up = self.up
         self.up = False
-        self._outbox.link_down()
         if was_up:
             self._tell(self._on_link, False, False)
 
@@ -262,18 +262,20 @@ class Client:
             self._address = resolve(self._host, self._port)
         await tcp.open(self._address, self._ssl, self._server_hostname)
         await tcp.send(self._connect_packet)
-        flags, length = await _header(tcp)
+        flags = (await tcp.read(1))[0]
+        length = await _length(tcp)
         if flags != packets.CONNACK or length != 2:
             raise MqttError("CONNECT was answered with packet type %#x of %d bytes" % (flags, length))
-        session_present = packets.connack_session(await _exactly(tcp, length))
+        session_present = packets.connack_session(await self._receive(tcp, length))
         self._heard()
         self._go_up(session_present)
         while True:
-            flags, length = await _header(tcp)
-            if length > self._inbound_max:
+            flags = (await tcp.read(1))[0]
+            length = await _length(tcp)
+            if length > len(self._inbound):
                 await self._skip(tcp, flags, length)
             else:
-                self._take(flags, await _exactly(tcp, length))
+                self._take(flags, await self._receive(tcp, length))
             self._heard()
             # Acknowledgements must not pile up faster than the writer gets rid of them.
             while len(self._outbox.control) >= CONTROL_PACKETS_MAX:
@@ -284,7 +286,7 @@ class Client:
         self._heard_ms = ticks_ms()
         self._asked_ms = None
 
-    def _take(self, flags: int, body: bytes) -> None:
+    def _take(self, flags: int, body: "memoryview") -> None:
         if flags & 0xF0 == packets.PUBLISH:
             self._take_publish(flags, body)
         elif flags == packets.PUBACK:
@@ -293,28 +295,41 @@ class Client:
             one = self._outbox.answered(*packets.subscribed(body))
             if one is not None and not one.granted:
                 self.last_error = MqttError("subscription to %s was refused" % one.topic)
-        elif flags != packets.PINGRESP or body:
+        elif flags != packets.PINGRESP or len(body):
             raise MqttError("packet type %#x of %d bytes is not for a client" % (flags, len(body)))
 
-    def _take_publish(self, flags: int, body: bytes) -> None:
+    def _take_publish(self, flags: int, body: "memoryview") -> None:
         end = packets.topic_end(body, flags, len(body))
+        start = end + 2 if flags & 0x02 else end
         try:
-            topic = body[2:end].decode()
+            topic = bytes(body[2:end]).decode()
         except UnicodeError:
             raise MqttError("malformed PUBLISH: its topic is not UTF-8") from None
-        start = end + 2 if flags & 0x02 else end
-        self._tell(self._on_message, topic, body[start:])
+        self._tell(self._deliver, topic, body[start:])
         if flags & 0x02:
-            self._acknowledge(body[end:start])
+            self._acknowledge(bytes(body[end:start]))
+
+    def _deliver(self, topic: str, payload: "memoryview") -> None:
+        if self._on_message is not None:
+            self._on_message(topic, bytes(payload))
+
+    async def _receive(self, tcp: "Any", count: int) -> "memoryview":
+        """The next bytes, as they lie in the one buffer: they are gone with the next ones."""
+        at = 0
+        while at < count:
+            part = await tcp.read(min(count - at, PART_BYTES))
+            self._inbound[at : at + len(part)] = part
+            at += len(part)
+        return memoryview(self._inbound)[:count]
 
     async def _skip(self, tcp: "Any", flags: int, length: int) -> None:
         """Read an oversize message away, and acknowledge it: else the broker would send it on every link for ever."""
         if flags & 0xF0 != packets.PUBLISH:
             raise MqttError("packet type %#x of %d bytes is too large" % (flags, length))
-        end = packets.topic_end(await _exactly(tcp, 2), flags, length)
+        end = packets.topic_end(await self._receive(tcp, 2), flags, length)
         await _drain(tcp, end - 2)
         if flags & 0x02:
-            packet_id = await _exactly(tcp, 2)
+            packet_id = bytes(await self._receive(tcp, 2))
             await _drain(tcp, length - end - 2)
             self._acknowledge(packet_id)
         else:
@@ -342,7 +357,7 @@ class Client:
                 await tcp.send(packet)
                 self._sending_ms = None
                 self._spoke_ms = ticks_ms()
-            elif self._closing.is_set():
+            elif self._closing:
                 if self.up:
                     self._sending_ms = now_ms
                     await tcp.send(packets.packet(packets.DISCONNECT))
@@ -355,23 +370,21 @@ class Client:
         if self._asked_ms is None:
             self._asked_ms = now_ms
 
-    # ---- the keeper ------------------------------------------------------------------------------------------------
+    # ---- the clock -------------------------------------------------------------------------------------------------
 
-    async def _keep(self, tcp: "Any") -> None:
-        tick_ms = max(TICK_MS_MIN, min(self._timeout_ms // 4, self._keepalive_ms // 8))
-        while True:
-            await asyncio.sleep(tick_ms / 1000)
-            now_ms = ticks_ms()
-            overdue = self._overdue(now_ms)
-            if overdue:
-                raise MqttError(overdue)
-            quiet_ms = max(ticks_diff(now_ms, self._heard_ms), ticks_diff(now_ms, self._spoke_ms))
-            # A full line of control packets waits for the writer, whose own deadline runs already.
-            full = len(self._outbox.control) >= CONTROL_PACKETS_MAX
-            if self.up and self._asked_ms is None and quiet_ms > self._keepalive_ms // 2 and not full:
-                self._asked(now_ms)
-                self._outbox.control.append(packets.packet(packets.PINGREQ))
-                self._work.set()
+    def _keep(self, now_ms: int) -> None:
+        """End a link whose other side owes us something for too long; ask whether a quiet one is still there."""
+        overdue = self._overdue(now_ms)
+        if overdue and not self._ended:
+            self.last_error = MqttError(overdue)
+            self._ended = True
+        quiet_ms = max(ticks_diff(now_ms, self._heard_ms), ticks_diff(now_ms, self._spoke_ms))
+        # A full line of control packets waits for the writer, whose own deadline runs already.
+        full = len(self._outbox.control) >= CONTROL_PACKETS_MAX
+        if self.up and self._asked_ms is None and quiet_ms > self._keepalive_ms // 2 and not full:
+            self._asked(now_ms)
+            self._outbox.control.append(packets.packet(packets.PINGREQ))
+            self._work.set()
 
     def _overdue(self, now_ms: int) -> str:
         """What the other side owes us for too long, or nothing."""
@@ -386,26 +399,17 @@ class Client:
         return ""
 
 
-async def _header(tcp: "Any") -> "tuple[int, int]":
-    """First byte of the next packet, and how many bytes follow its header."""
-    flags = (await tcp.read(1))[0]
+async def _length(tcp: "Any") -> int:
+    """How many bytes of a packet follow its header, after the header's first byte."""
     length = 0
     for i in range(packets.LENGTH_BYTES_MAX):
         byte = (await tcp.read(1))[0]
         length |= (byte & 127) << (7 * i)
         if not byte & 128:
-            return flags, length
+            return length
     raise MqttError("malformed packet: its length does not end")
-
-
-async def _exactly(tcp: "Any", count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        part = await tcp.read(count - len(data))
-        data = data + part if data else part
-    return data
 
 
 async def _drain(tcp: "Any", count: int) -> None:
     while count:
-        count -= len(await tcp.read(min(count, DRAIN_BYTES)))
+        count -= len(await tcp.read(min(count, PART_BYTES)))

@@ -1,7 +1,5 @@
 """What an MQTT client has to send, in order, and what it waits to have acknowledged. Pure bookkeeping, no waiting."""
 
-import asyncio
-
 from einlass_core.record import TYPE_CHECKING
 from einlass_node import mqtt_packets as packets
 
@@ -31,7 +29,6 @@ class Subscription:
         self.packet_id = 0  # of the SUBSCRIBE on this link
         self.sent_ms: "int | None" = None  # while its answer is waited for
         self.granted: "bool | None" = None  # None: not known (any more)
-        self.settled = asyncio.Event()
 
 
 class Outbox:
@@ -56,11 +53,6 @@ class Outbox:
             one.sent_ms = None
             if not session_present or not one.granted:
                 one.granted = None
-
-    def link_down(self) -> None:
-        """Nobody need wait any longer for this link's answers."""
-        for one in self.subscriptions:
-            one.settled.set()
 
     def put(self, topic: str, payload: bytes, retain: bool) -> bool:
         """A publish of QoS 1; False if the pending table is full. May raise MemoryError, and then nothing was taken."""
@@ -118,7 +110,6 @@ class Outbox:
             if one.packet_id == packet_id and one.sent_ms is not None:
                 one.sent_ms = None
                 one.granted = granted
-                one.settled.set()
                 return one
         return None
 

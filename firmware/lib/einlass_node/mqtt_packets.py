@@ -96,7 +96,7 @@ def check_topic(topic: str) -> None:
         raise ValueError("cannot publish to %r: a topic is not empty and has no '+', '#' or NUL" % topic)
 
 
-def connack_session(body: bytes) -> bool:
+def connack_session(body: "memoryview") -> bool:
     """Whether the broker still had our session. MqttError if it refused us."""
     if len(body) != 2 or body[0] > 1:
         raise MqttError("malformed CONNACK")
@@ -105,21 +105,21 @@ def connack_session(body: bytes) -> bool:
     return body[0] == 1
 
 
-def acknowledged(body: bytes) -> int:
+def acknowledged(body: "memoryview") -> int:
     """Packet id of a PUBACK."""
     if len(body) != 2:
         raise MqttError("malformed PUBACK")
     return body[0] << 8 | body[1]
 
 
-def subscribed(body: bytes) -> "tuple[int, bool]":
+def subscribed(body: "memoryview") -> "tuple[int, bool]":
     """Packet id and whether the one topic filter was granted."""
     if len(body) != 3 or body[2] not in (0, 1, 2, SUBACK_REFUSED):
         raise MqttError("malformed SUBACK")
     return body[0] << 8 | body[1], body[2] != SUBACK_REFUSED
 
 
-def topic_end(body: bytes, flags: int, length: int) -> int:
+def topic_end(body: "memoryview", flags: int, length: int) -> int:
     """Where the topic of a PUBLISH of `length` bytes ends, from its first two bytes; the packet id fits behind it."""
     end = 2 + (body[0] << 8 | body[1]) if len(body) >= 2 else 0
     if flags & 0x06 > 0x02:

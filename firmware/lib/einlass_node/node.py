@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-import os
-
 import machine
+import os
 
 from einlass_core.codes import ALPHABET
 from einlass_core.effects import Ask, Record, SetBolt, Show, Tell
@@ -12,7 +11,7 @@ from einlass_core.events import Started
 from einlass_core.gate import Gate
 from einlass_core.journal import Journal
 from einlass_core.passage import Passage
-from einlass_core.pump import Inbox, pump
+from einlass_core.pump import Inbox, run_step
 from einlass_core.record import TYPE_CHECKING
 from einlass_node.bolt import Bolts, Output
 from einlass_node.clock import Clock
@@ -21,19 +20,20 @@ from einlass_node.inputs import Barriers, Contacts, Input
 from einlass_node.link import Link
 from einlass_node.scanner import Scanner
 from einlass_node.signs import Signs
-from einlass_node.supervisor import Supervisor
+from einlass_node.supervisor import supervise
 
 if TYPE_CHECKING:
     from typing import Any
 
     from einlass_core.board import Board, NodeConfig
-    from einlass_core.gate import GateSettings
-
     from einlass_core.effects import Effect
+    from einlass_core.events import Event
+    from einlass_core.gate import GateSettings
 
 JOURNAL_FOLDER = "/journal"
 INCARNATION_LENGTH = 8
-_REASONS = {1: "power", 2: "hard_reset", 3: "watchdog", 4: "deep_sleep", 5: "soft_reset"}
+LOOK_MS = 10  # between two looks at the inputs; a code or a passage waits for the next one
+REASONS = "unknown power hard_reset watchdog deep_sleep soft_reset"  # in the order of machine.reset_cause()
 
 
 class Node:
@@ -41,8 +41,8 @@ class Node:
 
     def __init__(self, config: "NodeConfig", board: "Board", settings: "GateSettings") -> None:
         lines = board.lines
-        self.clock = Clock()
-        now_ms = self.clock.now_ms
+        self._clock = Clock()
+        now_ms = self._clock.now_ms
         # Bolts first: whatever fails below, the lane stands in its safe state.
         self._bolts = Bolts(Output(lines["bolt_entry"]), Output(lines["bolt_exit"], on=True), now_ms)
         self._signs = Signs(*[Output(lines[name]) for name in ("lamp_green", "lamp_red", "lamp_yellow", "buzzer")])
@@ -50,12 +50,14 @@ class Node:
         self._journal = Journal(FileStore(JOURNAL_FOLDER), _incarnation())
         prefix = "%s.%d" % (self._journal.incarnation, self._journal.boot)
         self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency)
+        self._deadline_ms: "int | None" = None
         self._inbox = Inbox()
         passage = Passage(board.debounce_ms)
-        self._barriers = Barriers(Input(lines["barrier_a"]), Input(lines["barrier_b"]), passage, now_ms)
-        self._contacts = Contacts(Input(lines["emergency"]), None if sensed is None else Input(sensed))
+        barriers = Barriers(Input(lines["barrier_a"]), Input(lines["barrier_b"]), passage, now_ms)
+        contacts = Contacts(Input(lines["emergency"]), None if sensed is None else Input(sensed))
+        self._sensors = (contacts, barriers)
         self._scanners = [Scanner(line) for line in board.readers]
-        self._reason = _REASONS.get(machine.reset_cause(), "unknown")
+        self._reason = REASONS.split()[machine.reset_cause()]
         self._link = Link(
             config,
             board.chip,
@@ -63,24 +65,41 @@ class Node:
             self._journal,
             self._gate,
             self._inbox,
-            self.clock,
+            self._clock,
             _health,
             _tls(config),
             _random01,
         )
 
     async def run(self, watchdog: "Any") -> None:
-        """Until the supervisor gives up on a task that has died."""
-        supervisor = Supervisor(watchdog)
-        first = Started(self._reason)
-        supervisor.start("lane", pump(self._gate, self._inbox, self._perform, self.clock.now_ms, first))
-        supervisor.start("barriers", self._barriers.run(self._inbox.put))
-        supervisor.start("contacts", self._contacts.run(self._inbox.put))
-        for scanner in self._scanners:
-            supervisor.start("scanner", scanner.run(self._inbox.put))
-            supervisor.start("scanner setting", scanner.keep_provisioned())
-        supervisor.start("link", self._link.run())
-        await supervisor.watch()
+        """Until one of its parts has ended."""
+        link = self._link
+        parts = {"lane": self._lane(), "inputs": self._look(), "link": link.run(), "mqtt": link.client.run()}
+        await supervise(watchdog, parts)
+
+    async def _lane(self) -> None:
+        event: "Event" = Started(self._reason)
+        while True:
+            run_step(self._gate, self._clock.now_ms(), event, self._perform)
+            self._deadline_ms = self._gate.deadline_ms
+            event = await self._inbox.get(None)
+
+    async def _look(self) -> None:
+        """One loop for all that is looked at: a task and a timer for each would cost more memory than there is."""
+        inbox = self._inbox
+        while True:
+            now_ms = self._clock.now_ms()
+            for sensor in self._sensors:
+                for event in sensor.look(now_ms):
+                    while not inbox.put(event):  # A passage is never dropped: when the lane is behind, it waits.
+                        await asyncio.sleep_ms(LOOK_MS)
+            for scanner in self._scanners:
+                for event in scanner.look(now_ms):
+                    inbox.put(event)  # A scan may be: the visitor holds the code there anyway.
+            if self._deadline_ms is not None and now_ms >= self._deadline_ms:
+                inbox.wake()
+            self._link.look(now_ms)
+            await asyncio.sleep_ms(LOOK_MS)
 
     def _perform(self, effect: "Effect") -> bool:
         if isinstance(effect, Record):
@@ -97,7 +116,7 @@ class Node:
 
     def _record(self, effect: Record) -> bool:
         try:
-            self._journal.append(effect.kind, self.clock.now_ms(), self.clock.unix_ms(), effect.fields)
+            self._journal.append(effect.kind, self._clock.now_ms(), self._clock.unix_ms(), effect.fields)
         except OSError as error:
             print("journal", error)
             return False
@@ -129,14 +148,3 @@ def _tls(config: "NodeConfig") -> "Any":
     with open(config.ca_file, "rb") as file:
         context.load_verify_locations(cadata=file.read())
     return context
-
-
-def run(board: "Board", config: "NodeConfig", settings: "GateSettings", watchdog: "Any") -> None:
-    """Start the node; returns when one of its tasks has died."""
-    if config.wifi_ssid:
-        from einlass_node.wifi import join
-
-        join(config)
-    node = Node(config, board, settings)
-    gc.collect()
-    asyncio.run(node.run(watchdog))

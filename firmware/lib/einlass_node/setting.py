@@ -1,7 +1,6 @@
-"""Reads and checks the files that make this board this node. Imported, used once and forgotten: it needs much memory."""
+"""Reads and checks the files that make this board this node. Loaded, used once and forgotten: it needs much memory."""
 
 import json
-import sys
 
 from einlass_core import profile
 from einlass_core.record import TYPE_CHECKING
@@ -14,20 +13,11 @@ CONFIG_FILE = "/config.json"
 
 
 def read() -> "tuple[Any, ...]":
-    """(board, configuration, lane settings); ProfileError says which file is wrong and what to mend."""
+    """(configuration, board, lane settings); ProfileError says which file is wrong and what to mend."""
     board = profile.board(_load(PROFILE_FILE))
     config = profile.node_config(_load(CONFIG_FILE))
     settings = profile.lane_settings(config.lane, "bolt_entry_sensed" in board.lines)
-    return board, config, settings
-
-
-def forget() -> None:
-    """Let the next collection free this module and the checker."""
-    for name in ("einlass_core.profile", "einlass_node.setting"):
-        sys.modules.pop(name, None)
-        package, module = name.split(".")
-        if hasattr(sys.modules.get(package), module):
-            delattr(sys.modules[package], module)
+    return config, board, settings
 
 
 def _load(path: str) -> "Any":

@@ -166,7 +166,7 @@ def esp32_board(
     lane = {"release_ms": RELEASE_MS, "show_ms": SHOW_MS}
     config = {"site": SITE, "node": ESP32_NODE, "broker": broker, "lane": lane}
     files = {"profile.json": board_text(ESP32_BOARD).encode(), "config.json": json.dumps(config).encode()}
-    return Board("node-ost", directory, pins=pins, uarts=readers, files=files, firmware=firmware, heap="200K")
+    return Board("node-ost", directory, pins=pins, uarts=readers, files=files, firmware=firmware)
 
 
 def esp32_part(board: Board) -> Part:

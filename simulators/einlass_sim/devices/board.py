@@ -20,11 +20,11 @@ from typing import Self
 
 from littlefs import LittleFS
 
+from einlass_sim.devices.stand_ins import stand_ins
 from einlass_sim.processes import Process, ProcessError
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRMWARE = ROOT / "firmware"
-UNIX_PORT = ROOT / "simulators" / "unix_port"
 DEPLOYED = ("boot.py", "main.py", "lib/**/*.py", "lib/**/*.mpy")
 
 HEAP = "120K"  # one and a half times the budget on a board, whose pointers are half as long, plus the stand-ins' 21 KB
@@ -184,8 +184,9 @@ class Board:
         self.reset_cause = cause
         self.starts += 1
         self._bitten = False
+        modules = stand_ins()
         env = {
-            "MICROPYPATH": f"{UNIX_PORT}:.frozen",
+            "MICROPYPATH": f"{modules}:.frozen",
             "BOARD_FLASH": str(self.image),
             "BOARD_MAC": self._mac,
             "BOARD_RESET_CAUSE": str(cause),
@@ -195,7 +196,7 @@ class Board:
             **{f"BOARD_UART{number}": self._uarts.get(number, "") for number in (1, 2)},
         }
         # The first tty that a leader of a session opens becomes its terminal, and a scanner that goes would hang it up.
-        command = ["nohup", _micropython(), "-X", f"heapsize={self._heap}", str(UNIX_PORT / "start.py")]
+        command = ["nohup", _micropython(), "-X", f"heapsize={self._heap}", str(modules / "start.py")]
         process = Process(self.name, command, directory=self._directory, env=env)
         process.start()
         self._process = process

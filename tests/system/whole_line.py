@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -217,9 +217,8 @@ class Line:
         while time.monotonic() < end:
             try:
                 seen = await look()
-            except OfficeError as error:
-                seen, trouble = None, error
-                del trouble
+            except OfficeError:
+                seen = None
             if seen:
                 return seen
             await asyncio.sleep(LOOK_S)
@@ -460,19 +459,15 @@ def _set_lane(path: Path) -> None:
 BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), "nats"]
 
 
-@pytest.fixture(scope="module")
-def brisk() -> Iterator[None]:
-    """People who know the way: as quick as real ones can be, so that a test takes seconds."""
+@contextmanager
+def open_line(kind: BrokerKind, directory: Path, cap: int) -> Iterator[Line]:
+    """A line that runs, with brisk people: as quick as real ones can be, so that a test takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plant, "REACTION_MS", (50, 100))
         patch.setattr(plant, "WALK_MS", (400, 450))
-        yield
-
-
-@pytest.fixture(scope="module", params=BROKERS)
-def line(request: pytest.FixtureRequest, brisk: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """A line that a whole module shares; its cap is the module's CAP. Every test leaves it settled."""
-    line = Line(tmp_path_factory.mktemp("line"), request.param, request.module.CAP)
-    line.open()
-    yield line
-    line.close()
+        line = Line(directory, kind, cap)
+        line.open()
+        try:
+            yield line
+        finally:
+            line.close()
