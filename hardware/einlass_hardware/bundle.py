@@ -1,11 +1,12 @@
-"""Joins the firmware's modules into one, with what a board never uses left out: a third less of its heap.
+"""Joins the firmware's modules into a few, with what a board never uses left out, so that they fit into its heap.
 
 Every module costs a board a name space, every `from x import a` an entry in it, every constant an entry and a string.
 So: names are resolved here instead of on the board, constants become the numbers and words they stand for, and what is
 only for type checkers, for a host's Python or for nobody is dropped. A module that is imported only within functions
 stays a module of its own, because it is meant to be loaded late or not at all.
 
-The result is Python text, kept beside the byte code: the line numbers in a board's traceback are its.
+The result is Python text, kept beside the byte code. A board's traceback names the functions in it, which keep their
+names (or get their module's behind it, where two modules use the same).
 """
 
 import ast

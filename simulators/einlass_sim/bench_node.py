@@ -1,10 +1,11 @@
 """One ESP32 node on a bench: the real firmware on a simulated board and lane, a real broker, and a small controller.
 
     async with bench_node(directory) as bench:
-        bench.board.start()
-        await bench.until("hello", lambda: bench.heard("hello"))
+        await bench.start()                # its hello and first status have come
+        await bench.visit("ticket-1")
 
-The controller is as small as the contract allows: it acknowledges what comes in order and admits every code but BAD ones.
+The controller is as small as the contract allows: it acknowledges what comes in order and admits all codes
+but those that begin with BAD.
 """
 
 import asyncio
@@ -89,7 +90,7 @@ class Controller:
         if kind not in (*wire.UP, "state"):
             return
         try:
-            fields = wire.decode(kind, message.payload)
+            fields = wire.decode(kind, bytes(message.payload))
         except wire.WireError as error:
             self.faults.append(str(error))
             return

@@ -52,11 +52,10 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     ("text", "words"),
     [
         (None, ["node.toml"]),
-        (NODE[:40], ["node.toml"]),
         (NODE.replace("serial", "seriel"), ["entry.seriel", "serial"]),
-        (NODE + "watchdog_ms = 5\n", ["watchdog_ms", "400"]),
         (NODE + "\xe4 = \x00", ["node.toml"]),
     ],
+    ids=["missing", "mistyped", "no text"],
 )
 def test_node_toml(tmp_path: Path, text: str | None, words: list[str]) -> None:
     path = tmp_path / "node.toml"
@@ -77,10 +76,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     [
         (lambda text: text[:-10], ["controller.toml"]),
         (lambda text: text.replace("mqtt_port", "mqtt_prot"), ["mqtt_prot", "mqtt_port"]),
-        (lambda text: text + "http_host = 5\n", ["http_host"]),
-        (lambda text: text.replace('hash_key = "', 'hash_key = "zz'), ["hash_key", "hex"]),
     ],
-    ids=["cut off", "mistyped", "wrong type", "no key"],
+    ids=["cut off", "mistyped"],
 )
 def test_controller_toml(prepared: Prepared, tmp_path: Path, change: object, words: list[str]) -> None:
     assert callable(change)
@@ -101,11 +98,9 @@ def board(tmp_path: Path) -> Iterator[Board]:
     ("name", "change", "words"),
     [
         ("profile.json", lambda text: text[:-30], "profile.json"),
-        ("profile.json", lambda text: text.replace("lamp_red", "lamp_rot"), "lamp_red"),
-        ("config.json", lambda text: text.replace('"node"', '"nod"'), "lacks node"),
         ("config.json", lambda text: json.dumps({**json.loads(text), "lane": {"ask_ms": 1}}), "ask_ms"),
     ],
-    ids=["cut off", "mistyped", "missing", "out of bounds"],
+    ids=["cut off", "out of bounds"],
 )
 def test_files_of_a_board(board: Board, name: str, change: object, words: str) -> None:
     assert callable(change)
