@@ -48,7 +48,7 @@ START_S_MAX = 40.0
 SCENE_S_MAX = 55.0
 WAIT_S_MAX = 20.0
 LOOK_S = 0.02
-LANE_MS = {"ask_ms": 2000, "release_ms": 4000, "settle_ms": 200, "show_ms": 500, "same_code_ms": 0}
+LANE_MS = {"ask_ms": 2000, "release_ms": 3000, "settle_ms": 200, "show_ms": 500, "same_code_ms": 0}
 GM65_SAME_CODE = 0x0013
 
 T = TypeVar("T")
