@@ -4,6 +4,7 @@ No decision, no store: what is left is the broker, the network and the client. `
 """
 
 import asyncio
+import functools
 import sys
 from typing import Any
 
@@ -20,6 +21,7 @@ def up(site: str) -> str:
     return wire.topic_up(site, "+", "echo/x")
 
 
+@functools.cache
 def _back(topic: str) -> str:
     levels = topic.split("/")
     return wire.topic_down(levels[2], levels[3], "echo")
@@ -81,9 +83,21 @@ def _paho(host: str, port: int, site: str, password: str) -> None:
 
 
 def _own(host: str, port: int, site: str, password: str) -> None:
-    from einlass_controller.mqtt import Client
+    from einlass_controller.mqtt import Client, Publication
 
-    raise NotImplementedError(Client, host, port, site, password)
+    async def run() -> None:
+        lost = asyncio.Event()
+
+        def heard(found: list[Publication]) -> None:
+            client.publish([(_back(topic), payload) for topic, payload, _ in found])
+
+        client = Client(heard, lambda _: lost.set())
+        await client.connect(host, port, name=USER, user=USER, password=password, keepalive_s=30, clean=True)
+        await client.subscribe([up(site)])
+        _ready()
+        await lost.wait()
+
+    asyncio.run(run())
 
 
 if __name__ == "__main__":
