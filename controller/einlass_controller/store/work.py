@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, update
 
-from einlass_controller.domain import visits
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import Ticket
@@ -25,6 +24,7 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.store.sets import Columns, Row, sets_on
+from einlass_controller.store.tables import OPEN, UNDER_WAY
 
 # SQLite allows 32,766 variables a statement; longer lists are not faster.
 CHUNK = 512
@@ -63,8 +63,6 @@ _NODES = Columns(
     "id",
 )
 _ZONES = Columns(ZONE, ("id", "base", "ghosts"), "id")
-_OPEN = "state IN (%s)" % ", ".join(f"'{state}'" for state in visits.OPEN)
-_UNDER_WAY = "state IN (%s)" % ", ".join(f"'{state}'" for state in (visits.RESERVED, visits.RELEASED))
 
 
 class Rows:
@@ -96,7 +94,7 @@ class Rows:
         self._add_tickets(self._select(_TICKETS, "digest", digests))
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
         self._add_tickets(self._select(_TICKETS, "id", wanted - self.tickets.keys() - {""}))
-        self._add_visits(self._select(_VISITS, "ticket", self.tickets, _OPEN))
+        self._add_visits(self._select(_VISITS, "ticket", self.tickets, OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
         """Visits of this ticket that are open, or were when the batch began."""
@@ -104,7 +102,7 @@ class Rows:
 
     def visits_of_node(self, node: str) -> list[Visit]:
         """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
-        self._add_visits(self._select(_VISITS, "node", [node], _UNDER_WAY))
+        self._add_visits(self._select(_VISITS, "node", [node], UNDER_WAY))
         found = [visit for visit in self.visits.values() if visit.node == node]
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
         self._add_tickets(self._select(_TICKETS, "id", wanted))
