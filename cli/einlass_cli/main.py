@@ -26,6 +26,7 @@ _MAP = (
     ("ticket", "einlass_controller.cli", "ticket", "Issue tickets."),
     ("ledger", "einlass_controller.cli", "ledger", "Check the record of every decision and passage."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
+    ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
 )
 EXIT_MISSING = 2

@@ -1,7 +1,7 @@
 """What the engine takes in and gives out. Made by intake.py (from the wire) and api/ (from HTTP)."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.tickets import Ticket
@@ -167,8 +167,7 @@ class Order:
 Message = Hello | Ask | NodeEvent | Status | Alarm | Reply | State | Rejected | Tick | Issue | Redeem | Order
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(NamedTuple):
     """A message to publish at QoS 1, never retained."""
 
     topic: str

@@ -144,7 +144,7 @@ def test_when_the_store_fails_the_answer_is_try_again(staff: TestClient, monkeyp
         raise StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "run", fail)
+        patch.setattr(Engine, "begin", fail)
         answer = staff.post("/api/v1/redeem", json={"code": made["code"], "nonce": "n1"})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert staff.get("/healthz").json()["database"] is False

@@ -1,9 +1,11 @@
 """The workbench of one batch: state, rows, what to publish, what to write down. Nothing leaves it before the commit."""
 
+from functools import cache
 from typing import Any
 
 import structlog
 
+from einlass_controller import fastwire
 from einlass_controller.domain import ledger, visits
 from einlass_controller.domain.occupancy import Limit, Report
 from einlass_controller.domain.tickets import Ticket
@@ -18,6 +20,9 @@ LETTER_BYTES_MAX = 1024
 REASON_LENGTH_MAX = 300
 
 log = structlog.get_logger("einlass.engine")
+
+
+_topic_down = cache(wire.topic_down)  # of known nodes only
 
 
 class Batch:
@@ -46,13 +51,13 @@ class Batch:
 
     def send(self, node: str, kind: str, fields: dict[str, Any]) -> bytes:
         """Publish to one node after the commit; returns the bytes."""
-        payload = wire.encode(kind, fields)
+        payload = fastwire.encode(kind, fields)
         self.resend(node, kind, payload)
         return payload
 
     def resend(self, node: str, kind: str, payload: bytes) -> None:
         """Publish these bytes to one node after the commit."""
-        self.outbound.append(Outbound(wire.topic_down(self.live.site.id, node, kind), payload))
+        self.outbound.append(Outbound(_topic_down(self.live.site.id, node, kind), payload))
 
     def send_limit(self, lane: Lane, limit: Limit) -> None:
         """Tell a lane its ceiling; it is told again until it says that it took it."""
@@ -63,7 +68,7 @@ class Batch:
 
     def send_time(self) -> None:
         """Tell every node the time."""
-        payload = wire.encode("time", {"unix_ms": self.now_ms})
+        payload = fastwire.encode("time", {"unix_ms": self.now_ms})
         self.outbound.append(Outbound(wire.topic_all(self.live.site.id, "time"), payload))
 
     def letter(self, origin: str, reason: str, payload: bytes = b"") -> None:

@@ -1,13 +1,12 @@
 """One batch's sets of rows: read in a handful of statements, changed in memory, written in a handful of statements."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, update
 
-from einlass_controller.domain import visits
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import Ticket
@@ -24,15 +23,12 @@ from einlass_controller.store.schema import (
     VISIT,
     ZONE,
 )
+from einlass_controller.store.sets import Columns, Row, sets_on
+from einlass_controller.store.tables import OPEN, UNDER_WAY
 
-# SQLite allows 32,766 variables a statement, PostgreSQL 65,535; longer lists are not faster.
-CHUNK = 500
+# SQLite allows 32,766 variables a statement; longer lists are not faster.
+CHUNK = 512
 DEAD_LETTERS_MAX = 10_000
-
-_TICKET_COLUMNS = [TICKET.c[item.name] for item in fields(Ticket)]
-_VISIT_COLUMNS = [VISIT.c[item.name] for item in fields(Visit)]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,21 @@ class Stored:
     answer: bytes
 
 
-_DECISION_COLUMNS = [DECISION.c[item.name] for item in fields(Stored)]
+_TICKETS = Columns(TICKET, [item.name for item in fields(Ticket)], "id")
+_VISITS = Columns(VISIT, [item.name for item in fields(Visit)], "key")
+_DECISIONS = Columns(DECISION, [item.name for item in fields(Stored)], "key")
+_ENTRIES = Columns(LEDGER, [item.name for item in fields(Entry)], "number")
+_ACCOUNTS = Columns(
+    ACCOUNT,
+    ("lane", "inc", "epoch", "seq", "version", "balance", "pending", "version_sent", "lowering", "frozen", "sent"),
+    "lane",
+)
+_NODES = Columns(
+    NODE,
+    ("id", "inc", "past", "boot", "applied_seq", "software", "hardware", "emergency", "fault", "alarm"),
+    "id",
+)
+_ZONES = Columns(ZONE, ("id", "base", "ghosts"), "id")
 
 
 class Rows:
@@ -60,6 +70,7 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sets = sets_on(connection)
         self.tickets: dict[str, Ticket] = {}
         self.by_digest: dict[str, Ticket] = {}
         self.visits: dict[str, Visit] = {}
@@ -77,15 +88,13 @@ class Rows:
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
-        for row in self._select(_DECISION_COLUMNS, DECISION.c.key, decision_keys):
+        for row in self._select(_DECISIONS, "key", decision_keys):
             self.decisions[row[0]] = Stored(*row)
-        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.key, visit_keys))
-        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.digest, digests))
+        self._add_visits(self._select(_VISITS, "key", visit_keys))
+        self._add_tickets(self._select(_TICKETS, "digest", digests))
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
-        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted - self.tickets.keys() - {""}))
-        for some in _chunks(list(self.tickets)):
-            statement = select(*_VISIT_COLUMNS).where(VISIT.c.ticket.in_(some), VISIT.c.state.in_(visits.OPEN))
-            self._add_visits(self._connection.execute(statement))
+        self._add_tickets(self._select(_TICKETS, "id", wanted - self.tickets.keys() - {""}))
+        self._add_visits(self._select(_VISITS, "ticket", self.tickets, OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
         """Visits of this ticket that are open, or were when the batch began."""
@@ -93,12 +102,10 @@ class Rows:
 
     def visits_of_node(self, node: str) -> list[Visit]:
         """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
-        states = (visits.RESERVED, visits.RELEASED)
-        statement = select(*_VISIT_COLUMNS).where(VISIT.c.node == node, VISIT.c.state.in_(states))
-        self._add_visits(self._connection.execute(statement))
+        self._add_visits(self._select(_VISITS, "node", [node], UNDER_WAY))
         found = [visit for visit in self.visits.values() if visit.node == node]
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
-        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted))
+        self._add_tickets(self._select(_TICKETS, "id", wanted))
         return found
 
     def add_ticket(self, ticket: Ticket) -> None:
@@ -146,18 +153,19 @@ class Rows:
         """Write every change; False when there was none, so that nothing need be committed."""
         old_tickets = self._changed_tickets - {ticket.id for ticket in self._new_tickets}
         old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
+        tickets, stays = self.tickets, self.visits
         wrote = [
-            self._insert(TICKET, [asdict(ticket) for ticket in self._new_tickets]),
-            self._insert(VISIT, [asdict(visit) for visit in self._new_visits]),
-            self._insert(DECISION, [asdict(item) for item in self._new_decisions]),
-            self._insert(LEDGER, [asdict(entry) for entry in self._entries]),
-            self._insert(COMMAND, self._commands),
-            self._insert(DEAD_LETTER, self._letters),
-            self._update(TICKET, "id", [asdict(self.tickets[key]) for key in sorted(old_tickets)]),
-            self._update(VISIT, "key", [asdict(self.visits[key]) for key in sorted(old_visits)]),
-            self._update(ACCOUNT, "lane", [_account_row(account) for account in accounts]),
-            self._update(NODE, "id", [_node_row(node) for node in nodes]),
-            self._update(ZONE, "id", [{"id": zone.id, "base": zone.base, "ghosts": zone.ghosts} for zone in zones]),
+            self._insert(_TICKETS, self._new_tickets),
+            self._insert(_VISITS, self._new_visits),
+            self._insert(_DECISIONS, self._new_decisions),
+            self._insert(_ENTRIES, self._entries),
+            self._add(COMMAND, self._commands),
+            self._add(DEAD_LETTER, self._letters),
+            self._update(_TICKETS, [tickets[key] for key in sorted(old_tickets)], _TICKETS.row_of),
+            self._update(_VISITS, [stays[key] for key in sorted(old_visits)], _VISITS.row_of),
+            self._update(_ACCOUNTS, accounts, _account_row),
+            self._update(_NODES, nodes, _node_row),
+            self._update(_ZONES, zones, _ZONES.row_of),
             self._write_replies(),
         ]
         if self._letters:
@@ -172,20 +180,30 @@ class Rows:
         self._connection.execute(statement, self._replies)
         return True
 
-    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> bool:
+    def _insert(self, columns: Columns, things: list[Any]) -> bool:
+        if things:
+            self._sets.insert(columns, list(map(columns.row_of, things)))
+        return bool(things)
+
+    def _update(self, columns: Columns, things: Sequence[Any], row_of: Callable[[Any], Row]) -> bool:
+        if things:
+            self._sets.update(columns, list(map(row_of, things)))
+        return bool(things)
+
+    def _add(self, table: Table, rows: list[dict[str, Any]]) -> bool:
+        """Rows that are rare: no statement of their own."""
         if rows:
             self._connection.execute(insert(table), rows)
         return bool(rows)
 
-    def _update(self, table: Table, key: str, rows: list[dict[str, Any]]) -> bool:
-        if rows:
-            statement = update(table).where(table.c[key] == bindparam("b_key"))
-            self._connection.execute(statement, [{"b_key": row.pop(key), **row} for row in rows])
-        return bool(rows)
-
-    def _select(self, columns: list[Any], key: Any, wanted: set[str]) -> Iterator[Any]:
-        for some in _chunks(sorted(wanted)):
-            yield from self._connection.execute(select(*columns).where(key.in_(some)))
+    def _select(self, columns: Columns, key: str, wanted: Collection[str], also: str = "") -> list[Row]:
+        if not wanted:
+            return []
+        if len(wanted) <= CHUNK:
+            return self._sets.select(columns, key, list(wanted), also)
+        all_of_them = list(wanted)
+        chunks = [all_of_them[start : start + CHUNK] for start in range(0, len(all_of_them), CHUNK)]
+        return [row for some in chunks for row in self._sets.select(columns, key, some, also)]
 
     def _add_tickets(self, rows: Iterable[Any]) -> None:
         for row in rows:
@@ -204,37 +222,32 @@ class Rows:
         self._visits_of.setdefault(visit.ticket, []).append(visit.key)
 
 
-def _chunks(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def _account_row(account: Account) -> Row:
+    return (
+        account.lane,
+        account.inc,
+        account.epoch,
+        account.seq,
+        account.version,
+        account.balance,
+        account.pending,
+        account.version_sent,
+        account.lowering,
+        account.frozen,
+        json.dumps(account.sent),
+    )
 
 
-def _account_row(account: Account) -> dict[str, Any]:
-    return {
-        "lane": account.lane,
-        "inc": account.inc,
-        "epoch": account.epoch,
-        "seq": account.seq,
-        "version": account.version,
-        "balance": account.balance,
-        "pending": account.pending,
-        "version_sent": account.version_sent,
-        "lowering": account.lowering,
-        "frozen": account.frozen,
-        "sent": json.dumps(account.sent),
-    }
-
-
-def _node_row(node: Node) -> dict[str, Any]:
-    return {
-        "id": node.id,
-        "inc": node.inc,
-        "past": json.dumps(node.past),
-        "boot": node.boot,
-        "applied_seq": node.applied,
-        "software": node.software,
-        "hardware": node.hardware,
-        "emergency": node.emergency,
-        "fault": node.fault,
-        "alarm": node.alarm,
-    }
+def _node_row(node: Node) -> Row:
+    return (
+        node.id,
+        node.inc,
+        json.dumps(node.past),
+        node.boot,
+        node.applied,
+        node.software,
+        node.hardware,
+        node.emergency,
+        node.fault,
+        node.alarm,
+    )
