@@ -30,7 +30,8 @@ from einlass_controller.messages import (
     Status,
     Tick,
 )
-from einlass_controller.steps import asks, events, office, sessions
+from einlass_controller.orders import OfficeOrder
+from einlass_controller.steps import asks, events, office, office_orders, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -152,6 +153,8 @@ def _step(batch: Batch, message: Message) -> Any:
             return asks.redeem(batch, message)
         case Order():
             return office.order(batch, message)
+        case OfficeOrder():
+            return office_orders.apply(batch, message)
 
 
 def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:

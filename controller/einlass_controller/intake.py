@@ -5,8 +5,10 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from einlass_controller.domain import signed
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.messages import (
     SIDES,
@@ -72,7 +74,13 @@ class Intake:
         except codes.CodeError as error:
             return Proof(self.mask(raw), fault=error.reason)
         plain = code.encode()
-        return Proof(self.mask(plain), codes.digest(code), hashlib.sha256(plain).hexdigest())
+        proof = Proof(self.mask(plain), codes.digest(code), hashlib.sha256(plain).hexdigest())
+        if not code.startswith(codes.SIGNED_PREFIX):
+            return proof
+        try:
+            return replace(proof, signed=signed.parse(code))
+        except signed.SignedError as error:
+            return Proof(proof.content, fault=error.reason)
 
     def _address(self, topic: str) -> tuple[str, str]:
         site, node = wire.sender_of(topic)

@@ -11,7 +11,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from einlass_controller.api import commands, scans, state, tickets
+from einlass_controller.api import commands, scans, signing_keys, state, tickets
+from einlass_controller.api.access import Keys
+from einlass_controller.api.models import PROBLEMS
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board
 from einlass_controller.runtime import Controller
@@ -52,8 +54,9 @@ def make_app(controller: Controller) -> FastAPI:
         max_body_size=BODY_BYTES_MAX,
     )
     app.state.controller = controller
-    for router in (tickets.router, scans.router, state.router, commands.router):
-        app.include_router(router, prefix="/api/v1")
+    app.state.keys = Keys(controller.database)
+    for router in (tickets.router, scans.router, state.router, commands.router, signing_keys.router):
+        app.include_router(router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -74,6 +74,7 @@ class Rows:
         self._changed_tickets: set[str] = set()
         self._changed_visits: set[str] = set()
         self._replies: list[dict[str, Any]] = []
+        self._executed = False
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
@@ -100,6 +101,29 @@ class Rows:
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted))
         return found
+
+    def ticket(self, name: str) -> Ticket | None:
+        """A ticket by its id, with its open visits; reads it (what people order is rare)."""
+        if name not in self.tickets:
+            self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, {name}))
+        statement = select(*_VISIT_COLUMNS).where(VISIT.c.ticket == name, VISIT.c.state.in_(visits.OPEN))
+        self._add_visits(self._connection.execute(statement))
+        return self.tickets.get(name)
+
+    def visits_ever(self, ticket: str) -> list[Visit]:
+        """All visits of this ticket, those that are over too; reads them."""
+        self._add_visits(self._connection.execute(select(*_VISIT_COLUMNS).where(VISIT.c.ticket == ticket)))
+        return self.visits_of_ticket(ticket)
+
+    def scalar(self, statement: Any) -> Any:
+        """The first value that a rare question finds, or None."""
+        return self._connection.execute(statement).scalar()
+
+    def execute(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> int:
+        """A rare change of a table that no scan touches, in the same transaction; how many rows it changed."""
+        self._executed = True
+        done = self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
+        return int(done.rowcount)
 
     def add_ticket(self, ticket: Ticket) -> None:
         """A new ticket."""
@@ -147,6 +171,7 @@ class Rows:
         old_tickets = self._changed_tickets - {ticket.id for ticket in self._new_tickets}
         old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
         wrote = [
+            self._executed,
             self._insert(TICKET, [asdict(ticket) for ticket in self._new_tickets]),
             self._insert(VISIT, [asdict(visit) for visit in self._new_visits]),
             self._insert(DECISION, [asdict(item) for item in self._new_decisions]),
