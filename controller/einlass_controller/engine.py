@@ -111,6 +111,7 @@ class Engine:
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
         self.live.books.audit()
+        batch.record_changes()
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books

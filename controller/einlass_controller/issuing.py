@@ -51,10 +51,12 @@ def make_ticket(code: str, ticket_id: str = "", key_id: int = 0, **terms: Unpack
     )
 
 
-def sign_ticket(signer: Signer, key: signed.PublicKey, **terms: Unpack[Terms]) -> tuple[str, Ticket]:
+def sign_ticket(
+    signer: Signer, key: signed.PublicKey, product: str = SINGLE, **terms: Unpack[Terms]
+) -> tuple[str, Ticket]:
     """A signed code and its ticket. Raises ValueError for what no code can carry."""
     first_ms, last_ms = signed.whole_seconds(terms["valid_from_ms"], terms["valid_until_ms"])
-    claim = signed.Claim(key.id, new_id(), SINGLE, terms["zone"], terms["persons"], first_ms, last_ms)
+    claim = signed.Claim(key.id, new_id(), product, terms["zone"], terms["persons"], first_ms, last_ms)
     message = signed.message_of(claim)
     code = signed.code_of(message, signer.sign(key.public, message))
     seconds: Terms = {**terms, "valid_from_ms": first_ms, "valid_until_ms": last_ms}

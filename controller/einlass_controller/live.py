@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from einlass_controller.domain import ledger, visits
 from einlass_controller.domain.occupancy import Account, Books, Zone
 from einlass_controller.domain.signed import PublicKey
+from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.store.schema import (
     ACCOUNT,
     DEAD_LETTER,
@@ -136,15 +137,17 @@ def load(connection: Connection) -> Live:
         row.id: Lane(row.id, row.zone, row.node, row.name, row.name_en, led_into(areas, row.zone, row.outer))
         for row in connection.execute(select(LANE).order_by(LANE.c.id))
     }
-    newest = connection.execute(select(LEDGER).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
+    last = connection.execute(select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)).first()
+    told = select(LEDGER).where(LEDGER.c.kind != CHANGES)
+    newest = connection.execute(told.order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
     live = Live(
         Site(*site),
         areas,
         lanes,
         _nodes(connection),
         _books(connection, lanes),
-        newest[0].number if newest else 0,
-        newest[0].hash if newest else ledger.GENESIS,
+        last.number if last else 0,
+        last.hash if last else ledger.GENESIS,
         connection.execute(select(func.max(DECISION.c.number))).scalar() or 0,
         connection.execute(select(func.max(DEAD_LETTER.c.number))).scalar() or 0,
     )

@@ -12,6 +12,8 @@ TICKETS_MAX = 500
 QR_SCALE_MAX = 20
 PERSON_NAME_LENGTH_MAX = 36
 REASON_LENGTH_MAX = 200
+RATE_DEFAULT_PER_S = 50
+RATE_MAX_PER_S = 100_000
 NONCE_PATTERN = r"^[A-Za-z0-9._:-]{1,48}$"
 
 Code = Annotated[str, Field(min_length=1, max_length=CODE_LENGTH_MAX)]
@@ -38,6 +40,8 @@ class Problem(BaseModel):
     """What was wrong, in words; or where, for a request that is not as it should be."""
 
     detail: str | list[Mistake]
+    text_de: str = ""
+    text_en: str = ""
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -54,6 +58,12 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (503, "nothing was stored: try again"),
     )
 }
+
+
+class ReasonIn(Model):
+    """Why, in a person's words; it stays in the ledger."""
+
+    reason: Reason
 
 
 class TicketOrder(Model):
@@ -99,6 +109,77 @@ class TicketOut(Model):
     last_use_ms: int | None
     last_lane: str
     inside: int = Field(description="persons of this ticket who are inside now")
+    status_de: str
+    status_en: str
+    reason: str = Field(description="why it is not valid")
+    key_id: int = Field(description="of the key that signed it; 0: an opaque code")
+    replaces: str
+    replaced_by: str
+
+
+class TicketChange(Model):
+    """do: block, unblock, cancel, unpaid, paid, revoke (for good)."""
+
+    do: Literal["block", "unblock", "cancel", "unpaid", "paid", "revoke"]
+    reason: Reason
+
+
+class Annulment(ReasonIn):
+    """visit: as `visit` in the ledger; without it the ticket's newest entry."""
+
+    visit: str = Field(default="", max_length=128)
+
+
+class Changed(Model):
+    """What was done, in words. changed false: it was so before. ticket null: never shown here yet."""
+
+    changed: bool
+    text_de: str
+    text_en: str
+    ticket: TicketOut | None
+    still_counted: int = Field(default=0, description="bodies that a gate counts until a recount")
+
+
+class Replacement(Changed):
+    """The new ticket and its code, which is told only now."""
+
+    id: str
+    code: str
+    typed: str
+
+
+class Page(Model):
+    """Tickets in the order of their ids; next: pass it as `after` for those that follow."""
+
+    tickets: list[TicketOut]
+    next: str | None
+
+
+class KeyOrder(Model):
+    """scopes: sell, scan, supervise, read; admin opens everything. rate_per_s 0: no limit."""
+
+    name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")
+    scopes: list[Literal["sell", "scan", "supervise", "read", "admin"]] = Field(min_length=1, max_length=5)
+    rate_per_s: int = Field(default=RATE_DEFAULT_PER_S, ge=0, le=RATE_MAX_PER_S)
+
+
+class ApiKey(Model):
+    """A key without the key."""
+
+    name: str
+    scopes: list[str]
+    rate_per_s: int
+    created_ms: int
+    revoked_ms: int | None
+
+
+class NewApiKey(Model):
+    """The only time that the key is told."""
+
+    name: str
+    key: str
+    scopes: list[str]
+    rate_per_s: int
 
 
 class SigningKey(Model):
@@ -115,12 +196,6 @@ class Rotation(Model):
     """A new key signs; the others count until old_until (without it: without end)."""
 
     old_until: AwareDatetime | None = None
-
-
-class ReasonIn(Model):
-    """Why, in a person's words; it stays in the ledger."""
-
-    reason: Reason
 
 
 class CodeIn(Model):

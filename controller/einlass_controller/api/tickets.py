@@ -4,17 +4,19 @@ import asyncio
 import io
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import segno
-from fastapi import APIRouter, HTTPException, Response
-from sqlalchemy import Column, select
+from fastapi import APIRouter, HTTPException, Query, Response
+from sqlalchemy import Column, func, select
 from sqlalchemy import Engine as Database
 
 from einlass_controller.api import models
-from einlass_controller.api.access import Anybody, ControllerOf, Seller
+from einlass_controller.api.access import Anybody, ControllerOf, Seller, Watcher
 from einlass_controller.api.signing_keys import key_that_signs
+from einlass_controller.api.state import PAGE_MAX
 from einlass_controller.domain import visits
+from einlass_controller.domain.life import STATUS_WORDS
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.issuing import Terms, make_ticket, new_code, sign_ticket
 from einlass_controller.messages import Issue
@@ -34,7 +36,7 @@ router = APIRouter(tags=["tickets"])
 async def issue(order: models.TicketOrder, client: Seller, controller: ControllerOf) -> models.Issued:
     """Issue n tickets. Their codes are told in this answer and never again."""
     if order.zone and order.zone not in controller.live.areas:
-        raise HTTPException(422, f"zone {order.zone!r} is not known: see /api/v1/zones")
+        raise HTTPException(422, f"zone {order.zone!r} is not known; known are: {', '.join(controller.live.areas)}")
     if order.valid_from and order.valid_until and order.valid_from > order.valid_until:
         raise HTTPException(422, "valid_from is after valid_until")
     if order.signed:
@@ -55,17 +57,34 @@ async def issue(order: models.TicketOrder, client: Seller, controller: Controlle
     )
 
 
+@router.get("/tickets")
+async def search(
+    client: Watcher,
+    controller: ControllerOf,
+    status: Annotated[Literal["valid", "revoked", "blocked", "cancelled", "unpaid"] | None, Query()] = None,
+    zone: Annotated[str | None, Query(max_length=40)] = None,
+    product: Annotated[str | None, Query(max_length=40)] = None,
+    after: Annotated[str, Query(max_length=40)] = "",
+    size: Annotated[int, Query(alias="limit", ge=1, le=PAGE_MAX)] = 100,
+) -> models.Page:
+    """Tickets that are all of this, a page at a time."""
+    wanted = {TICKET.c.status: status, TICKET.c.zone: zone, TICKET.c.product: product}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    found = await asyncio.to_thread(load_tickets, controller.database, size, TICKET.c.id > after, *conditions)
+    return models.Page(tickets=found, next=found[-1].id if len(found) == size else None)
+
+
 @router.get("/tickets/{ticket_id}")
 async def read(ticket_id: str, client: Anybody, controller: ControllerOf) -> models.TicketOut:
     """A ticket by its short id."""
-    return await _find(controller.database, TICKET.c.id, ticket_id.strip().upper()[:40])
+    return await find_ticket(controller.database, TICKET.c.id, ticket_id.strip().upper()[:40])
 
 
 @router.post("/tickets/find")
 async def find(given: models.CodeIn, client: Anybody, controller: ControllerOf) -> models.TicketOut:
     """A ticket by its code, typed or scanned."""
     proof = controller.intake.prove(given.code.encode(errors="replace"))
-    return await _find(controller.database, TICKET.c.code_sha256, proof.sha256, TICKET.c.digest == proof.digest)
+    return await find_ticket(controller.database, TICKET.c.code_sha256, proof.sha256, TICKET.c.digest == proof.digest)
 
 
 @router.post("/qr", response_class=Response, responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}})
@@ -112,24 +131,31 @@ def _ms(instant: datetime | None) -> int | None:
     return None if instant is None else int(instant.timestamp() * 1000)
 
 
-async def _find(database: Database, column: Column[Any], value: str, *more: Any) -> models.TicketOut:
-    found = await asyncio.to_thread(_load, database, column, value, more)
-    if found is None:
+async def find_ticket(database: Database, column: Column[Any], value: str, *more: Any) -> models.TicketOut:
+    """The ticket with this value; 404 when there is none."""
+    found = await asyncio.to_thread(load_tickets, database, 1, column == value, *more) if value else []
+    if not found:
         raise HTTPException(404, "no such ticket")
-    return found
+    return found[0]
 
 
-def _load(database: Database, column: Column[Any], value: str, more: tuple[Any, ...]) -> models.TicketOut | None:
-    if not value:
-        return None
+def load_tickets(database: Database, size: int, *conditions: Any) -> list[models.TicketOut]:
+    """At most `size` tickets that fulfil these, by id."""
     with database.connect() as connection:
-        row = connection.execute(select(*_COLUMNS).where(column == value, *more)).first()
-        if row is None:
-            return None
-        ticket = Ticket(*row)
-        stays = connection.execute(
-            select(VISIT.c.passed - VISIT.c.left).where(VISIT.c.ticket == ticket.id, VISIT.c.state == visits.PRESENT)
-        ).scalars()
-        inside = sum(stays)
+        rows = connection.execute(select(*_COLUMNS).where(*conditions).order_by(TICKET.c.id).limit(size))
+        found = [Ticket(*row) for row in rows]
+        names = [ticket.id for ticket in found]
+        inside = dict(
+            connection.execute(
+                select(VISIT.c.ticket, func.sum(VISIT.c.passed - VISIT.c.left))
+                .where(VISIT.c.ticket.in_(names), VISIT.c.state == visits.PRESENT)
+                .group_by(VISIT.c.ticket)
+            ).all()
+        )
+    return [_out(ticket, int(inside.get(ticket.id, 0))) for ticket in found]
+
+
+def _out(ticket: Ticket, inside: int) -> models.TicketOut:
     shown = {name: getattr(ticket, name) for name in models.TicketOut.model_fields if hasattr(ticket, name)}
-    return models.TicketOut(**shown, inside=inside)
+    words = STATUS_WORDS[ticket.status]
+    return models.TicketOut(**shown, inside=inside, status_de=words.de, status_en=words.en)

@@ -3,12 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from einlass_controller.domain.signed import KEY_ID_MAX, PublicKey
-from einlass_controller.orders import AddSigningKey, OfficeOrder, RevokeSigningKey
+from einlass_controller.orders import (
+    AddApiKey,
+    AddSigningKey,
+    AnnulEntry,
+    ChangeTicket,
+    OfficeOrder,
+    ReplaceTicket,
+    RevokeApiKey,
+    RevokeSigningKey,
+)
+from einlass_controller.steps import ticket_life
 from einlass_controller.steps.batch import Batch
-from einlass_controller.store.schema import SIGNING_KEY
+from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
 
 def apply(batch: Batch, order: OfficeOrder) -> Any:
@@ -46,7 +56,31 @@ def _revoke_key(batch: Batch, order: RevokeSigningKey) -> bool:
     return True
 
 
+def _add_api_key(batch: Batch, order: AddApiKey) -> bool:
+    if batch.rows.scalar(select(API_KEY.c.name).where(API_KEY.c.name == order.name)) is not None:
+        return False
+    scopes = " ".join(order.scopes)
+    row = {"name": order.name, "key_sha256": order.key_sha256, "created_ms": batch.now_ms}
+    batch.rows.execute(insert(API_KEY), [row | {"scopes": scopes, "rate_per_s": order.rate_per_s}])
+    batch.record("api_key", name=order.name, scopes=scopes, rate_per_s=order.rate_per_s, by=order.by)
+    return True
+
+
+def _revoke_api_key(batch: Batch, order: RevokeApiKey) -> bool:
+    if batch.rows.scalar(select(API_KEY.c.name).where(API_KEY.c.name == order.name)) is None:
+        return False
+    change = update(API_KEY).where(API_KEY.c.name == order.name, API_KEY.c.revoked_ms.is_(None))
+    if batch.rows.execute(change.values(revoked_ms=batch.now_ms)):
+        batch.record("api_key_revoked", name=order.name, by=order.by)
+    return True
+
+
 STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     AddSigningKey: _add_key,
     RevokeSigningKey: _revoke_key,
+    AddApiKey: _add_api_key,
+    RevokeApiKey: _revoke_api_key,
+    ChangeTicket: ticket_life.change,
+    ReplaceTicket: ticket_life.replace,
+    AnnulEntry: ticket_life.annul,
 }

@@ -115,6 +115,19 @@ class Rows:
         self._add_visits(self._connection.execute(select(*_VISIT_COLUMNS).where(VISIT.c.ticket == ticket)))
         return self.visits_of_ticket(ticket)
 
+    def move_visit(self, visit: Visit, ticket: Ticket) -> None:
+        """A visit goes on under another ticket."""
+        self._visits_of[visit.ticket].remove(visit.key)
+        self._visits_of.setdefault(ticket.id, []).append(visit.key)
+        visit.ticket = ticket.id
+        self._changed_visits.add(visit.key)
+
+    def touched(self) -> tuple[list[Ticket], list[Visit], list[Visit]]:
+        """What write() will write: tickets that changed, new visits, visits that changed."""
+        fresh = {visit.key for visit in self._new_visits}
+        changed = [self.visits[key] for key in sorted(self._changed_visits - fresh)]
+        return [self.tickets[key] for key in sorted(self._changed_tickets)], self._new_visits, changed
+
     def scalar(self, statement: Any) -> Any:
         """The first value that a rare question finds, or None."""
         return self._connection.execute(statement).scalar()
