@@ -34,7 +34,7 @@ from einlass_controller.messages import (
     Status,
     Tick,
 )
-from einlass_controller.steps import asks, events, office, sessions
+from einlass_controller.steps import asks, events, office, office_orders, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -75,7 +75,13 @@ class Engine:
         self.spent = Spent()
         self.waits_for_a_server = database.dialect.name != "sqlite"
         driver = database.dialect.loaded_dbapi
-        self._unavailable = (OperationalError, InterfaceError, PoolTimeout, driver.OperationalError, driver.InterfaceError)
+        self._unavailable = (
+            OperationalError,
+            InterfaceError,
+            PoolTimeout,
+            driver.OperationalError,
+            driver.InterfaceError,
+        )
         self._database_errors = (SQLAlchemyError, driver.Error)
         with database.connect() as connection:
             self.live: Live = load(connection)
@@ -166,9 +172,7 @@ class Engine:
         connection.close()
         return done
 
-    def _decide(
-        self, connection: Connection, messages: Sequence[Message], now_ms: int
-    ) -> tuple[Batch, list[Any]]:
+    def _decide(self, connection: Connection, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
         spent, began_s = self.spent, time.perf_counter()
         rows = Rows(connection)
         rows.load(*_needs(messages))
@@ -205,6 +209,7 @@ class Engine:
         if len(self.live.lanes) <= AUDIT_ALWAYS_LANES_MAX or batch.now_ms - self._audited_ms >= AUDIT_MS:
             self._audited_ms = batch.now_ms
             self.live.books.audit()
+        batch.record_changes()
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books
@@ -225,7 +230,7 @@ def _reject(batch: Batch, message: Rejected) -> None:
     batch.letter(message.origin, message.reason, message.payload)
 
 
-_STEPS: dict[type[Message], Callable[[Batch, Any], Any]] = {
+_STEPS: dict[type[Any], Callable[[Batch, Any], Any]] = {
     Ask: asks.ask,
     NodeEvent: events.event,
     Status: sessions.status,
@@ -238,6 +243,7 @@ _STEPS: dict[type[Message], Callable[[Batch, Any], Any]] = {
     Issue: office.issue,
     Redeem: asks.redeem,
     Order: office.order,
+    **office_orders.STEPS,
 }
 
 

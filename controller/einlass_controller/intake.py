@@ -5,9 +5,11 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from einlass_controller import fastwire
+from einlass_controller.domain import signed
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.messages import (
     SIDES,
@@ -29,6 +31,7 @@ TOKEN = re.compile(r"[A-Za-z0-9._:-]{1,48}")
 UNUSABLE = "unusable"
 CONTENT_LENGTH = 32
 ADDRESSES_MAX = 10_000
+_SIGNED_PREFIX = codes.SIGNED_PREFIX.encode()
 _CODE_FIELD = re.compile(rb'("code"\s*:\s*")((?:[^"\\]|\\.)*)')
 
 
@@ -76,7 +79,13 @@ class Intake:
             except codes.CodeError as error:
                 return Proof(self.mask(raw), fault=error.reason)
         sha256 = hashlib.sha256(raw).hexdigest()
-        return Proof(self.mask(raw), sha256[: 2 * codes.DIGEST_BYTES], sha256)
+        proof = Proof(self.mask(raw), sha256[: 2 * codes.DIGEST_BYTES], sha256)
+        if not raw.startswith(_SIGNED_PREFIX):
+            return proof
+        try:
+            return replace(proof, signed=signed.parse(raw.decode()))
+        except signed.SignedError as error:
+            return Proof(proof.content, fault=error.reason)
 
     def _address(self, topic: str) -> tuple[str, str]:
         site, node = wire.sender_of(topic)

@@ -10,14 +10,19 @@ from sqlalchemy import Connection, func, select
 
 from einlass_controller.domain import ledger, visits
 from einlass_controller.domain.occupancy import Account, Books, Zone
+from einlass_controller.domain.signed import PublicKey
+from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.store.schema import (
     ACCOUNT,
     DEAD_LETTER,
     DECISION,
+    EPOCH,
     LANE,
     LEDGER,
     NODE,
+    SIGNING_KEY,
     SITE,
+    TICKET_IMPORT,
     VISIT,
     ZONE,
 )
@@ -103,6 +108,10 @@ class Live:
     letter_number: int
     lane_of_node: dict[str, Lane] = field(default_factory=dict)
     limit_sent_ms: dict[str, int] = field(default_factory=dict)
+    ring: dict[int, PublicKey] = field(default_factory=dict)
+    imports_open: set[str] = field(default_factory=set)
+    epoch: int = 0
+    recount: str = ""  # why nobody is let in before people are counted; "": they are
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
 
     def keep_unstored(self, old: "Live") -> None:
@@ -128,19 +137,29 @@ def load(connection: Connection) -> Live:
         row.id: Lane(row.id, row.zone, row.node, row.name, row.name_en, led_into(areas, row.zone, row.outer))
         for row in connection.execute(select(LANE).order_by(LANE.c.id))
     }
-    newest = connection.execute(select(LEDGER).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
+    last = connection.execute(select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)).first()
+    told = select(LEDGER).where(LEDGER.c.kind != CHANGES)
+    newest = connection.execute(told.order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
     live = Live(
         Site(*site),
         areas,
         lanes,
         _nodes(connection),
         _books(connection, lanes),
-        newest[0].number if newest else 0,
-        newest[0].hash if newest else ledger.GENESIS,
+        last.number if last else 0,
+        last.hash if last else ledger.GENESIS,
         connection.execute(select(func.max(DECISION.c.number))).scalar() or 0,
         connection.execute(select(func.max(DEAD_LETTER.c.number))).scalar() or 0,
     )
     live.lane_of_node = {lane.node: lane for lane in lanes.values() if lane.node}
+    live.ring = {
+        row.id: PublicKey(row.id, bytes.fromhex(row.public), row.verify_until_ms, row.revoked_ms)
+        for row in connection.execute(select(SIGNING_KEY))
+    }
+    unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+    live.imports_open = set(connection.execute(unfinished).scalars())
+    count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
+    live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
     return live

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from einlass_controller.domain.occupancy import Report
+from einlass_controller.domain.signed import Signed
 from einlass_controller.domain.tickets import Ticket
+from einlass_controller.orders import OfficeOrder
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -15,13 +17,14 @@ SIDES = (ENTRY, EXIT)
 class Proof:
     """What is kept of a scanned code. content: keyed hash, for logs and for telling two scans apart.
 
-    fault: why it cannot be a code (then the rest but content is empty).
+    fault: why it cannot be a code (then the rest but content is empty). signed: what a signed code says, unproved.
     """
 
     content: str
     digest: str = ""
     sha256: str = ""
     fault: str = ""
+    signed: Signed | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,9 @@ class Order:
     lifetime_ms: int
 
 
-Message = Hello | Ask | NodeEvent | Status | Alarm | Reply | State | Rejected | Tick | Issue | Redeem | Order
+Message = (
+    Hello | Ask | NodeEvent | Status | Alarm | Reply | State | Rejected | Tick | Issue | Redeem | Order | OfficeOrder
+)
 
 
 class Outbound(NamedTuple):

@@ -17,7 +17,8 @@ from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
 from einlass_controller.settings import Settings
-from einlass_controller.store.database import DatabaseError, checkpoint, migrate, open_database
+from einlass_controller.signing import Signer
+from einlass_controller.store.database import DatabaseError, checkpoint, directory_of, migrate, open_database
 from einlass_controller.writer import Writer
 
 CHECKPOINT_S = 5.0
@@ -33,10 +34,16 @@ class Controller:
     intake: Intake
     writer: Writer
     bus: Bus
-    live: Live
+    engine: Engine
+    signer: Signer
     lock: int | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
+
+    @property
+    def live(self) -> Live:
+        """The state as it is now; a failed batch replaces it."""
+        return self.engine.live
 
     async def __aenter__(self) -> Self:
         self.stopping = asyncio.Event()
@@ -84,7 +91,13 @@ def open_controller(settings: Settings) -> Controller:
     writer = Writer(engine)
     bus = Bus(settings, site.id, intake, writer.post)
     writer.publish = bus.publish
-    return Controller(settings, database, site, intake, writer, bus, engine.live, lock)
+    signer = Signer(state_directory(settings))
+    return Controller(settings, database, site, intake, writer, bus, engine, signer, lock)
+
+
+def state_directory(settings: Settings) -> Path | None:
+    """Where is kept what must not be in the database; None when there is no such place."""
+    return settings.state_dir or directory_of(settings.database_url)
 
 
 @contextmanager

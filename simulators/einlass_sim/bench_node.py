@@ -4,7 +4,7 @@
         bench.board.start()
         await bench.until("hello", lambda: bench.heard("hello"))
 
-The controller is as small as the contract allows: it acknowledges what comes in order and admits every code but BAD ones.
+The controller is as small as the contract allows: it acknowledges what comes in order and admits all but BAD codes.
 """
 
 import asyncio

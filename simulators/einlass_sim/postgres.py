@@ -70,7 +70,18 @@ def private_postgres() -> Iterator[Postgres]:
         owner = ("runuser", "-u", ACCOUNT, "--")
     try:
         data = directory / "data"
-        initdb = [str(bin_directory / "initdb"), "-D", str(data), "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb = [
+            str(bin_directory / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            ACCOUNT,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         _run([*owner, *initdb, "--locale=C"])
         with _serve(owner, bin_directory, data, directory) as (process, port):
             server = Postgres(_postmaster(data), port, bin_directory, owner)
@@ -93,7 +104,9 @@ def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) ->
             "fsync": "on",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        process = Process("postgres", [*owner, str(programs / "postgres"), "-D", str(data), *options], directory=directory)
+        process = Process(
+            "postgres", [*owner, str(programs / "postgres"), "-D", str(data), *options], directory=directory
+        )
         ready = [str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
         with process:
             try:

@@ -234,3 +234,22 @@ def test_the_live_board_follows(staff: TestClient, controller: Controller) -> No
                 controller.stopping.set()
     assert json.loads(events["said"][0]) == "Basin: 2 places free."
     assert any('class="number">1<' in line for line in events["board"])
+
+
+def test_signed_tickets_and_their_keys(staff: TestClient, controller: Controller) -> None:
+    assert staff.get("/api/v1/signing-keys").json() == []
+    first, second = issue(staff, n=2, signed=True, valid_until="2090-01-02T00:00:00.5+01:00")
+    assert first["code"].startswith("E2:")
+    assert redeem(staff, first["code"], "n1")["code"] == "ok"
+    new = staff.post("/api/v1/signing-keys", json={"old_until": "2130-01-01T00:00:00Z"}).json()
+    keys = staff.get("/api/v1/signing-keys").json()
+    assert [(key["id"], key["can_sign"]) for key in keys] == [(1, True), (2, True)]
+    assert keys[0]["verify_until_ms"] is not None
+    assert new == keys[1]
+    assert "seed" not in repr(keys)
+    revoked = staff.post("/api/v1/signing-keys/1/revoke", json={"reason": "laptop lost"})
+    assert revoked.json()["revoked_ms"] is not None
+    assert redeem(staff, second["code"], "n2")["code"] == "revoked"
+    (third,) = issue(staff, signed=True)
+    assert redeem(staff, third["code"], "n3")["code"] == "ok"
+    assert staff.post("/api/v1/signing-keys/9/revoke", json={"reason": "x"}).status_code == 404

@@ -12,8 +12,8 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import StoreError
 from einlass_controller.messages import Issue, Order, Redeem, Rejected, Tick
 from einlass_controller.steps.office import LIMIT_RESEND_MS
-from einlass_controller.store.reading import ledger_entries
 from einlass_controller.store import work
+from einlass_controller.store.reading import ledger_entries
 from einlass_controller.store.sets import sets_on
 from einlass_core import codes, wire
 
@@ -290,15 +290,16 @@ def test_the_ledger_holds_and_finds_one_changed_byte(bench: Any) -> None:
         count, _, broken = verify(ledger_entries(connection))
     assert broken is None
     assert count == len(bench.rows("SELECT * FROM ledger")) > 9
+    (place,) = bench.rows("SELECT min(number) FROM ledger WHERE kind = 'passed'")[0]
     path = bench.database.url.database
     raw = sqlite3.connect(path)
-    raw.execute("UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = 7")
+    raw.execute("UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = ?", (place,))
     raw.commit()
     raw.close()
     with bench.database.connect() as connection:
         broken = verify(ledger_entries(connection))[2]
     assert broken is not None
-    assert broken.number == 7
+    assert broken.number == place
 
 
 def test_no_code_is_ever_stored(bench: Any) -> None:

@@ -11,10 +11,14 @@ from einlass_core.wire import PERSONS_MAX
 TICKETS_MAX = 500
 QR_SCALE_MAX = 20
 PERSON_NAME_LENGTH_MAX = 36
+REASON_LENGTH_MAX = 200
+RATE_DEFAULT_PER_S = 50
+RATE_MAX_PER_S = 100_000
 NONCE_PATTERN = r"^[A-Za-z0-9._:-]{1,48}$"
 
 Code = Annotated[str, Field(min_length=1, max_length=CODE_LENGTH_MAX)]
 Name = Annotated[str, Field(max_length=40)]
+Reason = Annotated[str, Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
 PersonName = Annotated[str, Field(min_length=1, max_length=PERSON_NAME_LENGTH_MAX, pattern=r"^[^,\x00-\x1f\x7f]+$")]
 
 
@@ -22,6 +26,44 @@ class Model(BaseModel):
     """An unknown field is an error: it is a typing mistake more often than not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mistake(BaseModel):
+    """Where a request is wrong, and how."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(BaseModel):
+    """What was wrong, in words; or where, for a request that is not as it should be."""
+
+    detail: str | list[Mistake]
+    text_de: str = ""
+    text_en: str = ""
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": words}
+    for status, words in (
+        (400, "the body is no JSON in UTF-8"),
+        (401, "no key, or not a known one"),
+        (403, "the key lacks the scope"),
+        (404, "no such thing"),
+        (409, "it contradicts what is"),
+        (413, "the body is too long"),
+        (422, "a value is not as it should be"),
+        (429, "too many requests with this key: wait as long as Retry-After says"),
+        (503, "nothing was stored: try again"),
+    )
+}
+
+
+class ReasonIn(Model):
+    """Why, in a person's words; it stays in the ledger."""
+
+    reason: Reason
 
 
 class TicketOrder(Model):
@@ -33,6 +75,7 @@ class TicketOrder(Model):
     zone: Name = ""
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
+    signed: bool = Field(default=False, description="a signed code (E2:), which a lane can judge without a list")
     with_qr: bool = Field(default=False, description="put an SVG of each QR code into the answer")
 
 
@@ -66,6 +109,93 @@ class TicketOut(Model):
     last_use_ms: int | None
     last_lane: str
     inside: int = Field(description="persons of this ticket who are inside now")
+    status_de: str
+    status_en: str
+    reason: str = Field(description="why it is not valid")
+    key_id: int = Field(description="of the key that signed it; 0: an opaque code")
+    replaces: str
+    replaced_by: str
+
+
+class TicketChange(Model):
+    """do: block, unblock, cancel, unpaid, paid, revoke (for good)."""
+
+    do: Literal["block", "unblock", "cancel", "unpaid", "paid", "revoke"]
+    reason: Reason
+
+
+class Annulment(ReasonIn):
+    """visit: as `visit` in the ledger; without it the ticket's newest entry."""
+
+    visit: str = Field(default="", max_length=128)
+
+
+class Changed(Model):
+    """What was done, in words. changed false: it was so before. ticket null: never shown here yet."""
+
+    changed: bool
+    text_de: str
+    text_en: str
+    ticket: TicketOut | None
+    still_counted: int = Field(default=0, description="bodies that a gate counts until a recount")
+
+
+class Replacement(Changed):
+    """The new ticket and its code, which is told only now."""
+
+    id: str
+    code: str
+    typed: str
+
+
+class Page(Model):
+    """Tickets in the order of their ids; next: pass it as `after` for those that follow."""
+
+    tickets: list[TicketOut]
+    next: str | None
+
+
+class KeyOrder(Model):
+    """scopes: sell, scan, supervise, read; admin opens everything. rate_per_s 0: no limit."""
+
+    name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")
+    scopes: list[Literal["sell", "scan", "supervise", "read", "admin"]] = Field(min_length=1, max_length=5)
+    rate_per_s: int = Field(default=RATE_DEFAULT_PER_S, ge=0, le=RATE_MAX_PER_S)
+
+
+class ApiKey(Model):
+    """A key without the key."""
+
+    name: str
+    scopes: list[str]
+    rate_per_s: int
+    created_ms: int
+    revoked_ms: int | None
+
+
+class NewApiKey(Model):
+    """The only time that the key is told."""
+
+    name: str
+    key: str
+    scopes: list[str]
+    rate_per_s: int
+
+
+class SigningKey(Model):
+    """A key that signed tickets are judged by. can_sign: its private half is here."""
+
+    id: int
+    public: str
+    verify_until_ms: int | None
+    revoked_ms: int | None
+    can_sign: bool
+
+
+class Rotation(Model):
+    """A new key signs; the others count until old_until (without it: without end)."""
+
+    old_until: AwareDatetime | None = None
 
 
 class CodeIn(Model):

@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.access import ControllerOf, Scanner
 from einlass_controller.domain.decision import sentence
 from einlass_controller.messages import Redeem, Redeemed
 from einlass_controller.pages.words import instant_writer
@@ -18,7 +18,7 @@ router = APIRouter(tags=["scans"])
 
 
 @router.post("/redeem", response_model=models.DecisionOut, responses={409: {"description": "nonce used otherwise"}})
-async def redeem(order: models.RedeemOrder, client: ClientOf, controller: ControllerOf) -> JSONResponse:
+async def redeem(order: models.RedeemOrder, client: Scanner, controller: ControllerOf) -> JSONResponse:
     """A scan where staff stands: decision, release and passage in one. 409: this nonce was for another scan."""
     lane = _lane(controller, order)
     proof = controller.intake.prove(order.code.encode(errors="replace"))

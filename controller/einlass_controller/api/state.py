@@ -9,7 +9,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import Table, select, text
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.access import ControllerOf, Watcher
 from einlass_controller.store.schema import DEAD_LETTER, LEDGER
 
 PAGE_MAX = 500
@@ -22,14 +22,14 @@ Size = Annotated[int, Query(alias="limit", ge=1, le=PAGE_MAX)]
 
 
 @router.get("/zones")
-async def zones(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
+async def zones(client: Watcher, controller: ControllerOf) -> dict[str, Any]:
     """Every zone: present + reserved + leased + free = cap, and when that was true."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "zones": picture["zones"]}
 
 
 @router.get("/nodes")
-async def nodes(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
+async def nodes(client: Watcher, controller: ControllerOf) -> dict[str, Any]:
     """Every node: whether it can be reached, when it was last heard of, what it has still to tell."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "nodes": picture["nodes"]}
@@ -37,7 +37,7 @@ async def nodes(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
 
 @router.get("/ledger")
 async def ledger(
-    client: ClientOf, controller: ControllerOf, after: After = 0, size: Size = 100
+    client: Watcher, controller: ControllerOf, after: After = 0, size: Size = 100
 ) -> list[models.LedgerEntry]:
     """The newest entries of the ledger, or those after one that you have, oldest first."""
     rows = await asyncio.to_thread(_tail, controller.database, LEDGER, after, size)
@@ -46,7 +46,7 @@ async def ledger(
 
 @router.get("/dead-letters")
 async def dead_letters(
-    client: ClientOf, controller: ControllerOf, after: After = 0, size: Size = 100
+    client: Watcher, controller: ControllerOf, after: After = 0, size: Size = 100
 ) -> list[models.DeadLetter]:
     """Messages that could not be used, oldest first."""
     rows = await asyncio.to_thread(_tail, controller.database, DEAD_LETTER, after, size)

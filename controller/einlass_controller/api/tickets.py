@@ -4,19 +4,23 @@ import asyncio
 import io
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import segno
-from fastapi import APIRouter, HTTPException, Response
-from sqlalchemy import Column, select
+from fastapi import APIRouter, HTTPException, Query, Response
+from sqlalchemy import Column, func, select
 from sqlalchemy import Engine as Database
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.access import Anybody, ControllerOf, Seller, Watcher
+from einlass_controller.api.signing_keys import key_that_signs
+from einlass_controller.api.state import PAGE_MAX
 from einlass_controller.domain import visits
+from einlass_controller.domain.life import STATUS_WORDS
 from einlass_controller.domain.tickets import Ticket
-from einlass_controller.issuing import make_ticket, new_code
+from einlass_controller.issuing import Terms, make_ticket, new_code, sign_ticket
 from einlass_controller.messages import Issue
+from einlass_controller.runtime import Controller
 from einlass_controller.store.schema import TICKET, VISIT
 from einlass_core import codes
 
@@ -29,43 +33,62 @@ router = APIRouter(tags=["tickets"])
 
 
 @router.post("/tickets", status_code=201)
-async def issue(order: models.TicketOrder, client: ClientOf, controller: ControllerOf) -> models.Issued:
+async def issue(order: models.TicketOrder, client: Seller, controller: ControllerOf) -> models.Issued:
     """Issue n tickets. Their codes are told in this answer and never again."""
     if order.zone and order.zone not in controller.live.areas:
-        raise HTTPException(422, f"zone {order.zone!r} is not known: see /api/v1/zones")
+        raise HTTPException(422, f"zone {order.zone!r} is not known; known are: {', '.join(controller.live.areas)}")
     if order.valid_from and order.valid_until and order.valid_from > order.valid_until:
         raise HTTPException(422, "valid_from is after valid_until")
-    made = [new_code() for _ in range(order.n)]
-    tickets = tuple(_ticket(order, code) for code in made)
-    await controller.writer.submit(Issue(tickets, client))
+    if order.signed:
+        made = await _sign(controller, order, client)
+    else:
+        made = [(code, make_ticket(code, **_terms(order))) for code in (new_code() for _ in range(order.n))]
+    await controller.writer.submit(Issue(tuple(ticket for _, ticket in made), client))
     return models.Issued(
         tickets=[
             models.IssuedTicket(
                 id=ticket.id,
                 code=code,
-                typed=codes.in_groups(code),
+                typed=code if order.signed else codes.in_groups(code),
                 qr_svg=draw(code, "svg").decode() if order.with_qr else None,
             )
-            for ticket, code in zip(tickets, made, strict=True)
+            for code, ticket in made
         ]
     )
 
 
+@router.get("/tickets")
+async def search(
+    client: Watcher,
+    controller: ControllerOf,
+    status: Annotated[Literal["valid", "revoked", "blocked", "cancelled", "unpaid"] | None, Query()] = None,
+    zone: Annotated[str | None, Query(max_length=40)] = None,
+    product: Annotated[str | None, Query(max_length=40)] = None,
+    after: Annotated[str, Query(max_length=40)] = "",
+    size: Annotated[int, Query(alias="limit", ge=1, le=PAGE_MAX)] = 100,
+) -> models.Page:
+    """Tickets that are all of this, a page at a time."""
+    wanted = {TICKET.c.status: status, TICKET.c.zone: zone, TICKET.c.product: product}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    found = await asyncio.to_thread(load_tickets, controller.database, size, TICKET.c.id > after, *conditions)
+    return models.Page(tickets=found, next=found[-1].id if len(found) == size else None)
+
+
 @router.get("/tickets/{ticket_id}")
-async def read(ticket_id: str, client: ClientOf, controller: ControllerOf) -> models.TicketOut:
+async def read(ticket_id: str, client: Anybody, controller: ControllerOf) -> models.TicketOut:
     """A ticket by its short id."""
-    return await _find(controller.database, TICKET.c.id, ticket_id.strip().upper()[:40])
+    return await find_ticket(controller.database, TICKET.c.id, ticket_id.strip().upper()[:40])
 
 
 @router.post("/tickets/find")
-async def find(given: models.CodeIn, client: ClientOf, controller: ControllerOf) -> models.TicketOut:
+async def find(given: models.CodeIn, client: Anybody, controller: ControllerOf) -> models.TicketOut:
     """A ticket by its code, typed or scanned."""
     proof = controller.intake.prove(given.code.encode(errors="replace"))
-    return await _find(controller.database, TICKET.c.code_sha256, proof.sha256, TICKET.c.digest == proof.digest)
+    return await find_ticket(controller.database, TICKET.c.code_sha256, proof.sha256, TICKET.c.digest == proof.digest)
 
 
 @router.post("/qr", response_class=Response, responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}})
-async def qr(order: models.QrOrder, client: ClientOf) -> Response:
+async def qr(order: models.QrOrder, client: Seller) -> Response:
     """A code as a QR image."""
     try:
         code = codes.read(order.code.encode(errors="replace"))
@@ -83,38 +106,56 @@ def draw(code: str, kind: str, scale: int = 8) -> bytes:
     return out.getvalue()
 
 
-def _ticket(order: models.TicketOrder, code: str) -> Ticket:
-    return make_ticket(
-        code,
-        persons=order.persons,
-        zone=order.zone,
-        valid_from_ms=_ms(order.valid_from),
-        valid_until_ms=_ms(order.valid_until),
-    )
+async def _sign(controller: Controller, order: models.TicketOrder, client: str) -> list[tuple[str, Ticket]]:
+    key = await key_that_signs(controller, client)
+
+    def sign() -> list[tuple[str, Ticket]]:
+        return [sign_ticket(controller.signer, key, **_terms(order)) for _ in range(order.n)]
+
+    try:
+        return await asyncio.to_thread(sign)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def _terms(order: models.TicketOrder) -> Terms:
+    return {
+        "persons": order.persons,
+        "zone": order.zone,
+        "valid_from_ms": _ms(order.valid_from),
+        "valid_until_ms": _ms(order.valid_until),
+    }
 
 
 def _ms(instant: datetime | None) -> int | None:
     return None if instant is None else int(instant.timestamp() * 1000)
 
 
-async def _find(database: Database, column: Column[Any], value: str, *more: Any) -> models.TicketOut:
-    found = await asyncio.to_thread(_load, database, column, value, more)
-    if found is None:
+async def find_ticket(database: Database, column: Column[Any], value: str, *more: Any) -> models.TicketOut:
+    """The ticket with this value; 404 when there is none."""
+    found = await asyncio.to_thread(load_tickets, database, 1, column == value, *more) if value else []
+    if not found:
         raise HTTPException(404, "no such ticket")
-    return found
+    return found[0]
 
 
-def _load(database: Database, column: Column[Any], value: str, more: tuple[Any, ...]) -> models.TicketOut | None:
-    if not value:
-        return None
+def load_tickets(database: Database, size: int, *conditions: Any) -> list[models.TicketOut]:
+    """At most `size` tickets that fulfil these, by id."""
     with database.connect() as connection:
-        row = connection.execute(select(*_COLUMNS).where(column == value, *more)).first()
-        if row is None:
-            return None
-        ticket = Ticket(*row)
-        stays = connection.execute(
-            select(VISIT.c.passed - VISIT.c.left).where(VISIT.c.ticket == ticket.id, VISIT.c.state == visits.PRESENT)
-        ).scalars()
-        inside = sum(stays)
+        rows = connection.execute(select(*_COLUMNS).where(*conditions).order_by(TICKET.c.id).limit(size))
+        found = [Ticket(*row) for row in rows]
+        names = [ticket.id for ticket in found]
+        inside = dict(
+            connection.execute(
+                select(VISIT.c.ticket, func.sum(VISIT.c.passed - VISIT.c.left))
+                .where(VISIT.c.ticket.in_(names), VISIT.c.state == visits.PRESENT)
+                .group_by(VISIT.c.ticket)
+            ).all()
+        )
+    return [_out(ticket, int(inside.get(ticket.id, 0))) for ticket in found]
+
+
+def _out(ticket: Ticket, inside: int) -> models.TicketOut:
     shown = {name: getattr(ticket, name) for name in models.TicketOut.model_fields if hasattr(ticket, name)}
-    return models.TicketOut(**shown, inside=inside)
+    words = STATUS_WORDS[ticket.status]
+    return models.TicketOut(**shown, inside=inside, status_de=words.de, status_en=words.en)

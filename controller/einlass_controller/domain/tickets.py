@@ -6,13 +6,16 @@ VALID = "valid"
 STATUSES = (VALID, "revoked", "blocked", "cancelled", "unpaid")
 SINGLE = "single"
 PRODUCTS = (SINGLE,)
+# How often each product lets in; None: without limit.
+ENTRIES: dict[str, int | None] = {SINGLE: 1}
 
 
 @dataclass(slots=True)
 class Ticket:
     """Instants are Unix milliseconds, None: no bound. zone "": every zone. entries_max None: no limit.
 
-    The code itself is never here: `digest` finds it, `code_sha256` proves it.
+    The code itself is never here: `digest` finds it, `code_sha256` proves it. key_id: who signed the code; 0: opaque.
+    import_id: the file it came in. status_before: what a blocked ticket was, and will be again.
     """
 
     id: str
@@ -30,6 +33,12 @@ class Ticket:
     first_use_ms: int | None = None
     last_use_ms: int | None = None
     last_lane: str = ""
+    key_id: int = 0
+    import_id: str = ""
+    reason: str = ""
+    status_before: str = ""
+    replaces: str = ""
+    replaced_by: str = ""
 
     @property
     def entries_left(self) -> int | None:

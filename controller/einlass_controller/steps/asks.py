@@ -11,8 +11,9 @@ from einlass_controller.domain.occupancy import Limit
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane
-from einlass_controller.messages import ENTRY, EXIT, Ask, Proof, Redeem, Redeemed
+from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
 from einlass_controller.steps.batch import Batch, log
+from einlass_controller.steps.presenting import Shown, keep, present
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.work import Stored
 from einlass_core import wire
@@ -39,8 +40,9 @@ def ask(batch: Batch, message: Ask) -> None:
         _answer(batch, message, "x0", Decision(codes.ERROR, values={"reason": reason}), None)
         return
     batch.take(node, message.report)
-    ticket = batch.rows.by_digest.get(message.proof.digest)
-    decision, limit = _decide(batch, lane, message.side, message.proof, ticket, node.emergency)
+    shown = present(batch, message.proof)
+    ticket = shown.ticket
+    decision, limit = _decide(batch, lane, message.side, shown, node.emergency)
     number = _number(batch)
     payload = _answer(batch, message, f"d{number}", decision, limit)
     _store(batch, message, number, lane, decision, payload, ticket)
@@ -54,12 +56,12 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
     if stored is not None:
         return Redeemed(stored.answer, conflict=(stored.content, stored.lane) != (message.proof.content, message.lane))
     lane = batch.live.lanes[message.lane]
-    ticket = batch.rows.by_digest.get(message.proof.digest)
-    decision, _ = _decide(batch, lane, message.side, message.proof, ticket, emergency=False)
+    shown = present(batch, message.proof)
+    ticket = shown.ticket
+    decision, _ = _decide(batch, lane, message.side, shown, emergency=False)
     number = _number(batch)
     answer = _as_json(f"d{number}", decision)
     _store(batch, message, number, lane, decision, answer, ticket)
-    ticket = _genuine(ticket, message.proof)
     if decision.admits and ticket is not None:
         visit = _reserve(batch, message.key, message.client, message.nonce, lane, ticket, decision)
         visits.enter(visit, ticket, decision.persons, batch.now_ms)
@@ -85,10 +87,8 @@ def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None
         batch.record("exit_without_entry", node=message.client, lane=lane.id, ticket=ticket.id)
 
 
-def _decide(
-    batch: Batch, lane: Lane, side: str, proof: Proof, ticket: Ticket | None, emergency: bool
-) -> tuple[Decision, Limit | None]:
-    ticket = _genuine(ticket, proof)
+def _decide(batch: Batch, lane: Lane, side: str, shown: Shown, emergency: bool) -> tuple[Decision, Limit | None]:
+    ticket = shown.ticket
     if side == EXIT:
         return Decision(codes.OK_EXIT), None
     refused = admission.refuse(_scan(batch, lane, ticket, emergency))
@@ -105,6 +105,7 @@ def _decide(
     if not room:
         return admission.full(ticket, min(books.zones[name].figures().free for name in lane.zones)), None
     batch.touch(lane)
+    keep(batch, shown)
     batch.rows.ticket_changed(ticket)
     return admission.admit(ticket), limit
 
@@ -129,11 +130,6 @@ def _scan(batch: Batch, lane: Lane, ticket: Ticket | None, emergency: bool) -> a
     )
 
 
-def _genuine(ticket: Ticket | None, proof: Proof) -> Ticket | None:
-    """The digest finds a ticket, the whole hash proves it."""
-    return ticket if ticket is not None and ticket.code_sha256 == proof.sha256 else None
-
-
 def _reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: Ticket, decision: Decision) -> Visit:
     visit = Visit(
         key, node, nonce, ticket.id, lane.id, lane.zone, decision.persons, visits.RESERVED, granted_ms=batch.now_ms
@@ -151,7 +147,6 @@ def _store(
     answer: bytes,
     ticket: Ticket | None,
 ) -> None:
-    ticket = _genuine(ticket, message.proof)
     node = message.node if isinstance(message, Ask) else message.client
     name = ticket.id if ticket is not None else ""
     batch.rows.add_decision(

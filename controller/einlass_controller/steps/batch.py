@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from einlass_controller import fastwire
-from einlass_controller.domain import ledger, visits
+from einlass_controller.domain import ledger, snapshot, visits
 from einlass_controller.domain.occupancy import Limit, Report
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
@@ -18,6 +18,8 @@ from einlass_core import wire
 LETTERS_A_BATCH_MAX = 100
 LETTER_BYTES_MAX = 1024
 REASON_LENGTH_MAX = 300
+# The line of the ledger that says what a batch has changed; for replay, not for screens.
+CHANGES = snapshot.CHANGES
 
 log = structlog.get_logger("einlass.engine")
 
@@ -47,7 +49,22 @@ class Batch:
         entry = ledger.append(live.ledger_hash, live.ledger_number + 1, when, kind, body)
         live.ledger_number, live.ledger_hash = entry.number, entry.hash
         self.rows.add_entry(entry)
-        self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
+        if kind != CHANGES:
+            self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
+
+    def record_changes(self) -> None:
+        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again."""
+        tickets, fresh, stays = self.rows.touched()
+        books = self.live.books
+        body: dict[str, Any] = {
+            "tickets": {ticket.id: snapshot.state_of(ticket) for ticket in tickets},
+            "visits": {visit.key: snapshot.visit_row_of(visit) for visit in fresh}
+            | {visit.key: snapshot.visit_state_of(visit) for visit in stays},
+            "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
+            "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
+        }
+        if any(body.values()):
+            self.record(CHANGES, **{name: found for name, found in body.items() if found})
 
     def send(self, node: str, kind: str, fields: dict[str, Any]) -> bytes:
         """Publish to one node after the commit; returns the bytes."""

@@ -1,5 +1,6 @@
 """What people order over the API: tickets, commands; and what time orders: limits sent again."""
 
+from einlass_controller.domain.snapshot import row_of
 from einlass_controller.messages import Issue, Order, Tick
 from einlass_controller.steps.batch import Batch
 
@@ -31,6 +32,7 @@ def issue(batch: Batch, message: Issue) -> None:
         product=first.product,
         persons=first.persons,
         zone=first.zone,
+        rows=[row_of(ticket) for ticket in message.tickets],
     )
 
 

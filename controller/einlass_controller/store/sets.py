@@ -1,7 +1,7 @@
 """Sets of rows on a raw connection: the thin layer under the decision path, for SQLite and PostgreSQL alike.
 
-A set is written or read by one statement whatever its size, prepared once by the driver. SQLite gets its rows one by one
-through the same prepared statement (there is no wire between), PostgreSQL gets its columns as arrays.
+A set is written or read by one statement whatever its size, prepared once by the driver. SQLite gets its rows one by
+one through the same prepared statement (there is no wire between), PostgreSQL gets its columns as arrays.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ class Columns:
         self.kinds = tuple(_kind(table, name) for name in self.names)
         self.flags = tuple(at for at, kind in enumerate(self.kinds) if kind == "boolean[]")
         self.row_of: Callable[[Any], Row] = attrgetter(*self.names)
-        self._kind_of = {name: _kind(table, name) for name in table.c.keys()}
+        self._kind_of = {column.name: _kind(table, column.name) for column in table.c}
 
     def kind_of(self, name: str) -> str:
         """PostgreSQL's name for an array of this column, which need not be one of `names`."""

@@ -102,6 +102,12 @@ class TicketRow(SQLModel, table=True):
     first_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     last_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     last_lane: str = ""
+    key_id: int = 0
+    import_id: str = Field(default="", max_length=32)
+    reason: str = ""
+    status_before: str = ""
+    replaces: str = ""
+    replaced_by: str = ""
 
 
 class VisitRow(SQLModel, table=True):
@@ -194,3 +200,48 @@ class ApiKeyRow(SQLModel, table=True):
     name: str = Field(primary_key=True, max_length=32)
     key_sha256: str = Field(unique=True, max_length=64)
     created_ms: int = Field(sa_column=_big())
+    scopes: str = "admin"
+    rate_per_s: int = 0
+    revoked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class SigningKeyRow(SQLModel, table=True):
+    """The public half of a key that signs tickets (domain.signed.PublicKey)."""
+
+    __tablename__ = "signing_key"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    public: str = Field(max_length=64)
+    created_ms: int = Field(sa_column=_big())
+    verify_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    revoked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class HeldBackRow(SQLModel, table=True):
+    """A signed ticket that nobody has shown yet and that must not be let in when somebody does."""
+
+    __tablename__ = "held_back"
+    ticket: str = Field(primary_key=True, max_length=32)
+    status: str
+    reason: str
+    at_ms: int = Field(sa_column=_big())
+
+
+class ImportRow(SQLModel, table=True):
+    """Tickets from a file: none of them counts before `done`."""
+
+    __tablename__ = "ticket_import"
+    id: str = Field(primary_key=True, max_length=32)
+    by: str
+    begun_ms: int = Field(sa_column=_big())
+    tickets: int
+    done: bool = False
+
+
+class EpochRow(SQLModel, table=True):
+    """One row: which count this is, and why a new one is needed (recount "": it is not)."""
+
+    __tablename__ = "epoch"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    epoch: int
+    recount: str
+    since_ms: int = Field(sa_column=_big())

@@ -85,6 +85,7 @@ class Rows:
         self._changed_tickets: set[str] = set()
         self._changed_visits: set[str] = set()
         self._replies: list[dict[str, Any]] = []
+        self._executed = False
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
@@ -107,6 +108,41 @@ class Rows:
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
         self._add_tickets(self._select(_TICKETS, "id", wanted))
         return found
+
+    def ticket(self, name: str) -> Ticket | None:
+        """A ticket by its id, with its open visits; reads it (what people order is rare)."""
+        if name not in self.tickets:
+            self._add_tickets(self._select(_TICKETS, "id", [name]))
+        self._add_visits(self._select(_VISITS, "ticket", [name], OPEN))
+        return self.tickets.get(name)
+
+    def visits_ever(self, ticket: str) -> list[Visit]:
+        """All visits of this ticket, those that are over too; reads them."""
+        self._add_visits(self._select(_VISITS, "ticket", [ticket]))
+        return self.visits_of_ticket(ticket)
+
+    def move_visit(self, visit: Visit, ticket: Ticket) -> None:
+        """A visit goes on under another ticket."""
+        self._visits_of[visit.ticket].remove(visit.key)
+        self._visits_of.setdefault(ticket.id, []).append(visit.key)
+        visit.ticket = ticket.id
+        self._changed_visits.add(visit.key)
+
+    def touched(self) -> tuple[list[Ticket], list[Visit], list[Visit]]:
+        """What write() will write: tickets that changed, new visits, visits that changed."""
+        fresh = {visit.key for visit in self._new_visits}
+        changed = [self.visits[key] for key in sorted(self._changed_visits - fresh)]
+        return [self.tickets[key] for key in sorted(self._changed_tickets)], self._new_visits, changed
+
+    def scalar(self, statement: Any) -> Any:
+        """The first value that a rare question finds, or None."""
+        return self._connection.execute(statement).scalar()
+
+    def execute(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> int:
+        """A rare change of a table that no scan touches, in the same transaction; how many rows it changed."""
+        self._executed = True
+        done = self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
+        return int(done.rowcount)
 
     def add_ticket(self, ticket: Ticket) -> None:
         """A new ticket."""
@@ -155,6 +191,7 @@ class Rows:
         old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
         tickets, stays = self.tickets, self.visits
         wrote = [
+            self._executed,
             self._insert(_TICKETS, self._new_tickets),
             self._insert(_VISITS, self._new_visits),
             self._insert(_DECISIONS, self._new_decisions),
