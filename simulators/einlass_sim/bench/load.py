@@ -1,6 +1,6 @@
 """The load generator, a process of its own: N nodes on raw sockets that speak MQTT 3.1.1 and wire.py.
 
-Commands come as lines of JSON on standard input, results go as lines of JSON to standard output; it ends with its input.
+Commands come as lines of JSON on standard input, results go as lines of JSON to standard output; its input ends it.
 Messages are filled into templates: encoding them would make the generator what is measured. Every template is
 checked against wire.py at the start.
 """
