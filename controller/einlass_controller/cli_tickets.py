@@ -28,6 +28,14 @@ Reason = Annotated[str, typer.Option(help="Why; it stays in the ledger.")]
 Language = Annotated[str, typer.Option("--lang", help="de or en; default: that of LANG.")]
 
 
+class BadLines(ValueError):
+    """A file was not taken. faults: line, text_de, text_en."""
+
+    def __init__(self, faults: list[dict[str, Any]]) -> None:
+        super().__init__(f"{len(faults)} bad lines")
+        self.faults = faults
+
+
 def _language() -> str:
     return "en" if os.environ.get("LANG", "").startswith("en") else "de"
 
@@ -98,6 +106,30 @@ for _do, _words in (
     ("revoke", "Withdraw a ticket, for good."),
 ):
     ticket.command(_do)(_changing(_do, _words))
+
+
+@ticket.command("import")
+def import_file(
+    directory: Directory,
+    file: Annotated[Path, typer.Argument(help="CSV, UTF-8, with a header line (docs/api.md).", exists=True)],
+    lang: Language = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take tickets from a CSV file: all of them or, with the bad lines named, none."""
+    try:
+        made = call(directory, "POST", "/tickets/import", content=("text/csv", file)).json
+    except BadLines as error:
+        for fault in error.faults[:LINES_SHOWN_MAX]:
+            typer.echo(f"{file}:{fault['line']}: {fault['text_' + (lang or _language())]}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{made['tickets']} tickets")
+    _end(made, as_json)
+
+
+@ticket.command("export")
+def export_file(directory: Directory, out: Annotated[Path, typer.Option(help="Where to.")]) -> None:
+    """Write all tickets into a CSV file; without their codes, which nobody has."""
+    out.write_bytes(call(directory, "GET", "/tickets/export").body)
 
 
 @ticket.command("keys")
@@ -185,6 +217,8 @@ def call(directory: Path, method: str, path: str, body: Any = None, content: tup
         return Client(directory).call(method, path, body, content)
     except Refused as error:
         typer.echo(f"error: {error}", err=True)
+        if error.detail.get("faults"):
+            raise BadLines(error.detail["faults"]) from error
         words = error.detail.get("text_" + _language())
         if words:
             typer.echo(words, err=True)

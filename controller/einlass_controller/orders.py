@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from einlass_controller.domain.tickets import Ticket
+
 
 class OfficeOrder:
     """An order of this kind."""
@@ -86,3 +88,37 @@ class RevokeApiKey(OfficeOrder):
 
     name: str
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginImport(OfficeOrder):
+    """Tickets of a file follow; result: True."""
+
+    id: str
+    tickets: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTickets(OfficeOrder):
+    """Some tickets of an import; they count when all are there. result: True."""
+
+    id: str
+    tickets: tuple[Ticket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoImport(OfficeOrder):
+    """Take tickets of an import that did not come to its end away again; result: True."""
+
+    id: str
+    tickets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EndImport(OfficeOrder):
+    """All tickets are there and count from now on, or (not done) all are gone again; result: True."""
+
+    id: str
+    by: str
+    done: bool = True

@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Engine as Database
 from sqlalchemy import make_url
 
+from einlass_controller import importing
 from einlass_controller.bus import Bus
 from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
@@ -39,6 +40,7 @@ class Controller:
     lock: int | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
+    _tidying: "asyncio.Task[None] | None" = None
 
     @property
     def live(self) -> Live:
@@ -49,15 +51,17 @@ class Controller:
         self.stopping = asyncio.Event()
         await self.writer.start()
         await self.bus.start()
+        self._tidying = asyncio.create_task(self._tidy_up(), name="unfinished imports")
         self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.stopping is not None:
             self.stopping.set()
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
-            await asyncio.gather(self._checkpoints, return_exceptions=True)
+        tasks = [task for task in (self._checkpoints, self._tidying) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.bus.stop()
         await self.writer.stop()
         self.close()
@@ -68,6 +72,10 @@ class Controller:
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
+
+    async def _tidy_up(self) -> None:
+        for name, tickets in (await asyncio.to_thread(importing.unfinished, self.database)).items():
+            await importing.drop(self.writer.submit, name, tickets)
 
     async def _keep_checkpointing(self) -> None:
         while True:

@@ -36,12 +36,21 @@ class Mistake(BaseModel):
     type: str
 
 
+class LineFault(BaseModel):
+    """What is wrong with a line of a file."""
+
+    line: int
+    text_de: str
+    text_en: str
+
+
 class Problem(BaseModel):
     """What was wrong, in words; or where, for a request that is not as it should be."""
 
     detail: str | list[Mistake]
     text_de: str = ""
     text_en: str = ""
+    faults: list[LineFault] = []
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -146,6 +155,13 @@ class Replacement(Changed):
     id: str
     code: str
     typed: str
+
+
+class Imported(Model):
+    """All tickets of the file count from now on."""
+
+    id: str
+    tickets: int
 
 
 class Page(Model):

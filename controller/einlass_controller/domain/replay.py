@@ -44,10 +44,11 @@ class Replayed:
             body = json.loads(entry.body)
             for row in [*body.get("rows", ()), *([body["row"]] if "row" in body else ())]:
                 self.parts[TICKETS][row["id"]] = row
-        elif entry.kind == "import_dropped":
-            name = json.loads(entry.body)["import"]
-            tickets = self.parts[TICKETS]
-            self.parts[TICKETS] = {key: row for key, row in tickets.items() if row.get("import_id") != name}
+        elif entry.kind == "import_undone":
+            body = json.loads(entry.body)
+            for name in body["tickets"]:
+                if self.parts[TICKETS].get(name, {}).get("import_id") == body["import"]:
+                    del self.parts[TICKETS][name]
 
     def _change(self, body: Mapping[str, Mapping[str, Row]]) -> None:
         for part, fixed in ((TICKETS, TICKET_FIXED), (VISITS, VISIT_FIXED)):

@@ -10,13 +10,17 @@ from einlass_controller.orders import (
     AddApiKey,
     AddSigningKey,
     AnnulEntry,
+    BeginImport,
     ChangeTicket,
+    EndImport,
+    ImportTickets,
     OfficeOrder,
     ReplaceTicket,
     RevokeApiKey,
     RevokeSigningKey,
+    UndoImport,
 )
-from einlass_controller.steps import ticket_life
+from einlass_controller.steps import imports, ticket_life
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
@@ -78,6 +82,10 @@ def _revoke_api_key(batch: Batch, order: RevokeApiKey) -> bool:
 STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     AddSigningKey: _add_key,
     RevokeSigningKey: _revoke_key,
+    BeginImport: imports.begin,
+    ImportTickets: imports.take,
+    UndoImport: imports.undo,
+    EndImport: imports.end,
     AddApiKey: _add_api_key,
     RevokeApiKey: _revoke_api_key,
     ChangeTicket: ticket_life.change,
