@@ -17,6 +17,7 @@ from einlass_controller.messages import (
     EXIT,
     Alarm,
     Ask,
+    Correct,
     Hello,
     Issue,
     Message,
@@ -26,11 +27,15 @@ from einlass_controller.messages import (
     Redeem,
     Rejected,
     Reply,
+    SetMode,
+    SetRules,
+    Shut,
     State,
     Status,
     Tick,
+    Vouch,
 )
-from einlass_controller.steps import asks, events, office, sessions
+from einlass_controller.steps import asks, events, house, office, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -152,6 +157,16 @@ def _step(batch: Batch, message: Message) -> Any:
             return asks.redeem(batch, message)
         case Order():
             return office.order(batch, message)
+        case SetRules():
+            return house.set_rules(batch, message)
+        case Correct():
+            return house.correct(batch, message)
+        case Shut():
+            return house.shut(batch, message)
+        case SetMode():
+            return house.set_mode(batch, message)
+        case Vouch():
+            return house.vouch(batch, message)
 
 
 def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:
