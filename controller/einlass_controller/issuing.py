@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import time
 
+from einlass_controller.domain.catalogue import Product
 from einlass_controller.domain.tickets import SINGLE, VALID, Ticket
 from einlass_core import codes
 
@@ -15,19 +16,31 @@ def new_code() -> str:
     return codes.opaque(secrets.randbits(codes.OPAQUE_BITS))
 
 
-def make_ticket(code: str, *, persons: int, zone: str, valid_from_ms: int | None, valid_until_ms: int | None) -> Ticket:
-    """A single-entry ticket for this code."""
+def make_ticket(
+    code: str,
+    *,
+    persons: int,
+    zone: str,
+    valid_from_ms: int | None,
+    valid_until_ms: int | None,
+    product: Product | None = None,
+    slot_ms: int | None = None,
+    company_of: str = "",
+) -> Ticket:
+    """A ticket for this code; without a product a single-entry one."""
     return Ticket(
         id="".join(secrets.choice(codes.ALPHABET) for _ in range(ID_CHARACTERS)),
         digest=codes.digest(code),
         code_sha256=hashlib.sha256(code.encode()).hexdigest(),
-        product=SINGLE,
+        product=SINGLE if product is None else product.id,
         zone=zone,
         persons=persons,
         status=VALID,
         valid_from_ms=valid_from_ms,
         valid_until_ms=valid_until_ms,
-        entries_max=1,
+        entries_max=1 if product is None else product.entries,
         entries_used=0,
         issued_ms=time.time_ns() // 1_000_000,
+        slot_ms=slot_ms,
+        company_of=company_of,
     )

@@ -218,10 +218,14 @@ class Shut:
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
-    """The whole site: "" (as usual), "lockdown" or "evacuation" (domain.admission). Result: Done."""
+    """The whole site: "" (as usual), "lockdown" or "evacuation" (domain.admission). Result: Done, or Declined.
+
+    people: who says so; two different ones to end an evacuation.
+    """
 
     mode: str
     by: str
+    people: tuple[str, ...]
     reason: str
 
 

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from einlass_controller.api import commands, scans, state, tickets
+from einlass_controller.api import commands, house, scans, state, tickets
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board
 from einlass_controller.runtime import Controller
@@ -52,7 +52,7 @@ def make_app(controller: Controller) -> FastAPI:
         max_body_size=BODY_BYTES_MAX,
     )
     app.state.controller = controller
-    for router in (tickets.router, scans.router, state.router, commands.router):
+    for router in (tickets.router, scans.router, state.router, commands.router, house.router):
         app.include_router(router, prefix="/api/v1")
     app.include_router(state.health)
     app.include_router(board.router)

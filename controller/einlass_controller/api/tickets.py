@@ -13,10 +13,15 @@ from sqlalchemy import Engine as Database
 
 from einlass_controller.api import models
 from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.house import now_ms, unix_ms
+from einlass_controller.api.house import read as read_database
 from einlass_controller.domain import visits
+from einlass_controller.domain.catalogue import Product
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.issuing import make_ticket, new_code
-from einlass_controller.messages import Issue
+from einlass_controller.messages import Declined, Issue
+from einlass_controller.runtime import Controller
+from einlass_controller.store.reading import rules_in_force
 from einlass_controller.store.schema import TICKET, VISIT
 from einlass_core import codes
 
@@ -35,9 +40,12 @@ async def issue(order: models.TicketOrder, client: ClientOf, controller: Control
         raise HTTPException(422, f"zone {order.zone!r} is not known: see /api/v1/zones")
     if order.valid_from and order.valid_until and order.valid_from > order.valid_until:
         raise HTTPException(422, "valid_from is after valid_until")
+    product = await _product(controller, order)
     made = [new_code() for _ in range(order.n)]
-    tickets = tuple(_ticket(order, code) for code in made)
-    await controller.writer.submit(Issue(tickets, client))
+    tickets = tuple(_ticket(order, product, code) for code in made)
+    declined = await controller.writer.submit(Issue(tickets, client, order.walk_in))
+    if isinstance(declined, Declined):
+        raise HTTPException(409, declined.reason)
     return models.Issued(
         tickets=[
             models.IssuedTicket(
@@ -83,10 +91,34 @@ def draw(code: str, kind: str, scale: int = 8) -> bytes:
     return out.getvalue()
 
 
-def _ticket(order: models.TicketOrder, code: str) -> Ticket:
+async def _product(controller: Controller, order: models.TicketOrder) -> Product:
+    """The product that is ordered, by the rules that hold now (or when its slot begins)."""
+    at_ms = now_ms() if order.slot is None else max(now_ms(), unix_ms(order.slot))
+    catalogue = await read_database(controller.database, lambda connection: rules_in_force(connection, at_ms))
+    product = catalogue.products.get(order.product)
+    if product is None:
+        raise HTTPException(422, f"product {order.product!r} is not known; known are: {', '.join(catalogue.products)}")
+    if (product.slots is None) != (order.slot is None):
+        raise HTTPException(422, f"{product.id} {'has no time slots' if order.slot else 'needs a time slot: slot'}")
+    if (
+        order.company_of
+        and await read_database(
+            controller.database,
+            lambda connection: connection.execute(select(TICKET.c.id).where(TICKET.c.id == order.company_of)).first(),
+        )
+        is None
+    ):
+        raise HTTPException(422, "company_of: no such ticket")
+    return product
+
+
+def _ticket(order: models.TicketOrder, product: Product, code: str) -> Ticket:
     return make_ticket(
         code,
-        persons=order.persons,
+        product=product,
+        slot_ms=_ms(order.slot),
+        company_of=order.company_of,
+        persons=order.persons or product.persons,
         zone=order.zone,
         valid_from_ms=_ms(order.valid_from),
         valid_until_ms=_ms(order.valid_until),

@@ -289,7 +289,7 @@ class Table:
     def text(self, key: str, default: str | None = None, length_max: int = TEXT_LENGTH_MAX) -> str:
         """A text that is not empty."""
         value = self.given.get(key, default)
-        if not isinstance(value, str) or not 0 < len(value) <= length_max or "\x00" in value:
+        if not isinstance(value, str) or not 0 < len(value) <= length_max or not _plain(value):
             raise RulesError(f"{self.where}: `{key}` must be a text of 1 to {length_max} characters")
         return value
 
@@ -303,7 +303,7 @@ class Table:
     def names(self, key: str) -> tuple[str, ...]:
         """A list of ids."""
         value = self.given.get(key, [])
-        if not isinstance(value, list) or len(value) > 100 or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list) or len(value) > 100 or not all(_plain(item) for item in value):
             raise RulesError(f"{self.where}: `{key}` must be a list of names")
         return tuple(value)
 
@@ -329,6 +329,11 @@ class Table:
         return value
 
 
+def _plain(value: Any) -> bool:
+    """Text that every database can keep: no NUL, no half of a surrogate pair."""
+    return isinstance(value, str) and "\x00" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
+
+
 def _blanks(text: Text) -> set[str]:
     return set(re.findall(r"{([^{}]*)}", text.de + text.en))
 
@@ -342,7 +347,7 @@ def _literal(kind: str, value: Any, where: str) -> Any:
         return value * MINUTE_MS if kind == DURATION else value
     if kind == DAY and value in WEEKDAYS:
         return value
-    if kind == WORD and isinstance(value, str) and 0 < len(value) <= TEXT_LENGTH_MAX:
+    if kind == WORD and _plain(value) and 0 < len(value) <= TEXT_LENGTH_MAX:
         return value
     if kind == DATE:
         return day(value, where)

@@ -76,14 +76,20 @@ def shut(batch: Batch, message: Shut) -> Done | Declined:
     return Done({"zone": area.id, "shut_from_ms": span[0], "shut_until_ms": span[1]})
 
 
-def set_mode(batch: Batch, message: SetMode) -> Done:
-    """Lockdown and evacuation for the whole site, and their end. Lanes that were told of an emergency stay in it
-    until two people re-arm each of them."""
+def set_mode(batch: Batch, message: SetMode) -> Done | Declined:
+    """Lockdown and evacuation for the whole site, and their end.
+
+    Lanes that were told of an emergency stay in it until two people re-arm each of them.
+    """
     live = batch.live
     before = live.site.mode
+    if before == EVACUATION != message.mode and len({name.strip().casefold() for name in message.people}) < 2:
+        return Declined("the end of an evacuation needs the names of two different people in `by`")
     live.site = replace(live.site, mode=message.mode, mode_by=message.by)
     batch.rows.update(SITE, "id", {"id": live.site.id, "mode": message.mode, "mode_by": message.by})
-    batch.record("mode", before=before, mode=message.mode, by=message.by, reason=message.reason)
+    batch.record(
+        "mode", before=before, mode=message.mode, by=message.by, people=list(message.people), reason=message.reason
+    )
     if EVACUATION in (before, message.mode):
         send_emergency(batch)
     return Done({"before": before, "mode": message.mode})

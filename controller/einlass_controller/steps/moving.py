@@ -44,7 +44,8 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
         chain = chain_of(zone)
         if zone != lane.zone and lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
             stay = sum(item.inside for item in open_visits.get(chain[1], ()))
-            gone = _leave(batch, open_visits[zone], sum(item.inside for item in open_visits[zone]) - stay, at_ms)
+            there = sum(item.inside for item in open_visits[zone])
+            gone = _leave(batch, open_visits[zone], there - stay, at_ms, deeper=True)
         else:
             gone = _leave(batch, open_visits[zone], persons, at_ms)
         known = max(known, gone)
@@ -106,13 +107,14 @@ def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: i
             gone = visits.leave(item, left, at_ms)
             left -= gone
             batch.rows.changed(item, None)
-            _count_out(batch, item, lane, zone, gone)
+            if not lane.node and zone not in lane.leaves:
+                _count_out(batch, item, gone)
 
 
-def _count_out(batch: Batch, visit: Visit, lane: Lane, zone: str, persons: int) -> None:
-    """Bodies that no sensor saw come in are counted out where they were counted in: at the same desk."""
+def _count_out(batch: Batch, visit: Visit, persons: int) -> None:
+    """Bodies that no sensor saw come into a zone are counted out where they were counted in: at the same desk."""
     desk = batch.live.lanes.get(visit.lane)
-    if persons and not lane.node and desk is not None and not desk.node and desk.zone == zone != lane.outer:
+    if persons and desk is not None and not desk.node and desk.zone == visit.zone:
         batch.live.books.walk(desk.id, -persons)
         batch.touch(desk)
 
@@ -125,10 +127,13 @@ def _inside(batch: Batch, ticket: str) -> dict[str, list[Visit]]:
     return found
 
 
-def _leave(batch: Batch, there: list[Visit], persons: int, at_ms: int) -> int:
+def _leave(batch: Batch, there: list[Visit], persons: int, at_ms: int, deeper: bool = False) -> int:
     left = max(0, persons)
     for visit in there:
         if left:
-            left -= visits.leave(visit, left, at_ms)
+            gone = visits.leave(visit, left, at_ms)
+            left -= gone
             batch.rows.changed(visit, None)
+            if deeper:
+                _count_out(batch, visit, gone)
     return max(0, persons) - left
