@@ -97,19 +97,21 @@ def verify_command(directory: Directory, as_json: AsJson = False) -> None:
 def issue_command(
     directory: Directory,
     n: Annotated[int, typer.Option("--n", min=1, max=TICKETS_MAX, help="How many.")] = 1,
-    persons: Annotated[int, typer.Option(min=1, max=50, help="Persons let in by one ticket.")] = 1,
+    persons: Annotated[int, typer.Option(min=0, max=50, help="Persons of one ticket; 0: as the product says.")] = 0,
     zone: Annotated[str, typer.Option(help="Only for this zone.")] = "",
+    product: Annotated[str, typer.Option(help="What is sold: see `einlass rules`.")] = "single",
     as_json: AsJson = False,
 ) -> None:
-    """Issue single tickets and print their codes, once; through the controller if it is running."""
+    """Issue tickets and print their codes, once; through the controller if it is running."""
     from einlass_controller.live import NotSetUpError
     from einlass_controller.store.database import DatabaseError
 
     try:
         settings = read_settings(directory / SETTINGS_FILE)
-        made = _issue_over_http(settings, directory, {"n": n, "persons": persons, "zone": zone})
+        order = {"n": n, "persons": persons or None, "zone": zone, "product": product}
+        made = _issue_over_http(settings, directory, order)
         if made is None:
-            made = _issue_alone(settings, n, persons, zone)
+            made = _issue_alone(settings, n, persons, zone, product)
     except (SettingsError, DatabaseError, NotSetUpError, OSError) as error:
         raise _stop(error) from error
     if as_json:
@@ -142,7 +144,8 @@ def _issue_over_http(settings: Settings, directory: Path, order: dict[str, Any])
         raise
 
 
-def _issue_alone(settings: Settings, n: int, persons: int, zone: str) -> list[dict[str, str]]:
+def _issue_alone(settings: Settings, n: int, persons: int, zone: str, product: str) -> list[dict[str, str]]:
+    from einlass_controller.domain.catalogue import in_force
     from einlass_controller.engine import Engine
     from einlass_controller.issuing import make_ticket, new_code
     from einlass_controller.messages import Issue
@@ -150,16 +153,22 @@ def _issue_alone(settings: Settings, n: int, persons: int, zone: str) -> list[di
     from einlass_controller.store.database import migrate, open_database
 
     made = [new_code() for _ in range(n)]
-    tickets = tuple(
-        make_ticket(code, persons=persons, zone=zone, valid_from_ms=None, valid_until_ms=None) for code in made
-    )
+    now_ms = time.time_ns() // 1_000_000
     with lock_database(settings.database_url):
         database = open_database(settings.database_url)
         migrate(database)
         engine = Engine(database)
         if zone and zone not in engine.live.areas:
             raise SettingsError(f"zone {zone!r} is not known; known are: {', '.join(engine.live.areas)}")
-        engine.run([Issue(tickets, "cli")], time.time_ns() // 1_000_000)
+        known = in_force(engine.live.catalogues, now_ms).products
+        if product not in known:
+            raise SettingsError(f"product {product!r} is not known; known are: {', '.join(known)}")
+        kind = known[product]
+        if kind.slots is not None:
+            raise SettingsError(f"{product} needs a time slot: order it over the API")
+        window: dict[str, Any] = {"valid_from_ms": None, "valid_until_ms": None, "product": kind}
+        tickets = tuple(make_ticket(code, persons=persons or kind.persons, zone=zone, **window) for code in made)
+        engine.run([Issue(tickets, "cli")], now_ms)
         database.dispose()
     return [{"id": item.id, "code": code} for item, code in zip(tickets, made, strict=True)]
 
