@@ -44,13 +44,16 @@ def _language() -> str:
 def issue(
     directory: Directory,
     n: Annotated[int, typer.Option("--n", min=1, max=TICKETS_MAX, help="How many.")] = 1,
-    persons: Annotated[int, typer.Option(min=1, max=PERSONS_MAX, help="Persons let in by one ticket.")] = 1,
+    persons: Annotated[
+        int, typer.Option(min=0, max=PERSONS_MAX, help="Persons let in by one ticket; 0: as the product says.")
+    ] = 0,
     zone: Annotated[str, typer.Option(help="Only for this zone.")] = "",
+    product: Annotated[str, typer.Option(help="What is sold: see `einlass rules`.")] = "single",
     signed: Annotated[bool, typer.Option(help="Signed codes, which a lane can judge without a list.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Issue single tickets and print their codes, once."""
-    order = {"n": n, "persons": persons, "zone": zone, "signed": signed}
+    """Issue tickets and print their codes, once."""
+    order = {"n": n, "persons": persons or None, "zone": zone, "product": product, "signed": signed}
     made = [{"id": item["id"], "code": item["code"]} for item in _call(directory, "POST", "/tickets", order)["tickets"]]
     if as_json:
         typer.echo(json.dumps({"tickets": made}))

@@ -21,6 +21,7 @@ from einlass_controller.messages import (
     EXIT,
     Alarm,
     Ask,
+    Correct,
     Hello,
     Issue,
     Message,
@@ -30,11 +31,15 @@ from einlass_controller.messages import (
     Redeem,
     Rejected,
     Reply,
+    SetMode,
+    SetRules,
+    Shut,
     State,
     Status,
     Tick,
+    Vouch,
 )
-from einlass_controller.steps import asks, events, office, office_orders, sessions
+from einlass_controller.steps import asks, events, house, office, office_orders, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -243,6 +248,11 @@ _STEPS: dict[type[Any], Callable[[Batch, Any], Any]] = {
     Issue: office.issue,
     Redeem: asks.redeem,
     Order: office.order,
+    SetRules: house.set_rules,
+    Correct: house.correct,
+    Shut: house.shut,
+    SetMode: house.set_mode,
+    Vouch: house.vouch,
     **office_orders.STEPS,
 }
 

@@ -123,7 +123,7 @@ def _seed(connection: Connection, plan: Plan) -> None:
         row = {"parent": zone.parent, "name": zone.name, "name_en": zone.name_en or zone.name, "cap": zone.cap}
         _put(connection, ZONE, {"id": zone.id, "site": site.id, **row}, {"base": 0, "ghosts": 0, "is_open": True})
         names = {"name": f"Kasse {zone.name}", "name_en": f"Desk {zone.name_en or zone.name}"}
-        desk = {"zone": zone.id, "outer": "", "node": "", **names}
+        desk = {"zone": zone.id, "outer": zone.parent, "node": "", **names}
         _put_lane(connection, {"id": DESK_PREFIX + zone.id, **desk})
     for node in plan.node:
         words = dict.fromkeys(("inc", "software", "hardware", "fault", "alarm"), "")

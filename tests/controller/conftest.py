@@ -9,7 +9,7 @@ import pytest
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
-from einlass_controller.messages import Issue, Message, Outcome
+from einlass_controller.messages import Issue, Message, Outcome, Redeem, SetRules
 from einlass_controller.plan import plan_of
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
@@ -117,6 +117,7 @@ class Bench:
         self.intake = Intake("pool", self.settings.hash_key_bytes)
         self.now_ms = NOON_MS
         self.made = 0
+        self.scans = 0
         self.database = open_database(self.settings.database_url)
         self.engine = Engine(self.database)
 
@@ -159,8 +160,29 @@ class Bench:
             "issued_ms": NOON_MS,
             **changes,
         }
-        self.attempt(Issue((Ticket(**values),), "test"))
+        self.last = Ticket(**values)
+        self.attempt(Issue((self.last,), "test"))
         return code
+
+    def rules(self, **body: Any) -> Any:
+        """The house's rules, valid at once; `single` is always among the products."""
+        products = [{"id": "single", "name": "Einzel", "entries": 1}, *body.pop("product", [])]
+        return self.order(SetRules({"product": products, **body}, 0, "test", "trial"))
+
+    def order(self, message: Message) -> Any:
+        """What a person orders, and what came of it."""
+        return self.attempt(message).results[0]
+
+    def redeem(self, code: str, side: str = "entry", lane: str = "desk-bath", **more: Any) -> dict[str, Any]:
+        """A scan at a desk."""
+        self.scans += 1
+        proof = self.intake.prove(code.encode())
+        found = self.order(Redeem("api:test", lane, side, f"n{self.scans}", proof, **more))
+        return dict(json.loads(found.answer))
+
+    def pass_by(self, minutes: int = 0, seconds: int = 0, hours: int = 0) -> None:
+        """Time goes by."""
+        self.now_ms += ((hours * 60 + minutes) * 60 + seconds) * 1000
 
     def gate(self, name: str = "gate-1", hello: bool = True) -> Gate:
         gate = Gate(self, name)

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from einlass_controller.api import commands, exchange, keys, scans, signing_keys, state, ticket_life, tickets
+from einlass_controller.api import commands, exchange, house, keys, scans, signing_keys, state, ticket_life, tickets
 from einlass_controller.api.access import Keys
 from einlass_controller.api.models import PROBLEMS
 from einlass_controller.domain.life import LifeError
@@ -56,7 +56,7 @@ def make_app(controller: Controller) -> FastAPI:
     )
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
-    for part in (exchange, tickets, ticket_life, scans, state, commands, signing_keys, keys):
+    for part in (exchange, tickets, ticket_life, scans, state, commands, house, signing_keys, keys):
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)

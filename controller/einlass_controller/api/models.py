@@ -4,12 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from einlass_controller.domain.tickets import SINGLE
 from einlass_controller.messages import ENTRY
 from einlass_core.codes import CODE_LENGTH_MAX
 from einlass_core.wire import PERSONS_MAX
 
 TICKETS_MAX = 500
 QR_SCALE_MAX = 20
+CENTS_MAX = 10_000_000
+PEOPLE_MAX = 1_000_000
+PREVIEW_SCANS_MAX = 5_000
+PROOF_MINUTES_MAX = 24 * 60
+MUSTER_TICKETS_MAX = 2_000
+REASON_LENGTH_MAX = 200
 PERSON_NAME_LENGTH_MAX = 36
 REASON_LENGTH_MAX = 200
 RATE_DEFAULT_PER_S = 50
@@ -79,8 +86,11 @@ class TicketOrder(Model):
     """n tickets of the same kind. zone "": every zone of the site. persons: let in together by one scan."""
 
     n: int = Field(default=1, ge=1, le=TICKETS_MAX)
-    product: Literal["single"] = "single"
-    persons: int = Field(default=1, ge=1, le=PERSONS_MAX)
+    product: Name = SINGLE
+    persons: int | None = Field(default=None, ge=1, le=PERSONS_MAX, description="default: as the product says")
+    slot: AwareDatetime | None = Field(default=None, description="start of the time slot, for products that have slots")
+    walk_in: bool = Field(default=False, description="sold at the desk, also from what is not sold ahead of a slot")
+    company_of: Name = Field(default="", description="the ticket that this one may only come along with")
     zone: Name = ""
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
@@ -234,6 +244,9 @@ class RedeemOrder(CodeIn):
     side: Literal["entry", "exit"] = ENTRY  # type: ignore[assignment]
     lane: Name = ""
     zone: Name = ""
+    persons: int = Field(default=0, ge=0, le=PERSONS_MAX, description="so many of the group; 0: all")
+    proof_seen: bool = Field(default=False, description="staff answers a `staff` decision: the proof is in order")
+    paid_cents: int = Field(default=0, ge=0, le=CENTS_MAX, description="paid in all for a stay that was too long")
 
 
 class DecisionOut(Model):
@@ -299,15 +312,19 @@ class PublicZone(Model):
     name_en: str
     cap: int
     free: int
+    guarded: int = Field(description="kept for bookings, and not in `free`")
     is_open: bool
+    opens_ms: int | None
+    closes_ms: int | None
     about: bool
 
 
 class Public(Model):
-    """Free places, as of as_of_ms."""
+    """Free places, as of as_of_ms. age_ms: how old that is."""
 
     site: str
     as_of_ms: int
+    age_ms: int
     zones: list[PublicZone]
 
 
@@ -318,3 +335,201 @@ class Health(Model):
     live: bool
     database: bool
     broker: bool
+
+
+Person = Annotated[str, Field(max_length=PERSON_NAME_LENGTH_MAX, pattern=r"^[^,\x00-\x1f\x7f]*$")]
+
+
+class Reasoned(Model):
+    """Why, for the ledger, and which person, if the key stands for several."""
+
+    reason: Reason
+    by: Person = ""
+
+
+class ProductOut(Model):
+    """A product that can be sold. rules: what is asked at an entry, in this order."""
+
+    id: str
+    name: str
+    name_en: str
+    persons: int
+    entries: int | None
+    group: bool
+    slot_minutes: int | None
+    rules: list[str]
+
+
+class Products(Model):
+    """The products of the rules that hold now."""
+
+    version: int
+    products: list[ProductOut]
+
+
+class RulesVersion(Model):
+    """A version of the house's rules."""
+
+    version: int
+    valid_from_ms: int
+    created_ms: int
+    by: str
+    reason: str
+    in_force: bool
+
+
+class RulesText(Model):
+    """Its text (docs/domain-rules.md)."""
+
+    version: int
+    rules: dict[str, Any]
+
+
+class RulesTrial(Model):
+    """Rules to be tried on the last scans."""
+
+    rules: dict[str, Any] = Field(description="products, zones and nightly_close, as docs/domain-rules.md has them")
+    last: int = Field(default=1_000, ge=1, le=PREVIEW_SCANS_MAX)
+
+
+class DecidedOtherwise(Model):
+    """So many scans would have gone from one code to another."""
+
+    before: str
+    after: str
+    scans: int
+
+
+class Sample(Model):
+    """One of them, with what the visitor would read."""
+
+    decision: str
+    at_ms: int
+    lane: str
+    ticket: str
+    product: str
+    before: str
+    after: str
+    rule: str
+    text_de: str
+    text_en: str
+
+
+class PreviewOut(Model):
+    """Each scan is tried by itself, with what was known then; the newest samples first."""
+
+    scans: int
+    changed: list[DecidedOtherwise]
+    samples: list[Sample]
+
+
+class RulesOrder(Reasoned):
+    """A new version of the house's rules."""
+
+    rules: dict[str, Any]
+    valid_from: AwareDatetime | None = None
+
+
+class RulesTaken(Model):
+    """It is stored."""
+
+    version: int
+    valid_from_ms: int
+
+
+class CountOrder(Reasoned):
+    """count: people who are in the zone. seen: what the screen said when they were counted, if that is known."""
+
+    count: int = Field(ge=0, le=PEOPLE_MAX)
+    seen: int | None = Field(default=None, ge=0, le=PEOPLE_MAX)
+
+
+class CountTaken(Model):
+    """over: persons over the cap. lanes_cut_off: what they have not told yet is put right when they do."""
+
+    zone: str
+    before: int
+    present: int
+    over: int
+    lanes_cut_off: list[str]
+
+
+class CloseOrder(Reasoned):
+    """An early closing."""
+
+    at: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+
+class ShutTaken(Model):
+    """None: not closed by a person; until None: until it is opened again."""
+
+    zone: str
+    shut_from_ms: int | None
+    shut_until_ms: int | None
+
+
+class ModeOrder(Model):
+    """For the whole site."""
+
+    mode: Literal["normal", "lockdown", "evacuation"]
+    by: list[PersonName] = Field(min_length=1, max_length=2)
+    reason: Reason
+
+
+class ModeTaken(Model):
+    """What it was and what it is."""
+
+    before: str
+    mode: str
+
+
+class MusterTicket(Model):
+    """A ticket whose bearers are inside. doubtful: a node could not tell whether they went through."""
+
+    ticket: str
+    persons: int
+    lane: str
+    since_ms: int
+    doubtful: bool
+
+
+class MusterZone(Model):
+    """inside: the greater of two figures that should agree: bodies counted, and persons by ticket.
+
+    More by ticket than counted: some left without a scan. under_way: let in, not through yet.
+    """
+
+    id: str
+    parent: str
+    name: str
+    name_en: str
+    inside: int
+    counted: int
+    by_ticket: int
+    anonymous: int
+    under_way: int
+    about: bool
+    tickets: list[MusterTicket]
+
+
+class Muster(Model):
+    """Who is inside, as of as_of_ms. A person in a nested zone is in the one around it as well."""
+
+    as_of_ms: int
+    mode: str
+    zones: list[MusterZone]
+
+
+class ProofOrder(Model):
+    """Staff saw the proof of a reduced ticket."""
+
+    minutes: int = Field(default=10, ge=1, le=PROOF_MINUTES_MAX)
+    by: Person = ""
+
+
+class ProofTaken(Model):
+    """Until when it is not asked for again."""
+
+    ticket: str
+    proof_until_ms: int

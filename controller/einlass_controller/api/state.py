@@ -1,6 +1,7 @@
 """How things stand: zones, nodes, the ledger, dead letters, and the figure for everybody."""
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -13,6 +14,7 @@ from einlass_controller.api.access import ControllerOf, Watcher
 from einlass_controller.store.schema import DEAD_LETTER, LEDGER
 
 PAGE_MAX = 500
+_PUBLIC = ("id", "name", "name_en", "cap", "is_open", "guarded", "opens_ms", "closes_ms")
 
 router = APIRouter(tags=["state"])
 health = APIRouter(tags=["health"])
@@ -55,15 +57,16 @@ async def dead_letters(
 
 @router.get("/public")
 async def public(controller: ControllerOf) -> models.Public:
-    """Free places, for everybody."""
+    """Places for whoever comes now: cap - present - reserved - guarded."""
     picture = await controller.writer.look()
     return models.Public(
         site=picture["site"]["name"],
         as_of_ms=picture["as_of_ms"],
+        age_ms=max(0, time.time_ns() // 1_000_000 - picture["as_of_ms"]),
         zones=[
             models.PublicZone(
-                **{name: zone[name] for name in ("id", "name", "name_en", "cap", "is_open")},
-                free=max(0, zone["cap"] - zone["present"] - zone["reserved"]),
+                **{name: zone[name] for name in _PUBLIC},
+                free=max(0, zone["cap"] - zone["present"] - zone["reserved"] - zone["guarded"]),
                 about=bool(zone["lanes_cut_off"]),
             )
             for zone in picture["zones"]

@@ -13,14 +13,18 @@ from sqlalchemy import Engine as Database
 
 from einlass_controller.api import models
 from einlass_controller.api.access import Anybody, ControllerOf, Seller, Watcher
+from einlass_controller.api.house import now_ms, unix_ms
+from einlass_controller.api.house import read as read_database
 from einlass_controller.api.signing_keys import key_that_signs
 from einlass_controller.api.state import PAGE_MAX
 from einlass_controller.domain import visits
+from einlass_controller.domain.catalogue import Product
 from einlass_controller.domain.life import STATUS_WORDS
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.issuing import Terms, make_ticket, new_code, sign_ticket
-from einlass_controller.messages import Issue
+from einlass_controller.messages import Declined, Issue
 from einlass_controller.runtime import Controller
+from einlass_controller.store.reading import rules_in_force
 from einlass_controller.store.schema import TICKET, VISIT
 from einlass_core import codes
 
@@ -39,11 +43,14 @@ async def issue(order: models.TicketOrder, client: Seller, controller: Controlle
         raise HTTPException(422, f"zone {order.zone!r} is not known; known are: {', '.join(controller.live.areas)}")
     if order.valid_from and order.valid_until and order.valid_from > order.valid_until:
         raise HTTPException(422, "valid_from is after valid_until")
+    terms = _terms(order, await _product(controller, order))
     if order.signed:
-        made = await _sign(controller, order, client)
+        made = await _sign(controller, order.n, terms, client)
     else:
-        made = [(code, make_ticket(code, **_terms(order))) for code in (new_code() for _ in range(order.n))]
-    await controller.writer.submit(Issue(tuple(ticket for _, ticket in made), client))
+        made = [(code, make_ticket(code, **terms)) for code in (new_code() for _ in range(order.n))]
+    declined = await controller.writer.submit(Issue(tuple(ticket for _, ticket in made), client, order.walk_in))
+    if isinstance(declined, Declined):
+        raise HTTPException(409, declined.reason)
     return models.Issued(
         tickets=[
             models.IssuedTicket(
@@ -106,11 +113,11 @@ def draw(code: str, kind: str, scale: int = 8) -> bytes:
     return out.getvalue()
 
 
-async def _sign(controller: Controller, order: models.TicketOrder, client: str) -> list[tuple[str, Ticket]]:
+async def _sign(controller: Controller, n: int, terms: Terms, client: str) -> list[tuple[str, Ticket]]:
     key = await key_that_signs(controller, client)
 
     def sign() -> list[tuple[str, Ticket]]:
-        return [sign_ticket(controller.signer, key, **_terms(order)) for _ in range(order.n)]
+        return [sign_ticket(controller.signer, key, **terms) for _ in range(n)]
 
     try:
         return await asyncio.to_thread(sign)
@@ -118,9 +125,33 @@ async def _sign(controller: Controller, order: models.TicketOrder, client: str) 
         raise HTTPException(422, str(error)) from error
 
 
-def _terms(order: models.TicketOrder) -> Terms:
+async def _product(controller: Controller, order: models.TicketOrder) -> Product:
+    """The product that is ordered, by the rules that hold now (or when its slot begins)."""
+    at_ms = now_ms() if order.slot is None else max(now_ms(), unix_ms(order.slot))
+    catalogue = await read_database(controller.database, lambda connection: rules_in_force(connection, at_ms))
+    product = catalogue.products.get(order.product)
+    if product is None:
+        raise HTTPException(422, f"product {order.product!r} is not known; known are: {', '.join(catalogue.products)}")
+    if (product.slots is None) != (order.slot is None):
+        raise HTTPException(422, f"{product.id} {'has no time slots' if order.slot else 'needs a time slot: slot'}")
+    if (
+        order.company_of
+        and await read_database(
+            controller.database,
+            lambda connection: connection.execute(select(TICKET.c.id).where(TICKET.c.id == order.company_of)).first(),
+        )
+        is None
+    ):
+        raise HTTPException(422, "company_of: no such ticket")
+    return product
+
+
+def _terms(order: models.TicketOrder, product: Product) -> Terms:
     return {
-        "persons": order.persons,
+        "product": product,
+        "slot_ms": _ms(order.slot),
+        "company_of": order.company_of,
+        "persons": order.persons or product.persons,
         "zone": order.zone,
         "valid_from_ms": _ms(order.valid_from),
         "valid_until_ms": _ms(order.valid_until),

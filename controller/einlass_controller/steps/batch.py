@@ -7,6 +7,8 @@ import structlog
 
 from einlass_controller import fastwire
 from einlass_controller.domain import ledger, snapshot, visits
+from einlass_controller.domain.admission import Moment, moment
+from einlass_controller.domain.catalogue import Catalogue, in_force
 from einlass_controller.domain.occupancy import Limit, Report
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
@@ -41,6 +43,26 @@ class Batch:
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
         self._letters = 0
+        self._moment: Moment | None = None
+        self._catalogue: Catalogue | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """Now, by the clocks on the site's walls."""
+        if self._moment is None:
+            self._moment = moment(self.now_ms, self.live.clocks)
+        return self._moment
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The house's rules that hold now."""
+        if self._catalogue is None:
+            self._catalogue = in_force(self.live.catalogues, self.now_ms)
+        return self._catalogue
+
+    def rules_changed(self) -> None:
+        """Look again which rules hold."""
+        self._catalogue = None
 
     def record(self, kind: str, at_ms: int | None = None, /, **body: Any) -> None:
         """Append to the ledger. at_ms: when it happened, if that is not now."""
@@ -85,8 +107,11 @@ class Batch:
 
     def send_time(self) -> None:
         """Tell every node the time."""
-        payload = fastwire.encode("time", {"unix_ms": self.now_ms})
-        self.outbound.append(Outbound(wire.topic_all(self.live.site.id, "time"), payload))
+        self.tell_all("time", {"unix_ms": self.now_ms})
+
+    def tell_all(self, kind: str, fields: dict[str, Any]) -> None:
+        """Publish to every node of the site after the commit."""
+        self.outbound.append(Outbound(wire.topic_all(self.live.site.id, kind), fastwire.encode(kind, fields)))
 
     def letter(self, origin: str, reason: str, payload: bytes = b"") -> None:
         """A message that cannot be used: a log line and, bounded, a row for the technician."""
@@ -132,6 +157,7 @@ class Batch:
         """This lane's books (and with them its zones') may have changed: they are written, and lowered if need be."""
         self.lanes.add(lane.id)
         self.zones.update(lane.zones)
+        self.zones.update(lane.leaves)
 
     def settle(self, visit: Visit) -> None:
         """A visit leaves `reserved`: whatever comes of it, its grant is no longer open."""

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain import signed
 from einlass_controller.domain.snapshot import row_of
-from einlass_controller.domain.tickets import ENTRIES, VALID, Ticket
+from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.messages import Proof
 from einlass_controller.signing import check
 from einlass_controller.steps.batch import Batch, log
@@ -52,7 +52,8 @@ def _first_time(batch: Batch, proof: Proof, shown: signed.Signed) -> Shown:
     if batch.rows.ticket(claim.ticket) is not None:  # this ticket has another code: it was signed anew
         return Shown(None)
     held = batch.rows.scalar(select(HELD_BACK.c.status).where(HELD_BACK.c.ticket == claim.ticket))
-    if claim.product not in ENTRIES:
+    product = batch.catalogue.products.get(claim.product)
+    if product is None:
         status = codes.WRONG_PRODUCT  # not a status, but what the rules say to a ticket that has it
     ticket = Ticket(
         claim.ticket,
@@ -64,7 +65,7 @@ def _first_time(batch: Batch, proof: Proof, shown: signed.Signed) -> Shown:
         held or status,
         claim.valid_from_ms,
         claim.valid_until_ms,
-        ENTRIES.get(claim.product),
+        None if product is None else product.entries,
         entries_used=0,
         issued_ms=batch.now_ms,
         key_id=claim.key,

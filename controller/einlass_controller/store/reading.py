@@ -1,19 +1,73 @@
 """Long reads that do not fit into memory at once."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, literal, select
 from sqlalchemy import Engine as Database
 
-from einlass_controller.domain import replay
+from einlass_controller.domain import replay, visits
+from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, read_catalogue
 from einlass_controller.domain.ledger import Entry
+from einlass_controller.domain.preview import Past
 from einlass_controller.domain.snapshot import Row, said_of_ticket, said_of_visit
-from einlass_controller.store.schema import ACCOUNT, LEDGER, TICKET, VISIT, ZONE
+from einlass_controller.store.schema import ACCOUNT, DECISION, LEDGER, RULES, TICKET, VISIT, ZONE
 
 ROWS_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A visit of which somebody is inside."""
+
+    zone: str
+    ticket: str
+    persons: int
+    lane: str
+    since_ms: int
+    doubtful: bool
+
+
+def inside(connection: Connection) -> list[Inside]:
+    """Everybody who is inside by a ticket, zone by zone; who is in a nested zone is in the one around it as well."""
+    # The literal lets the database see that its index on these few visits will do.
+    present = VISIT.c.state == literal(visits.PRESENT, literal_execute=True)
+    columns = (VISIT.c.zone, VISIT.c.ticket, VISIT.c.passed - VISIT.c.left, VISIT.c.lane, VISIT.c.began_ms)
+    rows = connection.execute(
+        select(*columns, VISIT.c.doubtful).where(present).order_by(VISIT.c.zone, VISIT.c.began_ms)
+    )
+    return [Inside(*row) for row in rows if row[2] > 0]
+
+
+def rules_in_force(connection: Connection, now_ms: int) -> Catalogue:
+    """The house's rules that hold at an instant."""
+    order = (RULES.c.valid_from_ms.desc(), RULES.c.version.desc())
+    row = connection.execute(select(RULES).where(RULES.c.valid_from_ms <= now_ms).order_by(*order).limit(1)).first()
+    if row is None:
+        return read_catalogue(BUILT_IN)
+    return read_catalogue(json.loads(row.body), row.version, row.valid_from_ms)
+
+
+def past_scans(connection: Connection, zones_of: Mapping[str, tuple[str, ...]], last: int) -> list[Past]:
+    """The last entry scans that the rules were asked about, oldest first. zones_of: what each lane leads into."""
+    columns = (DECISION.c.number, DECISION.c.at_ms, DECISION.c.lane, DECISION.c.ticket, DECISION.c.code)
+    statement = (
+        select(*columns, DECISION.c.facts, TICKET.c.product)
+        .join(TICKET, TICKET.c.id == DECISION.c.ticket)
+        .where(DECISION.c.facts != "")
+        .order_by(DECISION.c.number.desc())
+        .limit(last)
+    )
+    found = []
+    for row in connection.execute(statement):
+        facts = json.loads(row.facts)
+        shut = bool(facts.pop("shut", False))
+        zones = zones_of.get(row.lane, ())
+        found.append(Past(row.number, row.at_ms, row.lane, zones, row.ticket, row.product, row.code, facts, shut))
+    return found[::-1]
 
 
 def ledger_entries(connection: Connection, after: int = 0) -> Iterator[Entry]:

@@ -1,11 +1,12 @@
 """The tables, as migrations make them. Instants are Unix milliseconds, money integer cents; no code is ever stored."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 # Conditions on a visit, to the letter as its indexes have them: else a database does not see that they fit.
 OPEN = "state IN ('reserved', 'released', 'present')"
 UNDER_WAY = "state IN ('reserved', 'released')"
+PRESENT_ONLY = "state = 'present'"
 
 
 def _big(nullable: bool = False) -> Column[int]:
@@ -20,10 +21,16 @@ class SiteRow(SQLModel, table=True):
     name: str
     name_en: str
     time_zone: str
+    mode: str = ""
+    mode_by: str = ""
+    closed_ms: int = Field(default=0, sa_column=_big())
 
 
 class ZoneRow(SQLModel, table=True):
-    """A cap and the counted base of its books."""
+    """A cap and the counted base of its books. shut: by hand, for so long.
+
+    counted_ms: when it was counted last; counted: up to which record of each lane (JSON: lane, incarnation, number).
+    """
 
     __tablename__ = "zone"
     id: str = Field(primary_key=True, max_length=32)
@@ -35,6 +42,10 @@ class ZoneRow(SQLModel, table=True):
     base: int = 0
     ghosts: int = 0
     is_open: bool = True
+    shut_from_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    shut_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    counted_ms: int = Field(default=0, sa_column=_big())
+    counted: str = Field(default="{}", sa_column=Column(Text, nullable=False))
 
 
 class LaneRow(SQLModel, table=True):
@@ -87,6 +98,14 @@ class TicketRow(SQLModel, table=True):
     """A right to enter; found by `digest`, proved by `code_sha256`."""
 
     __tablename__ = "ticket"
+    __table_args__ = (
+        Index(
+            "ix_ticket_slot",
+            "slot_ms",
+            sqlite_where=text("slot_ms IS NOT NULL"),
+            postgresql_where=text("slot_ms IS NOT NULL"),
+        ),
+    )
     id: str = Field(primary_key=True, max_length=32)
     digest: str = Field(unique=True, max_length=16)
     code_sha256: str = Field(max_length=64)
@@ -108,6 +127,13 @@ class TicketRow(SQLModel, table=True):
     status_before: str = ""
     replaces: str = ""
     replaced_by: str = ""
+    last_exit_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    day_ms: int = Field(default=0, sa_column=_big())
+    entries_today: int = 0
+    slot_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    company_of: str = ""
+    proof_until_ms: int = Field(default=0, sa_column=_big())
+    due_cents: int = 0
 
 
 class VisitRow(SQLModel, table=True):
@@ -118,6 +144,7 @@ class VisitRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_visit_open_ticket", "ticket", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
         Index("ix_visit_under_way_node", "node", sqlite_where=text(UNDER_WAY), postgresql_where=text(UNDER_WAY)),
+        Index("ix_visit_present", "zone", sqlite_where=text(PRESENT_ONLY), postgresql_where=text(PRESENT_ONLY)),
     )
     key: str = Field(primary_key=True, max_length=128)
     node: str
@@ -134,12 +161,15 @@ class VisitRow(SQLModel, table=True):
     began_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     ended_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     doubtful: bool = False
+    entries: int = 1
+    turns: int = 1
 
 
 class DecisionRow(SQLModel, table=True):
     """An answered scan, under "node/side/nonce": looked up first, answered again byte for byte.
 
-    content: a keyed hash of what was asked. answer: the bytes that were sent.
+    content: a keyed hash of what was asked. answer: the bytes that were sent. facts: what the rules were asked with
+    (JSON; "": they were not), so that other rules can be tried on it.
     """
 
     __tablename__ = "decision"
@@ -154,6 +184,7 @@ class DecisionRow(SQLModel, table=True):
     side: str
     at_ms: int = Field(sa_column=_big())
     answer: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    facts: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
 class CommandRow(SQLModel, table=True):
@@ -191,6 +222,18 @@ class DeadLetterRow(SQLModel, table=True):
     origin: str
     reason: str
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class RulesRow(SQLModel, table=True):
+    """One version of the house's rules (domain.catalogue), as they were given; never changed, only followed."""
+
+    __tablename__ = "rules"
+    version: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    valid_from_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=_big())
+    by: str
+    reason: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class ApiKeyRow(SQLModel, table=True):

@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
-from einlass_controller.domain.tickets import Ticket
-from einlass_controller.domain.visits import Visit
-from einlass_controller.live import Node
+from einlass_controller.domain.tickets import VALID, Ticket
+from einlass_controller.domain.visits import PRESENT, Visit
+from einlass_controller.live import Booking, Node
 from einlass_controller.store.schema import (
     ACCOUNT,
     COMMAND,
@@ -24,7 +24,7 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.store.sets import Columns, Row, sets_on
-from einlass_controller.store.tables import OPEN, UNDER_WAY
+from einlass_controller.store.tables import OPEN, PRESENT_ONLY, UNDER_WAY
 
 # SQLite allows 32,766 variables a statement; longer lists are not faster.
 CHUNK = 512
@@ -46,6 +46,7 @@ class Stored:
     side: str
     at_ms: int
     answer: bytes
+    facts: str = ""
 
 
 _TICKETS = Columns(TICKET, [item.name for item in fields(Ticket)], "id")
@@ -86,6 +87,7 @@ class Rows:
         self._changed_visits: set[str] = set()
         self._replies: list[dict[str, Any]] = []
         self._executed = False
+        self._others: list[tuple[Any, dict[str, Any]]] = []
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
@@ -95,6 +97,8 @@ class Rows:
         self._add_tickets(self._select(_TICKETS, "digest", digests))
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
         self._add_tickets(self._select(_TICKETS, "id", wanted - self.tickets.keys() - {""}))
+        company = {ticket.company_of for ticket in self.tickets.values() if ticket.company_of}
+        self._add_tickets(self._select(_TICKETS, "id", company - self.tickets.keys()))
         self._add_visits(self._select(_VISITS, "ticket", self.tickets, OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
@@ -143,6 +147,54 @@ class Rows:
         self._executed = True
         done = self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
         return int(done.rowcount)
+
+    def visits_inside(self) -> list[Visit]:
+        """Every visit of which somebody is inside now, with what this batch has changed; reads them."""
+        columns = [VISIT.c[name] for name in _VISITS.names]
+        self._add_visits(self._connection.execute(select(*columns).where(text(PRESENT_ONLY))))
+        return [visit for visit in self.visits.values() if visit.state == PRESENT and visit.inside]
+
+    def passages_since(self, since_ms: int) -> list[dict[str, Any]]:
+        """The ledger's passages after an instant, oldest first. Reads the whole ledger: once a night at most."""
+        kinds = ("passed", "forced", "uncertain")
+        statement = select(LEDGER.c.body).where(LEDGER.c.at_ms >= since_ms, LEDGER.c.kind.in_(kinds))
+        stored = self._connection.execute(statement.order_by(LEDGER.c.number)).scalars()
+        new = [entry.body for entry in self._entries if entry.at_ms >= since_ms and entry.kind in kinds]
+        return [json.loads(body) for body in (*stored, *new)]
+
+    def products_in_use(self) -> list[str]:
+        """Products of which there are valid tickets."""
+        statement = select(TICKET.c.product).where(TICKET.c.status == VALID).distinct()
+        return [str(name) for name in self._connection.execute(statement).scalars()]
+
+    def sold(self, product: str, slot_ms: int) -> int:
+        """Persons for whom tickets of a time slot were sold, those of this batch included."""
+        statement = select(func.coalesce(func.sum(TICKET.c.persons), 0)).where(
+            TICKET.c.slot_ms == slot_ms, TICKET.c.product == product, TICKET.c.status.in_((VALID, "unpaid"))
+        )
+        new = [item for item in self._new_tickets if (item.product, item.slot_ms) == (product, slot_ms)]
+        return int(self._connection.execute(statement).scalar_one()) + sum(item.persons for item in new)
+
+    def bookings(self, from_ms: int, until_ms: int) -> list[Booking]:
+        """Persons booked for slots that begin in this time, whose tickets were not used yet."""
+        columns = (TICKET.c.zone, TICKET.c.slot_ms)
+        statement = select(*columns, func.sum(TICKET.c.persons)).where(
+            TICKET.c.slot_ms >= from_ms,
+            TICKET.c.slot_ms <= until_ms,
+            TICKET.c.status == VALID,
+            TICKET.c.entries_used == 0,
+        )
+        rows = self._connection.execute(statement.group_by(*columns))
+        return [Booking(zone, int(slot_ms), int(persons)) for zone, slot_ms, persons in rows]
+
+    def insert(self, table: Table, row: dict[str, Any]) -> None:
+        """A new row of a table that is seldom written."""
+        self._others.append((insert(table), row))
+
+    def update(self, table: Table, key: str, row: dict[str, Any]) -> None:
+        """A change in a table that is seldom written."""
+        named = {"b_key": row.pop(key), **row}
+        self._others.append((update(table).where(table.c[key] == bindparam("b_key")), named))
 
     def add_ticket(self, ticket: Ticket) -> None:
         """A new ticket."""
@@ -204,7 +256,10 @@ class Rows:
             self._update(_NODES, nodes, _node_row),
             self._update(_ZONES, zones, _ZONES.row_of),
             self._write_replies(),
+            bool(self._others),
         ]
+        for statement, row in self._others:
+            self._connection.execute(statement, [row])
         if self._letters:
             oldest = self._letters[-1]["number"] - DEAD_LETTERS_MAX
             self._connection.execute(delete(DEAD_LETTER).where(DEAD_LETTER.c.number <= oldest))
