@@ -75,7 +75,13 @@ class Engine:
         self.spent = Spent()
         self.waits_for_a_server = database.dialect.name != "sqlite"
         driver = database.dialect.loaded_dbapi
-        self._unavailable = (OperationalError, InterfaceError, PoolTimeout, driver.OperationalError, driver.InterfaceError)
+        self._unavailable = (
+            OperationalError,
+            InterfaceError,
+            PoolTimeout,
+            driver.OperationalError,
+            driver.InterfaceError,
+        )
         self._database_errors = (SQLAlchemyError, driver.Error)
         with database.connect() as connection:
             self.live: Live = load(connection)
@@ -166,15 +172,13 @@ class Engine:
         connection.close()
         return done
 
-    def _decide(
-        self, connection: Connection, messages: Sequence[Message], now_ms: int
-    ) -> tuple[Batch, list[Any]]:
+    def _decide(self, connection: Connection, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
         spent, began_s = self.spent, time.perf_counter()
         rows = Rows(connection)
         rows.load(*_needs(messages))
         read_s = time.perf_counter()
         batch = Batch(self.live, rows, now_ms)
-        results = [_STEPS[type(message)](batch, message) for message in messages]
+        results = [_step(batch, message) for message in messages]
         self._close(batch)
         spent.batches += 1
         spent.messages += len(messages)
@@ -221,24 +225,32 @@ class Engine:
         self.live, self._stale = fresh, False
 
 
-def _reject(batch: Batch, message: Rejected) -> None:
-    batch.letter(message.origin, message.reason, message.payload)
-
-
-_STEPS: dict[type[Message], Callable[[Batch, Any], Any]] = {
-    Ask: asks.ask,
-    NodeEvent: events.event,
-    Status: sessions.status,
-    Hello: sessions.hello,
-    State: sessions.state,
-    Alarm: sessions.alarm,
-    Reply: sessions.reply,
-    Rejected: _reject,
-    Tick: office.tick,
-    Issue: office.issue,
-    Redeem: asks.redeem,
-    Order: office.order,
-}
+def _step(batch: Batch, message: Message) -> Any:
+    match message:
+        case Ask():
+            return asks.ask(batch, message)
+        case NodeEvent():
+            return events.event(batch, message)
+        case Status():
+            return sessions.status(batch, message)
+        case Hello():
+            return sessions.hello(batch, message)
+        case State():
+            return sessions.state(batch, message)
+        case Alarm():
+            return sessions.alarm(batch, message)
+        case Reply():
+            return sessions.reply(batch, message)
+        case Rejected():
+            return batch.letter(message.origin, message.reason, message.payload)
+        case Tick():
+            return office.tick(batch, message)
+        case Issue():
+            return office.issue(batch, message)
+        case Redeem():
+            return asks.redeem(batch, message)
+        case Order():
+            return office.order(batch, message)
 
 
 def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,11 +50,11 @@ class Postgres:
 
 def programs() -> Path | None:
     """Where the server's programs are, the newest version first; None where it is not installed."""
+    versions = sorted(Path(_PLACES).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
+    if versions:
+        return versions[0].parent
     found = shutil.which("initdb")
-    if found is not None:
-        return Path(found).parent
-    versions = sorted(Path(_PLACES).glob("*/bin/initdb"), key=lambda path: path.parts[-3], reverse=True)
-    return versions[0].parent if versions else None
+    return Path(found).resolve().parent if found is not None else None
 
 
 @contextmanager
@@ -70,12 +71,24 @@ def private_postgres() -> Iterator[Postgres]:
         owner = ("runuser", "-u", ACCOUNT, "--")
     try:
         data = directory / "data"
-        initdb = [str(bin_directory / "initdb"), "-D", str(data), "-U", ACCOUNT, "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb = [
+            str(bin_directory / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            ACCOUNT,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         _run([*owner, *initdb, "--locale=C"])
         with _serve(owner, bin_directory, data, directory) as (process, port):
             server = Postgres(_postmaster(data), port, bin_directory, owner)
             server.create(DATABASE)
             yield server
+            process.signal(signal.SIGINT)  # fast: does not wait for whoever is still connected
             process.terminate()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -93,7 +106,9 @@ def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) ->
             "fsync": "on",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        process = Process("postgres", [*owner, str(programs / "postgres"), "-D", str(data), *options], directory=directory)
+        process = Process(
+            "postgres", [*owner, str(programs / "postgres"), "-D", str(data), *options], directory=directory
+        )
         ready = [str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
         with process:
             try:

@@ -12,8 +12,8 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import StoreError
 from einlass_controller.messages import Issue, Order, Redeem, Rejected, Tick
 from einlass_controller.steps.office import LIMIT_RESEND_MS
-from einlass_controller.store.reading import ledger_entries
 from einlass_controller.store import work
+from einlass_controller.store.reading import ledger_entries
 from einlass_controller.store.sets import sets_on
 from einlass_core import codes, wire
 

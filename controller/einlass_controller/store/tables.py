@@ -1,11 +1,7 @@
 """The tables, as migrations make them. Instants are Unix milliseconds, money integer cents; no code is ever stored."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
-
-# Conditions on a visit, to the letter as its indexes have them: else a database does not see that they fit.
-OPEN = "state IN ('reserved', 'released', 'present')"
-UNDER_WAY = "state IN ('reserved', 'released')"
 
 
 def _big(nullable: bool = False) -> Column[int]:
@@ -108,11 +104,7 @@ class VisitRow(SQLModel, table=True):
     """One stay (domain.visits.Visit)."""
 
     __tablename__ = "visit"
-    # Of the visits of years only those are looked up that are not over: the rest would make every write dearer.
-    __table_args__ = (
-        Index("ix_visit_open_ticket", "ticket", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
-        Index("ix_visit_under_way_node", "node", sqlite_where=text(UNDER_WAY), postgresql_where=text(UNDER_WAY)),
-    )
+    __table_args__ = (Index("ix_visit_ticket_state", "ticket", "state"), Index("ix_visit_node_state", "node", "state"))
     key: str = Field(primary_key=True, max_length=128)
     node: str
     nonce: str

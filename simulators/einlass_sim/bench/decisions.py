@@ -64,7 +64,7 @@ def _measure(
 
 
 def _messages(windows: list[dict[str, Any]]) -> float:
-    return statistics.median((window["done"] + window["events"]) / window["seconds"] for window in windows)
+    return float(statistics.median((window["done"] + window["events"]) / window["seconds"] for window in windows))
 
 
 def _latencies(windows: list[dict[str, Any]]) -> dict[str, float]:

@@ -16,7 +16,6 @@ from einlass_controller.broker import controller_user, new_password, node_user
 from einlass_controller.plan import CAP_MAX, plan_of
 from einlass_controller.setup import Prepared, set_up
 from einlass_controller.store.database import open_database
-
 from einlass_sim.bench import echo, probe, stock
 from einlass_sim.brokers import Broker, start_broker
 from einlass_sim.postgres import private_postgres

@@ -1,6 +1,6 @@
 """The load generator, a process of its own: N nodes on raw sockets that speak MQTT 3.1.1 and wire.py.
 
-Commands come as lines of JSON on standard input, results go as lines of JSON to standard output; it ends with its input.
+Commands come as lines of JSON on standard input, results go as lines to standard output; it ends with its input.
 Messages are filled into templates, because encoding them would make the generator what is measured; every template is
 checked against wire.py at the start.
 """
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from einlass_core import codes, wire
-
 from einlass_sim.bench.stock import code_of
 
 READ_BYTES = 65_536
@@ -173,7 +172,7 @@ class Load:
             wire.decode("event", head + tail)
 
     def window(self, mix: str, seconds: float, rate_per_s: float) -> dict[str, Any]:
-        """One measurement. mix: echo, scans (asks only) or visits (each with its whole stay); rate 0: as fast as goes."""
+        """One measurement. mix: echo, scans (asks only) or visits (with the whole stay); rate 0: as fast as goes."""
         self._mix, self._rate_per_s, self._events = mix, rate_per_s, 0
         self._latencies_s, self._codes_seen = [], Counter()
         self._prepare(seconds)
