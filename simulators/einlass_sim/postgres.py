@@ -42,9 +42,10 @@ class Postgres:
         """The URL of one of its databases."""
         return f"postgresql+psycopg://{ACCOUNT}@{LOOPBACK}:{self.port}/{name}"
 
-    def create(self, name: str) -> str:
-        """A new empty database; returns its URL."""
-        _run([*self.owner, str(self.programs / "createdb"), "-h", LOOPBACK, "-p", str(self.port), "-U", ACCOUNT, name])
+    def create(self, name: str, template: str = "template1") -> str:
+        """A new database, empty or a copy of another that nobody is connected to; returns its URL."""
+        where = ["-h", LOOPBACK, "-p", str(self.port), "-U", ACCOUNT]
+        _run([*self.owner, str(self.programs / "createdb"), *where, "-T", template, name])
         return self.url_of(name)
 
 
@@ -58,8 +59,8 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def private_postgres() -> Iterator[Postgres]:
-    """A server that commits durably (synchronous_commit on), on a free port. PostgresMissingError, ProcessError."""
+def private_postgres(*, durable: bool = True) -> Iterator[Postgres]:
+    """A server on a free port; `durable`: a commit waits for the disk. Raises PostgresMissingError, ProcessError."""
     bin_directory = programs()
     if bin_directory is None:
         raise PostgresMissingError("PostgreSQL is not installed: `apt-get install postgresql`")
@@ -84,7 +85,7 @@ def private_postgres() -> Iterator[Postgres]:
             "--no-sync",
         ]
         _run([*owner, *initdb, "--locale=C"])
-        with _serve(owner, bin_directory, data, directory) as (process, port):
+        with _serve(owner, bin_directory, data, directory, durable) as (process, port):
             server = Postgres(_postmaster(data), port, bin_directory, owner)
             server.create(DATABASE)
             yield server
@@ -95,7 +96,9 @@ def private_postgres() -> Iterator[Postgres]:
 
 
 @contextmanager
-def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) -> Iterator[tuple[Process, int]]:
+def _serve(
+    owner: Sequence[str], programs: Path, data: Path, directory: Path, durable: bool
+) -> Iterator[tuple[Process, int]]:
     for tries_left in reversed(range(START_TRIES_MAX)):
         port = free_port()
         settings = {
@@ -103,7 +106,7 @@ def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) ->
             "listen_addresses": LOOPBACK,
             "unix_socket_directories": str(directory),
             "synchronous_commit": "on",
-            "fsync": "on",
+            "fsync": "on" if durable else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         process = Process(

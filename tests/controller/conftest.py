@@ -15,9 +15,9 @@ from einlass_controller.messages import Issue, Message, Outcome
 from einlass_controller.plan import plan_of
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
-from einlass_controller.store.database import open_database, url_of_file
+from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_core import codes, wire
-from einlass_sim.postgres import Postgres, private_postgres, programs
+from einlass_sim.postgres import DATABASE, Postgres, private_postgres, programs
 
 EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
 NOON_MS = 1_790_000_000_000
@@ -186,8 +186,11 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server of our own for the whole run; every test makes databases of its own on it."""
-    with private_postgres() as server:
+    """A server of our own for the whole run; every test makes databases of its own on it, by copying a ready one."""
+    with private_postgres(durable=False) as server:
+        ready = open_database(server.url)
+        migrate(ready)
+        ready.dispose()
         yield server
 
 
@@ -207,14 +210,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes an empty database of the kind that the module asks for; returns its URL."""
+    """Makes a database of the kind that the module asks for, which may have its tables already; returns its URL."""
     numbers = itertools.count()
 
     def make() -> str:
         if database_kind == "sqlite":
             return url_of_file(tmp_path / f"new{next(numbers)}.db")
         server: Postgres = request.getfixturevalue("postgres")
-        return server.create(f"t{secrets.token_hex(8)}")
+        return server.create(f"t{secrets.token_hex(8)}", DATABASE)
 
     return make
 

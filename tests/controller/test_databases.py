@@ -24,6 +24,7 @@ def database(new_database: Callable[[], str]) -> Iterator[Engine]:
 
 
 def test_migrations_lead_from_nothing_to_the_tables_and_back(database: Engine) -> None:
+    migrate(database, "base")
     for _ in range(2):
         migrate(database)
         with database.connect() as connection:

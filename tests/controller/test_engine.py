@@ -249,7 +249,8 @@ def test_a_row_that_the_database_does_not_like_stops_only_its_own_message(bench:
     twice = Issue((_same_ticket(),), "test")
     outcome = bench.attempt(twice, gate.ask_message(code))
     assert [item["code"] for item in bench.read(outcome) if item["kind"] == "answer"] == ["ok"]
-    assert "IntegrityError" in bench.rows("SELECT reason FROM dead_letter")[0][0]
+    # the name of the driver's error and nothing more: its text would hold the row
+    assert bench.rows("SELECT reason FROM dead_letter")[0][0] in ("IntegrityError", "UniqueViolation")
 
 
 def _same_ticket() -> Ticket:
@@ -290,11 +291,10 @@ def test_the_ledger_holds_and_finds_one_changed_byte(bench: Any) -> None:
         count, _, broken = verify(ledger_entries(connection))
     assert broken is None
     assert count == len(bench.rows("SELECT * FROM ledger")) > 9
-    path = bench.database.url.database
-    raw = sqlite3.connect(path)
-    raw.execute("UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = 7")
-    raw.commit()
-    raw.close()
+    with bench.database.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = 7"
+        )
     with bench.database.connect() as connection:
         broken = verify(ledger_entries(connection))[2]
     assert broken is not None
