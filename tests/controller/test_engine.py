@@ -1,5 +1,4 @@
 import json
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -148,7 +147,7 @@ def test_a_store_that_fails_anywhere_answers_nothing_and_goes_on(
         def __getattr__(self, name: str) -> Any:
             calls.append(name)
             if len(calls) > point:
-                raise sqlite3.OperationalError("disk I/O error")
+                raise bench.database.dialect.loaded_dbapi.OperationalError("disk I/O error")
             return getattr(self._real, name)
 
     question = gate.ask_message(code, "i.1.1")

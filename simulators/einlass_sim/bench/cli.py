@@ -28,6 +28,7 @@ def decisions_command(
     ),
     tickets: Annotated[int, typer.Option(min=TICKETS_MIN, max=TICKETS_MAX, help="Tickets stored before.")] = 10_000,
     client: Annotated[str, typer.Option(help=f"The client of the echo: {', '.join(CLIENTS)}.")] = CLIENTS[0],
+    http: Annotated[bool, typer.Option("--http", help="Also redeem over HTTP, beside an empty endpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Durable decisions a second through a real broker, and the plain echo of the same client in the same run."""
@@ -39,7 +40,7 @@ def decisions_command(
     from einlass_sim.processes import ProcessError
 
     try:
-        found = measure(nodes, seconds, database, tickets, client)
+        found = measure(nodes, seconds, database, tickets, client, http=http)
     except (BenchError, BrokerMissingError, DatabaseError, PostgresMissingError, ProcessError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
