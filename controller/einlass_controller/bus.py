@@ -24,7 +24,7 @@ log = structlog.get_logger("einlass.bus")
 
 
 class Bus:
-    """Keeps one connection to the broker for ever. `post` takes what comes in, as many as one read brought."""
+    """Keeps one connection to the broker for ever. `post` takes what comes in, as much as one read brought."""
 
     def __init__(self, settings: Settings, site: str, intake: Intake, post: Callable[[list[Message]], None]) -> None:
         self._settings = settings

@@ -3,14 +3,15 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import make_url
+from sqlalchemy import func, make_url, select
+from sqlalchemy.exc import OperationalError
 
 from einlass_controller import importing
 from einlass_controller.bus import Bus
@@ -23,6 +24,8 @@ from einlass_controller.store.database import DatabaseError, checkpoint, directo
 from einlass_controller.writer import Writer
 
 CHECKPOINT_S = 5.0
+# What a controller's lock on a PostgreSQL database is called; any number that nobody else uses there.
+LOCK_NUMBER = 0x65696E6C
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Controller:
     bus: Bus
     engine: Engine
     signer: Signer
-    lock: int | None = None
+    lock: Callable[[], None] | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
     _tidying: "asyncio.Task[None] | None" = None
@@ -70,7 +73,7 @@ class Controller:
         """Let go of the database."""
         self.database.dispose()
         if self.lock is not None:
-            os.close(self.lock)
+            self.lock()
             self.lock = None
 
     async def _tidy_up(self) -> None:
@@ -91,8 +94,7 @@ def open_controller(settings: Settings) -> Controller:
         migrate(database)
         engine = Engine(database)
     except BaseException:
-        if lock is not None:
-            os.close(lock)
+        lock()
         raise
     site = engine.live.site
     intake = Intake(site.id, settings.hash_key_bytes)
@@ -115,15 +117,16 @@ def lock_database(url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if lock is not None:
-            os.close(lock)
+        lock()
 
 
-def _lock(url: str) -> int | None:
-    """Two controllers on one file would each believe their own books: the second must not start."""
+def _lock(url: str) -> Callable[[], None]:
+    """Two controllers on one database would each believe their own books: the second must not start."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return None
+    if parsed.get_backend_name() != "sqlite":
+        return _lock_server(url)
+    if not parsed.database or parsed.database == ":memory:":
+        return lambda: None
     path = Path(parsed.database + ".lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -135,4 +138,27 @@ def _lock(url: str) -> int | None:
         with suppress(OSError):
             os.close(descriptor)
         raise DatabaseError(f"another controller is running on {parsed.database}: stop it first") from error
-    return descriptor
+    return lambda: os.close(descriptor)
+
+
+def _lock_server(url: str) -> Callable[[], None]:
+    """A lock of the server's, held by a connection that does nothing else; it is gone when the connection is."""
+    database = open_database(url)
+    try:
+        connection = database.connect()
+        taken = connection.execute(select(func.pg_try_advisory_lock(LOCK_NUMBER))).scalar()
+        connection.commit()
+    except OperationalError as error:
+        database.dispose()
+        raise DatabaseError(f"the database cannot be reached: {error.orig}") from error
+    if not taken:
+        connection.close()
+        database.dispose()
+        raise DatabaseError(f"another controller is running on {database.url.database}: stop it first")
+
+    def let_go() -> None:
+        connection.invalidate()
+        connection.close()
+        database.dispose()
+
+    return let_go

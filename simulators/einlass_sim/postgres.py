@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -41,24 +42,25 @@ class Postgres:
         """The URL of one of its databases."""
         return f"postgresql+psycopg://{ACCOUNT}@{LOOPBACK}:{self.port}/{name}"
 
-    def create(self, name: str) -> str:
-        """A new empty database; returns its URL."""
-        _run([*self.owner, str(self.programs / "createdb"), "-h", LOOPBACK, "-p", str(self.port), "-U", ACCOUNT, name])
+    def create(self, name: str, template: str = "template1") -> str:
+        """A new database, empty or a copy of another that nobody is connected to; returns its URL."""
+        where = ["-h", LOOPBACK, "-p", str(self.port), "-U", ACCOUNT]
+        _run([*self.owner, str(self.programs / "createdb"), *where, "-T", template, name])
         return self.url_of(name)
 
 
 def programs() -> Path | None:
     """Where the server's programs are, the newest version first; None where it is not installed."""
+    versions = sorted(Path(_PLACES).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), reverse=True)
+    if versions:
+        return versions[0].parent
     found = shutil.which("initdb")
-    if found is not None:
-        return Path(found).parent
-    versions = sorted(Path(_PLACES).glob("*/bin/initdb"), key=lambda path: path.parts[-3], reverse=True)
-    return versions[0].parent if versions else None
+    return Path(found).resolve().parent if found is not None else None
 
 
 @contextmanager
-def private_postgres() -> Iterator[Postgres]:
-    """A server that commits durably (synchronous_commit on), on a free port. PostgresMissingError, ProcessError."""
+def private_postgres(*, durable: bool = True) -> Iterator[Postgres]:
+    """A server on a free port; `durable`: a commit waits for the disk. Raises PostgresMissingError, ProcessError."""
     bin_directory = programs()
     if bin_directory is None:
         raise PostgresMissingError("PostgreSQL is not installed: `apt-get install postgresql`")
@@ -83,17 +85,20 @@ def private_postgres() -> Iterator[Postgres]:
             "--no-sync",
         ]
         _run([*owner, *initdb, "--locale=C"])
-        with _serve(owner, bin_directory, data, directory) as (process, port):
+        with _serve(owner, bin_directory, data, directory, durable) as (process, port):
             server = Postgres(_postmaster(data), port, bin_directory, owner)
             server.create(DATABASE)
             yield server
+            process.signal(signal.SIGINT)  # fast: does not wait for whoever is still connected
             process.terminate()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) -> Iterator[tuple[Process, int]]:
+def _serve(
+    owner: Sequence[str], programs: Path, data: Path, directory: Path, durable: bool
+) -> Iterator[tuple[Process, int]]:
     for tries_left in reversed(range(START_TRIES_MAX)):
         port = free_port()
         settings = {
@@ -101,7 +106,7 @@ def _serve(owner: Sequence[str], programs: Path, data: Path, directory: Path) ->
             "listen_addresses": LOOPBACK,
             "unix_socket_directories": str(directory),
             "synchronous_commit": "on",
-            "fsync": "on",
+            "fsync": "on" if durable else "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         process = Process(

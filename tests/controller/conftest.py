@@ -1,5 +1,7 @@
 import hashlib
+import itertools
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from einlass_controller.messages import Issue, Message, Outcome, Redeem, SetRule
 from einlass_controller.plan import plan_of
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
-from einlass_controller.store.database import open_database
+from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_core import codes, wire
+from einlass_sim.postgres import DATABASE, Postgres, private_postgres, programs
 
+EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
 NOON_MS = 1_790_000_000_000
 
 
@@ -202,12 +206,53 @@ class Bench:
         return [json.loads(body) for name, body in rows if name == kind]
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server of our own for the whole run; every test makes databases of its own on it, by copying a ready one."""
+    with private_postgres(durable=False) as server:
+        ready = open_database(server.url)
+        migrate(ready)
+        ready.dispose()
+        yield server
+
+
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Callable[[int], Bench]]:
+def database_kind() -> str:
+    """What the benches of a test keep their books in; EVERY_DATABASE names the modules that try all."""
+    return "sqlite"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if module in EVERY_DATABASE and "database_kind" in metafunc.fixturenames:
+        reason = "PostgreSQL is not installed: apt-get install postgresql"
+        skipped = pytest.mark.skipif(programs() is None, reason=reason)
+        metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=skipped)])
+
+
+@pytest.fixture
+def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes a database of the kind that the module asks for, which may have its tables already; returns its URL."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        if database_kind == "sqlite":
+            return url_of_file(tmp_path / f"new{next(numbers)}.db")
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.create(f"t{secrets.token_hex(8)}", DATABASE)
+
+    return make
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callable[[int], Bench]]:
     made: list[Bench] = []
 
     def make(cap: int = 3) -> Bench:
-        made.append(Bench(set_up(plan_of(site(cap)), tmp_path / f"site{len(made)}")))
+        directory = tmp_path / f"site{len(made)}"
+        url = new_database()
+        others = {} if url.startswith("sqlite") else {"database_url": url}
+        made.append(Bench(set_up(plan_of(site(cap)), directory, **others)))
         return made[-1]
 
     yield make

@@ -1,5 +1,4 @@
 import json
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -148,7 +147,7 @@ def test_a_store_that_fails_anywhere_answers_nothing_and_goes_on(
         def __getattr__(self, name: str) -> Any:
             calls.append(name)
             if len(calls) > point:
-                raise sqlite3.OperationalError("disk I/O error")
+                raise bench.database.dialect.loaded_dbapi.OperationalError("disk I/O error")
             return getattr(self._real, name)
 
     question = gate.ask_message(code, "i.1.1")
@@ -249,7 +248,8 @@ def test_a_row_that_the_database_does_not_like_stops_only_its_own_message(bench:
     twice = Issue((_same_ticket(),), "test")
     outcome = bench.attempt(twice, gate.ask_message(code))
     assert [item["code"] for item in bench.read(outcome) if item["kind"] == "answer"] == ["ok"]
-    assert "IntegrityError" in bench.rows("SELECT reason FROM dead_letter")[0][0]
+    # the name of the driver's error and nothing more: its text would hold the row
+    assert bench.rows("SELECT reason FROM dead_letter")[0][0] in ("IntegrityError", "UniqueViolation")
 
 
 def _same_ticket() -> Ticket:
@@ -291,11 +291,10 @@ def test_the_ledger_holds_and_finds_one_changed_byte(bench: Any) -> None:
     assert broken is None
     assert count == len(bench.rows("SELECT * FROM ledger")) > 9
     (place,) = bench.rows("SELECT min(number) FROM ledger WHERE kind = 'passed'")[0]
-    path = bench.database.url.database
-    raw = sqlite3.connect(path)
-    raw.execute("UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = ?", (place,))
-    raw.commit()
-    raw.close()
+    with bench.database.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE ledger SET body = replace(body, '\"persons\":1', '\"persons\":2') WHERE number = {place}"
+        )
     with bench.database.connect() as connection:
         broken = verify(ledger_entries(connection))[2]
     assert broken is not None

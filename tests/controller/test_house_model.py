@@ -30,6 +30,7 @@ from einlass_controller.messages import Correct, SetMode, Shut, Tick
 from einlass_controller.plan import plan_of
 from einlass_controller.setup import Prepared, set_up
 from einlass_controller.store.reading import inside, ledger_entries
+from einlass_controller.store.replaying import compare
 from einlass_core import codes
 
 NIGHT_MS = 3 * 3_600_000
@@ -122,6 +123,8 @@ class House(RuleBasedStateMachine):
         if hasattr(self, "bench"):
             with self.bench.database.connect() as connection:
                 assert verify(ledger_entries(connection))[2] is None
+                replayed = compare(connection, ledger_entries(connection), self.bench.engine.live)
+                assert replayed["ok"], replayed
             self.bench.database.dispose()
             shutil.rmtree(self.bench.prepared.directory)
 

@@ -123,5 +123,5 @@ def take_back(visit: Visit, ticket: Ticket, now_ms: int) -> int:
     visit.left = visit.passed
     visit.state = visits.ANNULLED
     visit.ended_ms = now_ms if visit.ended_ms is None else visit.ended_ms
-    ticket.entries_used = max(0, ticket.entries_used - 1)
+    visits.give_back(visit, ticket)
     return inside

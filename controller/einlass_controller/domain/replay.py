@@ -69,15 +69,23 @@ def replay(entries: Iterable[Entry]) -> Replayed:
 
 
 def count(
-    accounts: Mapping[str, Row], zones: Mapping[str, Row], led_into: Mapping[str, Iterable[str]]
+    accounts: Mapping[str, Row],
+    zones: Mapping[str, Row],
+    led_into: Mapping[str, Iterable[str]],
+    left_from: Mapping[str, Iterable[str]],
 ) -> dict[str, Any]:
-    """Per zone, from books alone: who is present, under way, and what lanes may still use."""
+    """Per zone, from books alone: who is present, under way, and what lanes may still use.
+
+    led_into, left_from: the zones whose count an entry at each lane raises, and those whose count it lowers.
+    """
     found = {}
     for zone, row in zones.items():
         lanes = [accounts[lane] for lane, names in led_into.items() if zone in names and lane in accounts]
         balance, pending = sum(lane["balance"] for lane in lanes), sum(lane["pending"] for lane in lanes)
         exposure = sum(max(lane["balance"], lane["sent"][0][1]) for lane in lanes)
-        present = row["base"] + row["ghosts"] + balance - pending
+        starts = [accounts[lane] for lane, names in left_from.items() if zone in names and lane in accounts]
+        gone = sum(lane["balance"] - lane["pending"] for lane in starts)
+        present = row["base"] + row["ghosts"] + balance - pending - gone
         found[zone] = {"present": present, "under_way": pending, "held_at_lanes": exposure - balance}
     return found
 

@@ -101,8 +101,13 @@ def annul(visit: Visit, ticket: Ticket | None, at_ms: int) -> bool:
     visit.state = ANNULLED
     visit.ended_ms = at_ms
     if ticket is not None:
-        _use(visit, ticket, -1)
+        give_back(visit, ticket)
     return True
+
+
+def give_back(visit: Visit, ticket: Ticket) -> None:
+    """What the visit used of the ticket is there again."""
+    _use(visit, ticket, -1)
 
 
 def _use(visit: Visit, ticket: Ticket, sign: int) -> None:

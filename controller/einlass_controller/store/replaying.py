@@ -26,10 +26,11 @@ def compare(connection: Connection, entries: Iterable[Entry], live: Live) -> dic
             if len(wrong) < replay.DIFFERENCES_MAX:
                 wrong.append(words)
     led_into = {lane.id: lane.zones for lane in live.lanes.values()}
+    left_from = {lane.id: lane.leaves for lane in live.lanes.values()}
     accounts = dict.fromkeys(live.lanes, replay.NEW_ACCOUNT) | replayed.parts[replay.ACCOUNTS]
     zones = dict.fromkeys(live.areas, replay.NEW_ZONE) | replayed.parts[replay.ZONES]
-    counts = replay.count(accounts, zones, led_into)
-    in_tables = replay.count(tables[replay.ACCOUNTS], tables[replay.ZONES], led_into)
+    counts = replay.count(accounts, zones, led_into, left_from)
+    in_tables = replay.count(tables[replay.ACCOUNTS], tables[replay.ZONES], led_into, left_from)
     return {
         "ok": not found and not broken and counts == in_tables,
         "entries": replayed.entries,

@@ -5,11 +5,12 @@ one through the same prepared statement (there is no wire between), PostgreSQL g
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Integer, LargeBinary, String, Table, TypeDecorator
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, String, Table, TypeDecorator
 
 Row = tuple[Any, ...]
 
@@ -24,20 +25,23 @@ _TYPES = (
 
 
 class Columns:
-    """Some columns of a table, in the order in which rows have them; `key` is the one that names a row."""
+    """Some columns of a table, the one that names a row first; rows have them in this order."""
 
-    def __init__(self, table: Table, names: Iterable[str], key: str) -> None:
+    def __init__(self, table: Table, names: Iterable[str]) -> None:
         self.table = table.name
-        self.key = key
         self.names = tuple(names)
         self.kinds = tuple(_kind(table, name) for name in self.names)
         self.flags = tuple(at for at, kind in enumerate(self.kinds) if kind == "boolean[]")
         self.row_of: Callable[[Any], Row] = attrgetter(*self.names)
-        self._kind_of = {column.name: _kind(table, column.name) for column in table.c}
+        self._table = table
+
+    def __iter__(self) -> Iterator[Column[Any]]:
+        """As columns, for a statement that is too rare to be here."""
+        return iter([self._table.c[name] for name in self.names])
 
     def kind_of(self, name: str) -> str:
         """PostgreSQL's name for an array of this column, which need not be one of `names`."""
-        return self._kind_of[name]
+        return _kind(self._table, name)
 
 
 def _kind(table: Table, name: str) -> str:
@@ -58,6 +62,14 @@ class Sets(ABC):
     @abstractmethod
     def select(self, columns: Columns, key: str, wanted: Sequence[str], also: str = "") -> list[Row]:
         """Rows whose `key` is one of `wanted`; `also`: a condition of ours, as SQL."""
+
+    def select_all(self, questions: Sequence[tuple[Columns, str, Sequence[str]]]) -> list[list[Row]]:
+        """Several selects that do not wait for each other."""
+        return [self.select(columns, key, wanted) if wanted else [] for columns, key, wanted in questions]
+
+    def together(self) -> AbstractContextManager[Any]:
+        """Inserts and updates within need not wait for each other; at its end all are done, or it raises."""
+        return nullcontext()
 
     @abstractmethod
     def insert(self, columns: Columns, rows: list[Row]) -> None:
@@ -130,6 +142,18 @@ class _Postgres(Sets):
     def select(self, columns: Columns, key: str, wanted: Sequence[str], also: str = "") -> list[Row]:
         rows: list[Row] = self._raw.execute(_text(_postgres_select, columns, key, also), [list(wanted)]).fetchall()
         return rows
+
+    def select_all(self, questions: Sequence[tuple[Columns, str, Sequence[str]]]) -> list[list[Row]]:
+        with self._raw.pipeline():
+            cursors = [
+                self._raw.execute(_text(_postgres_select, columns, key, ""), [list(wanted)]) if wanted else None
+                for columns, key, wanted in questions
+            ]
+        return [cursor.fetchall() if cursor is not None else [] for cursor in cursors]
+
+    def together(self) -> AbstractContextManager[Any]:
+        pipeline: AbstractContextManager[Any] = self._raw.pipeline()
+        return pipeline
 
     def insert(self, columns: Columns, rows: list[Row]) -> None:
         self._raw.execute(_text(_postgres_insert, columns), [list(column) for column in zip(*rows, strict=True)])

@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Column, Connection, Table, bindparam, delete, func, insert, select, text, update
 
+from einlass_controller.domain import visits
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import VALID, Ticket
-from einlass_controller.domain.visits import PRESENT, Visit
+from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Booking, Node
 from einlass_controller.store.schema import (
     ACCOUNT,
@@ -24,7 +25,7 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.store.sets import Columns, Row, sets_on
-from einlass_controller.store.tables import OPEN, PRESENT_ONLY, UNDER_WAY
+from einlass_controller.store.tables import PRESENT_ONLY
 
 # SQLite allows 32,766 variables a statement; longer lists are not faster.
 CHUNK = 512
@@ -49,21 +50,21 @@ class Stored:
     facts: str = ""
 
 
-_TICKETS = Columns(TICKET, [item.name for item in fields(Ticket)], "id")
-_VISITS = Columns(VISIT, [item.name for item in fields(Visit)], "key")
-_DECISIONS = Columns(DECISION, [item.name for item in fields(Stored)], "key")
-_ENTRIES = Columns(LEDGER, [item.name for item in fields(Entry)], "number")
-_ACCOUNTS = Columns(
+_TICKET_COLUMNS = Columns(TICKET, [item.name for item in fields(Ticket)])
+_VISIT_COLUMNS = Columns(VISIT, [item.name for item in fields(Visit)])
+_DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
+_ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
+_ACCOUNT_COLUMNS = Columns(
     ACCOUNT,
     ("lane", "inc", "epoch", "seq", "version", "balance", "pending", "version_sent", "lowering", "frozen", "sent"),
-    "lane",
 )
-_NODES = Columns(
+_NODE_COLUMNS = Columns(
     NODE,
     ("id", "inc", "past", "boot", "applied_seq", "software", "hardware", "emergency", "fault", "alarm"),
-    "id",
 )
-_ZONES = Columns(ZONE, ("id", "base", "ghosts"), "id")
+_ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts"))
+_OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
+_UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
 
 
 class Rows:
@@ -91,15 +92,21 @@ class Rows:
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
-        for row in self._select(_DECISIONS, "key", decision_keys):
-            self.decisions[row[0]] = Stored(*row)
-        self._add_visits(self._select(_VISITS, "key", visit_keys))
-        self._add_tickets(self._select(_TICKETS, "digest", digests))
+        decisions, stays, tickets = self._sets.select_all(
+            [
+                (_DECISION_COLUMNS, "key", list(decision_keys)),
+                (_VISIT_COLUMNS, "key", list(visit_keys)),
+                (_TICKET_COLUMNS, "digest", list(digests)),
+            ]
+        )
+        self.decisions = {row[0]: Stored(*row) for row in decisions}
+        self._add_visits(stays)
+        self._add_tickets(tickets)
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
-        self._add_tickets(self._select(_TICKETS, "id", wanted - self.tickets.keys() - {""}))
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted - self.tickets.keys() - {""}))
         company = {ticket.company_of for ticket in self.tickets.values() if ticket.company_of}
-        self._add_tickets(self._select(_TICKETS, "id", company - self.tickets.keys()))
-        self._add_visits(self._select(_VISITS, "ticket", self.tickets, OPEN))
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, company - self.tickets.keys()))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, self.tickets, _OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
         """Visits of this ticket that are open, or were when the batch began."""
@@ -107,22 +114,22 @@ class Rows:
 
     def visits_of_node(self, node: str) -> list[Visit]:
         """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
-        self._add_visits(self._select(_VISITS, "node", [node], UNDER_WAY))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.node, [node], _UNDER_WAY))
         found = [visit for visit in self.visits.values() if visit.node == node]
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
-        self._add_tickets(self._select(_TICKETS, "id", wanted))
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted))
         return found
 
     def ticket(self, name: str) -> Ticket | None:
         """A ticket by its id, with its open visits; reads it (what people order is rare)."""
         if name not in self.tickets:
-            self._add_tickets(self._select(_TICKETS, "id", [name]))
-        self._add_visits(self._select(_VISITS, "ticket", [name], OPEN))
+            self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, [name]))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [name], _OPEN))
         return self.tickets.get(name)
 
     def visits_ever(self, ticket: str) -> list[Visit]:
         """All visits of this ticket, those that are over too; reads them."""
-        self._add_visits(self._select(_VISITS, "ticket", [ticket]))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [ticket]))
         return self.visits_of_ticket(ticket)
 
     def move_visit(self, visit: Visit, ticket: Ticket) -> None:
@@ -150,9 +157,8 @@ class Rows:
 
     def visits_inside(self) -> list[Visit]:
         """Every visit of which somebody is inside now, with what this batch has changed; reads them."""
-        columns = [VISIT.c[name] for name in _VISITS.names]
-        self._add_visits(self._connection.execute(select(*columns).where(text(PRESENT_ONLY))))
-        return [visit for visit in self.visits.values() if visit.state == PRESENT and visit.inside]
+        self._add_visits(self._connection.execute(select(*_VISIT_COLUMNS).where(text(PRESENT_ONLY))))
+        return [visit for visit in self.visits.values() if visit.state == visits.PRESENT and visit.inside]
 
     def passages_since(self, since_ms: int) -> list[dict[str, Any]]:
         """The ledger's passages after an instant, oldest first. Reads the whole ledger: once a night at most."""
@@ -242,22 +248,20 @@ class Rows:
         old_tickets = self._changed_tickets - {ticket.id for ticket in self._new_tickets}
         old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
         tickets, stays = self.tickets, self.visits
-        wrote = [
-            self._executed,
-            self._insert(_TICKETS, self._new_tickets),
-            self._insert(_VISITS, self._new_visits),
-            self._insert(_DECISIONS, self._new_decisions),
-            self._insert(_ENTRIES, self._entries),
-            self._add(COMMAND, self._commands),
-            self._add(DEAD_LETTER, self._letters),
-            self._update(_TICKETS, [tickets[key] for key in sorted(old_tickets)], _TICKETS.row_of),
-            self._update(_VISITS, [stays[key] for key in sorted(old_visits)], _VISITS.row_of),
-            self._update(_ACCOUNTS, accounts, _account_row),
-            self._update(_NODES, nodes, _node_row),
-            self._update(_ZONES, zones, _ZONES.row_of),
-            self._write_replies(),
-            bool(self._others),
-        ]
+        with self._sets.together():
+            wrote = [
+                self._insert(_TICKET_COLUMNS, self._new_tickets),
+                self._insert(_VISIT_COLUMNS, self._new_visits),
+                self._insert(_DECISION_COLUMNS, self._new_decisions),
+                self._insert(_ENTRY_COLUMNS, self._entries),
+                self._update(_TICKET_COLUMNS, [tickets[key] for key in sorted(old_tickets)], _TICKET_COLUMNS.row_of),
+                self._update(_VISIT_COLUMNS, [stays[key] for key in sorted(old_visits)], _VISIT_COLUMNS.row_of),
+                self._update(_ACCOUNT_COLUMNS, accounts, _account_row),
+                self._update(_NODE_COLUMNS, nodes, _node_row),
+                self._update(_ZONE_COLUMNS, zones, _ZONE_COLUMNS.row_of),
+            ]
+        wrote += [self._add(COMMAND, self._commands), self._add(DEAD_LETTER, self._letters), self._write_replies()]
+        wrote += [self._executed, bool(self._others)]
         for statement, row in self._others:
             self._connection.execute(statement, [row])
         if self._letters:
@@ -288,14 +292,12 @@ class Rows:
             self._connection.execute(insert(table), rows)
         return bool(rows)
 
-    def _select(self, columns: Columns, key: str, wanted: Collection[str], also: str = "") -> list[Row]:
-        if not wanted:
-            return []
-        if len(wanted) <= CHUNK:
-            return self._sets.select(columns, key, list(wanted), also)
-        all_of_them = list(wanted)
-        chunks = [all_of_them[start : start + CHUNK] for start in range(0, len(all_of_them), CHUNK)]
-        return [row for some in chunks for row in self._sets.select(columns, key, some, also)]
+    def _select(self, columns: Columns, key: Column[str], wanted: Collection[str], also: str = "") -> list[Row]:
+        found: list[Row] = []
+        names = list(wanted)
+        for start in range(0, len(names), CHUNK):
+            found += self._sets.select(columns, key.name, names[start : start + CHUNK], also)
+        return found
 
     def _add_tickets(self, rows: Iterable[Any]) -> None:
         for row in rows:

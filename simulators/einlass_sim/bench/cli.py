@@ -28,12 +28,22 @@ def decisions_command(
     ),
     tickets: Annotated[int, typer.Option(min=TICKETS_MIN, max=TICKETS_MAX, help="Tickets stored before.")] = 10_000,
     client: Annotated[str, typer.Option(help=f"The client of the echo: {', '.join(CLIENTS)}.")] = CLIENTS[0],
+    http: Annotated[bool, typer.Option("--http", help="Also redeem over HTTP, beside an empty endpoint.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Durable decisions a second through a real broker, and the plain echo of the same client in the same run."""
+    from einlass_controller.store.database import DatabaseError
     from einlass_sim.bench.decisions import measure
+    from einlass_sim.bench.line import BenchError
+    from einlass_sim.brokers import BrokerMissingError
+    from einlass_sim.postgres import PostgresMissingError
+    from einlass_sim.processes import ProcessError
 
-    found = measure(nodes, seconds, database, tickets, client)
+    try:
+        found = measure(nodes, seconds, database, tickets, client, http=http)
+    except (BenchError, BrokerMissingError, DatabaseError, PostgresMissingError, ProcessError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -1,23 +1,72 @@
 """`einlass bench decisions`: what one run measures, and how it becomes one line."""
 
+import socket
 import statistics
+import sys
 from typing import Any
 
-from einlass_sim.bench import probe
-from einlass_sim.bench.line import Line, line
+from einlass_sim.bench import empty, probe
+from einlass_sim.bench.line import SEED, ZONE, Driver, Line, line
+from einlass_sim.processes import LOOPBACK, Process, free_port
 
 ROUNDS = 3
 RATE_PER_S = 200.0
+HTTP_PER_S_MAX = 8_000
+CONNECTIONS_MAX = 64
 # Of the given time, in the order of measurement.
 PARTS = {"echo": 0.25, "scans": 0.35, "visits": 0.2, "paced": 0.2}
 
 
 def measure(
-    nodes: int, seconds: float, database: str, tickets: int, client: str, rate_per_s: float = RATE_PER_S
+    nodes: int,
+    seconds: float,
+    database: str,
+    tickets: int,
+    client: str,
+    *,
+    http: bool = False,
+    rate_per_s: float = RATE_PER_S,
 ) -> dict[str, Any]:
     """Run it. Raises BenchError and what the parts of the line raise."""
     with line(nodes, tickets, database, client) as running:
-        return _measure(running, nodes, seconds, database, tickets, client, rate_per_s)
+        found = _measure(running, nodes, seconds, database, tickets, client, rate_per_s)
+        if http:
+            found["http"] = _over_http(running, min(nodes, CONNECTIONS_MAX), seconds / 2, tickets)
+        return found
+
+
+def _over_http(running: Line, connections: int, seconds: float, tickets: int) -> dict[str, Any]:
+    """Redeeming at a desk, and an empty endpoint of the same framework, in turns."""
+    port = free_port()
+    command = [sys.executable, "-m", "einlass_sim.bench.empty", str(port)]
+    each, window_s = tickets // ROUNDS, seconds / ROUNDS / 2
+    order = {"do": "", "host": LOOPBACK, "connections": connections, "seconds": window_s, "seed": SEED, "zone": ZONE}
+    rounds: dict[str, list[dict[str, Any]]] = {"redeem": [], "empty": []}
+    driver = Driver("einlass_sim.bench.web")
+    try:
+        with Process("empty", command, directory=running.directory) as server:
+            server.wait_ready(lambda: _listens(port))
+            for number in range(ROUNDS):
+                order |= {"first": number * each, "count": min(each, int(HTTP_PER_S_MAX * window_s))}
+                where = {"port": running.http_port, "path": "/api/v1/redeem", "key": running.made.api_key}
+                rounds["redeem"].append(driver.order(**order, **where))
+                rounds["empty"].append(driver.order(**order, port=port, path=empty.PATH, key="none"))
+    finally:
+        driver.close()
+    rates = {name: statistics.median(window["per_s"] for window in windows) for name, windows in rounds.items()}
+    return {
+        "redeem_per_s": round(rates["redeem"], 1),
+        "empty_per_s": round(rates["empty"], 1),
+        "ratio": round(rates["redeem"] / rates["empty"], 3),
+        **_latencies(rounds["redeem"]),
+        "connections": connections,
+        "codes": _codes(rounds),
+    }
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe_socket:
+        return probe_socket.connect_ex((LOOPBACK, port)) == 0
 
 
 def _measure(
@@ -64,7 +113,7 @@ def _measure(
 
 
 def _messages(windows: list[dict[str, Any]]) -> float:
-    return statistics.median((window["done"] + window["events"]) / window["seconds"] for window in windows)
+    return float(statistics.median((window["done"] + window["events"]) / window["seconds"] for window in windows))
 
 
 def _latencies(windows: list[dict[str, Any]]) -> dict[str, float]:

@@ -75,9 +75,16 @@ def _paho(host: str, port: int, site: str, password: str) -> None:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     client.on_socket_open = nodelay
-    client.on_connect = lambda *_: client.subscribe(up(site), 1)
+
+    def connected(*_: Any) -> None:
+        client.subscribe(up(site), 1)
+
+    def heard(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        client.publish(_back(message.topic), message.payload, 1)
+
+    client.on_connect = connected
     client.on_subscribe = lambda *_: _ready()
-    client.on_message = lambda _c, _d, message: client.publish(_back(message.topic), message.payload, 1)
+    client.on_message = heard
     client.connect(host, port)
     client.loop_forever()
 

@@ -34,11 +34,11 @@ class BenchError(RuntimeError):
 
 
 class Driver:
-    """The load generator, by its two pipes."""
+    """A load generator, by its two pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "einlass_sim.bench.load") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "einlass_sim.bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def order(self, **order: Any) -> dict[str, Any]:

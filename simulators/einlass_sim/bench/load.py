@@ -1,7 +1,7 @@
 """The load generator, a process of its own: N nodes on raw sockets that speak MQTT 3.1.1 and wire.py.
 
-Commands come as lines of JSON on standard input, results go as lines of JSON to standard output; its input ends it.
-Messages are filled into templates: encoding them would make the generator what is measured. Every template is
+Commands come as lines of JSON on standard input, results go as lines to standard output; it ends with its input.
+Messages are filled into templates, because encoding them would make the generator what is measured; every template is
 checked against wire.py at the start.
 """
 
@@ -172,7 +172,7 @@ class Load:
             wire.decode("event", head + tail)
 
     def window(self, mix: str, seconds: float, rate_per_s: float) -> dict[str, Any]:
-        """One measurement. mix: echo, scans (asks only) or visits (each with its whole stay); rate 0: no limit."""
+        """One measurement. mix: echo, scans (asks only) or visits (with the whole stay); rate 0: as fast as goes."""
         self._mix, self._rate_per_s, self._events = mix, rate_per_s, 0
         self._latencies_s, self._codes_seen = [], Counter()
         self._prepare(seconds)

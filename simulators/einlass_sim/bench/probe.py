@@ -50,7 +50,8 @@ def rss_mb(pid: int) -> float:
 
 def family(pid: int) -> list[int]:
     """A process and all its descendants."""
-    found, children = [pid], {}
+    found: list[int] = [pid]
+    children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:

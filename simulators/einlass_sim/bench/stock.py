@@ -49,7 +49,8 @@ def fill(database: Database, seed: int, tickets: int) -> None:
             cursor.execute("PRAGMA cache_size=-200000")
             cursor.execute("BEGIN")
             marks = ", ".join("?" * len(_COLUMNS))
-            cursor.executemany(f"INSERT INTO ticket ({names}) VALUES ({marks})", _rows(seed, tickets))
+            statement = f"INSERT INTO ticket ({names}) VALUES ({marks})"
+            cursor.executemany(statement, _rows(seed, tickets))  # type: ignore[arg-type]  # sqlite3 takes an iterator
             cursor.execute("COMMIT")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         else:
