@@ -191,9 +191,9 @@ def test_scans_are_decided_between_the_pieces(bench: Any) -> None:
     order: list[str] = []
 
     class Watched(Engine):
-        def run(self, batch: Any, now_ms: int) -> Any:
+        def begin(self, batch: Any, now_ms: int) -> Any:
             order.extend(type(message).__name__ for message in batch)
-            return super().run(batch, now_ms)
+            return super().begin(batch, now_ms)
 
     async def both() -> None:
         writer = Writer(Watched(bench.database))
