@@ -135,6 +135,22 @@ def export_file(directory: Directory, out: Annotated[Path, typer.Option(help="Wh
     out.write_bytes(call(directory, "GET", "/tickets/export").body)
 
 
+@ticket.command("print")
+def print_ticket(
+    directory: Directory,
+    out: Annotated[Path, typer.Option(help="Where to: a name that ends in .pdf or .png.")],
+    lang: Annotated[str, typer.Option("--lang", help="de, en or both.")] = "both",
+) -> None:
+    """Draw a ticket for the visitor. The code is read from standard input, so that no list of processes shows it."""
+    form = out.suffix.lower().removeprefix(".")
+    if form not in ("pdf", "png"):
+        typer.echo("error: --out must end in .pdf or .png", err=True)
+        raise typer.Exit(2)
+    code = typer.get_text_stream("stdin").readline().strip()
+    order = {"code": code, "format": form, "language": lang}
+    out.write_bytes(call(directory, "POST", "/tickets/paper", order).body)
+
+
 @ticket.command("keys")
 def signing_keys(directory: Directory, as_json: AsJson = False) -> None:
     """The keys that sign tickets."""

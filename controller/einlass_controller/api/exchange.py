@@ -48,8 +48,8 @@ async def take_file(request: Request, client: Seller, controller: ControllerOf) 
         await asyncio.to_thread(_check_known, controller.database, found)
     if found.count:
         return _refused(found)
-    await take(controller.writer.submit, name, found.tickets, client)
-    return models.Imported(id=name, tickets=len(found.tickets))
+    await take(controller.writer.submit, name, found, client)
+    return models.Imported(id=name, tickets=len(found.rows))
 
 
 @router.get(
@@ -80,8 +80,8 @@ def _refused(found: exchange.Batch) -> JSONResponse:
 def _check_known(database: Database, found: exchange.Batch) -> None:
     """Blame lines whose ticket is in the database already."""
     with database.connect() as connection:
-        for start in range(0, len(found.tickets), exchange.ROWS_AT_ONCE):
-            some = found.tickets[start : start + exchange.ROWS_AT_ONCE]
+        for start in range(0, len(found.rows), exchange.ROWS_AT_ONCE):
+            some = found.some(start, exchange.ROWS_AT_ONCE)
             names, digests = [ticket.id for ticket in some], [ticket.digest for ticket in some]
             there = or_(TICKET.c.id.in_(names), TICKET.c.digest.in_(digests))
             rows = connection.execute(select(TICKET.c.id, TICKET.c.digest).where(there)).all()

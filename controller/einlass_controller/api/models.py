@@ -237,6 +237,13 @@ class QrOrder(CodeIn):
     scale: int = Field(default=8, ge=1, le=QR_SCALE_MAX, description="pixels of one module")
 
 
+class PaperOrder(CodeIn):
+    """A ticket to hand out. language both: German and English on one page."""
+
+    format: Literal["pdf", "png"] = "pdf"
+    language: Literal["de", "en", "both"] = "both"
+
+
 class RedeemOrder(CodeIn):
     """A scan by hand. Without `lane` the desk of `zone`; without both the desk of the only zone."""
 

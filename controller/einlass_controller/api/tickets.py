@@ -11,6 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from sqlalchemy import Column, func, select
 from sqlalchemy import Engine as Database
 
+from einlass_controller import paper
 from einlass_controller.api import models
 from einlass_controller.api.access import Anybody, ControllerOf, Seller, Watcher
 from einlass_controller.api.house import now_ms, unix_ms
@@ -19,10 +20,12 @@ from einlass_controller.api.signing_keys import key_that_signs
 from einlass_controller.api.state import PAGE_MAX
 from einlass_controller.domain import visits
 from einlass_controller.domain.catalogue import Product
+from einlass_controller.domain.decision import Text
 from einlass_controller.domain.life import STATUS_WORDS
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.issuing import Terms, make_ticket, new_code, sign_ticket
 from einlass_controller.messages import Declined, Issue
+from einlass_controller.pages.words import instant_writer
 from einlass_controller.runtime import Controller
 from einlass_controller.store.reading import rules_in_force
 from einlass_controller.store.schema import TICKET, VISIT
@@ -92,6 +95,32 @@ async def find(given: models.CodeIn, client: Anybody, controller: ControllerOf) 
     """A ticket by its code, typed or scanned."""
     proof = controller.intake.prove(given.code.encode(errors="replace"))
     return await find_ticket(controller.database, TICKET.c.code_sha256, proof.sha256, TICKET.c.digest == proof.digest)
+
+
+@router.post(
+    "/tickets/paper",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}, "image/png": {}}}},
+)
+async def on_paper(order: models.PaperOrder, client: Seller, controller: ControllerOf) -> Response:
+    """A ticket as the visitor gets it: QR, code to type, validity. The code comes in the body, never in an address."""
+    given = order.code.encode(errors="replace")
+    proof = controller.intake.prove(given)
+    ticket = await asyncio.to_thread(_load, controller.database, proof.digest, proof.sha256)
+    if ticket is None:
+        raise HTTPException(404, "no such ticket")
+    area, site = controller.live.areas.get(ticket.zone), controller.site
+    sheet = paper.Paper(
+        ticket,
+        codes.read(given),
+        Text(site.name, site.name_en),
+        Text(ticket.zone, ticket.zone) if area is None else Text(area.name, area.name_en),
+        instant_writer(site.time_zone),
+        ("de", "en") if order.language == "both" else (order.language,),
+    )
+    image = await asyncio.to_thread(paper.pdf if order.format == "pdf" else paper.png, sheet)
+    media = "application/pdf" if order.format == "pdf" else "image/png"
+    return Response(image, media_type=media, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/qr", response_class=Response, responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}})
@@ -168,6 +197,15 @@ async def find_ticket(database: Database, column: Column[Any], value: str, *more
     if not found:
         raise HTTPException(404, "no such ticket")
     return found[0]
+
+
+def _load(database: Database, digest: str, sha256: str) -> Ticket | None:
+    if not digest:
+        return None
+    wanted = TICKET.c.digest == digest, TICKET.c.code_sha256 == sha256
+    with database.connect() as connection:
+        row = connection.execute(select(*_COLUMNS).where(*wanted)).first()
+    return None if row is None else Ticket(*row)
 
 
 def load_tickets(database: Database, size: int, *conditions: Any) -> list[models.TicketOut]:
