@@ -112,9 +112,13 @@ def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: i
 
 
 def _count_out(batch: Batch, visit: Visit, persons: int) -> None:
-    """Bodies that no sensor saw come into a zone are counted out where they were counted in: at the same desk."""
+    """In a zone that only desks count people are counted out where they were counted in.
+
+    Where sensors count as well, one of them may have seen them leave: then the count stays until staff corrects it.
+    """
     desk = batch.live.lanes.get(visit.lane)
-    if persons and desk is not None and not desk.node and desk.zone == visit.zone:
+    sensed = any(lane.node and visit.zone in (*lane.zones, *lane.leaves) for lane in batch.live.lanes.values())
+    if persons and desk is not None and not sensed and desk.zone == visit.zone:
         batch.live.books.walk(desk.id, -persons)
         batch.touch(desk)
 
