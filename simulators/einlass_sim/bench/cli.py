@@ -1,0 +1,51 @@
+"""`einlass bench`: figures, each in one run beside what it is compared with."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from einlass_sim.bench.echo import CLIENTS
+
+NODES_MAX = 1_000
+TICKETS_MIN = 1_000
+TICKETS_MAX = 5_000_000
+
+bench = typer.Typer(help="Measure, on this machine, beside what it is compared with.", no_args_is_help=True)
+
+
+@bench.callback()
+def _bench() -> None:
+    """Keeps `decisions` a sub-command although it is the only one."""
+
+
+@bench.command("decisions")
+def decisions_command(
+    nodes: Annotated[int, typer.Option(min=1, max=NODES_MAX, help="Lanes that scan at the same time.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="Time measured, all windows together.")] = 12.0,
+    database: Annotated[str, typer.Option(help="sqlite, postgres (a private server) or an empty database's URL.")] = (
+        "sqlite"
+    ),
+    tickets: Annotated[int, typer.Option(min=TICKETS_MIN, max=TICKETS_MAX, help="Tickets stored before.")] = 10_000,
+    client: Annotated[str, typer.Option(help=f"The client of the echo: {', '.join(CLIENTS)}.")] = CLIENTS[0],
+    http: Annotated[bool, typer.Option("--http", help="Also redeem over HTTP, beside an empty endpoint.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Durable decisions a second through a real broker, and the plain echo of the same client in the same run."""
+    from einlass_controller.store.database import DatabaseError
+    from einlass_sim.bench.decisions import measure
+    from einlass_sim.bench.line import BenchError
+    from einlass_sim.brokers import BrokerMissingError
+    from einlass_sim.postgres import PostgresMissingError
+    from einlass_sim.processes import ProcessError
+
+    try:
+        found = measure(nodes, seconds, database, tickets, client, http=http)
+    except (BenchError, BrokerMissingError, DatabaseError, PostgresMissingError, ProcessError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name:22} {value}")
