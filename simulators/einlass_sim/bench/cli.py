@@ -14,9 +14,24 @@ TICKETS_MAX = 5_000_000
 bench = typer.Typer(help="Measure, on this machine, beside what it is compared with.", no_args_is_help=True)
 
 
-@bench.callback()
-def _bench() -> None:
-    """Keeps `decisions` a sub-command although it is the only one."""
+@bench.command("firmware")
+def firmware_command(
+    visitors: Annotated[int, typer.Option(min=1, max=10_000, help="Passing in and out.")] = 100,
+    heap: Annotated[str, typer.Option(help="The board's heap, as MicroPython takes it.")] = "120K",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """How much of its heap the ESP32's firmware leaves free while visitors pass, on the simulated board."""
+    from einlass_hardware.firmware import BuildError
+    from einlass_sim.bench_firmware import measure_heap
+    from einlass_sim.brokers import BrokerMissingError
+    from einlass_sim.processes import ProcessError
+
+    try:
+        found = measure_heap(visitors, heap)
+    except (BuildError, BrokerMissingError, ProcessError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(json.dumps(found) if as_json else "\n".join(f"{name:22} {value}" for name, value in found.items()))
 
 
 @bench.command("decisions")
