@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 GENESIS = "0" * 64
 
 
-# The same bytes as the json module's for plain ASCII text and whole numbers; anything else the json module writes.
-_quick = msgspec.json.Encoder(order="sorted").encode
-_DELETE = b"\x7f"
+# Made once: json.dumps with these options would build a new one for every entry.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +34,7 @@ class Break:
 
 def canonical(body: dict[str, Any]) -> str:
     """JSON with sorted keys and no blanks: the same bytes for the same content. Numbers in it are whole."""
-    try:
-        text = _quick(body)
-        if text.isascii() and _DELETE not in text:
-            return text.decode()
-    except (UnicodeError, TypeError, msgspec.MsgspecError):
-        pass
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _encode(body)
 
 
 def seal(previous_hash: str, number: int, at_ms: int, kind: str, body: str) -> str:
