@@ -31,6 +31,9 @@ _MAP = (
         "ledger",
         "Check, export, replay the record of decisions and passages.",
     ),
+    ("backup", "einlass_controller.cli", "backup", "Copy a site's database while it is in use."),
+    ("restore", "einlass_controller.cli", "restore", "Put a copy back; entrances stay shut until people are counted."),
+    ("recount", "einlass_controller.cli", "recount", "Say how many people are inside, after a restore."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
 )

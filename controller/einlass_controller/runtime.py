@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import Self
 
 from sqlalchemy import Engine as Database
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from einlass_controller import importing
 from einlass_controller.bus import Bus
 from einlass_controller.engine import Engine
+from einlass_controller.guard import Guard, Known, older, position
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
+from einlass_controller.orders import Restored
 from einlass_controller.settings import Settings
 from einlass_controller.signing import Signer
 from einlass_controller.store.database import DatabaseError, checkpoint, directory_of, migrate, open_database
@@ -37,6 +41,7 @@ class Controller:
     bus: Bus
     engine: Engine
     signer: Signer
+    guard: Guard
     lock: int | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
@@ -64,6 +69,8 @@ class Controller:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.bus.stop()
         await self.writer.stop()
+        with suppress(SQLAlchemyError, OSError):  # the next start only knows a little less
+            await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
         self.close()
 
     def close(self) -> None:
@@ -81,6 +88,7 @@ class Controller:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             await asyncio.to_thread(checkpoint, self.database)
+            await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
 
 
 def open_controller(settings: Settings) -> Controller:
@@ -90,6 +98,8 @@ def open_controller(settings: Settings) -> Controller:
         database = open_database(settings.database_url)
         migrate(database)
         engine = Engine(database)
+        guard = Guard(state_directory(settings))
+        _look_back(database, engine, guard)
     except BaseException:
         if lock is not None:
             os.close(lock)
@@ -100,7 +110,23 @@ def open_controller(settings: Settings) -> Controller:
     bus = Bus(settings, site.id, intake, writer.post)
     writer.publish = bus.publish
     signer = Signer(state_directory(settings))
-    return Controller(settings, database, site, intake, writer, bus, engine, signer, lock)
+    return Controller(settings, database, site, intake, writer, bus, engine, signer, guard, lock)
+
+
+def _look_back(database: Database, engine: Engine, guard: Guard) -> None:
+    """Is this the database that was used last? If not, nobody is let in before people were counted."""
+    known = guard.read()
+    reason = older(database, known, engine.live.epoch)
+    if reason and known is not None:
+        epoch = max(known.epoch, engine.live.epoch) + 1
+        guard.write(Known(epoch, max(0, known.number), known.hash))
+        engine.run([Restored(reason, epoch)], time.time_ns() // 1_000_000)
+    remember(database, guard, engine.live.epoch)
+
+
+def remember(database: Database, guard: Guard, epoch: int) -> None:
+    """Keep outside the database how far it has come. Only what is stored is known."""
+    guard.write(Known(epoch, *position(database)))
 
 
 def state_directory(settings: Settings) -> Path | None:

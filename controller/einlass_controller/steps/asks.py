@@ -96,6 +96,8 @@ def _decide(batch: Batch, lane: Lane, side: str, shown: Shown, emergency: bool) 
         return refused, None
     if ticket is None:
         return Decision(codes.INVALID), None
+    if batch.live.recount:  # nobody knows how many are inside, so nobody can say that there is a place
+        return Decision(codes.STAFF, values={"reason": "recount"}), None
     books = batch.live.books
     if lane.node:
         limit = books.grant(lane.id, ticket.persons)
