@@ -13,7 +13,7 @@ from einlass_controller.domain.occupancy import Account, Books, Zone
 def restart(books: Books, epoch: int) -> Books:
     """Books of a new epoch. What lanes had, or might have used, is in the base now: never below what it was."""
     accounts = [fresh(account, epoch) for account in books.accounts.values()]
-    zones = [_bare(zone, zone.base + zone.exposure, zone.ghosts) for zone in books.zones.values()]
+    zones = [_bare(zone, zone.committed - zone.ghosts, zone.ghosts) for zone in books.zones.values()]
     return Books(zones, accounts)
 
 
