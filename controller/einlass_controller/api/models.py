@@ -172,3 +172,16 @@ class Health(Model):
     live: bool
     database: bool
     broker: bool
+
+
+class EngineOut(Model):
+    """Seconds of processor, but waiting_s: seconds until commits were on disk."""
+
+    batches: int
+    commits: int
+    messages: int
+    reading_s: float
+    deciding_s: float
+    writing_s: float
+    committing_s: float
+    waiting_s: float

@@ -1,6 +1,7 @@
 """How things stand: zones, nodes, the ledger, dead letters, and the figure for everybody."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -33,6 +34,12 @@ async def nodes(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
     """Every node: whether it can be reached, when it was last heard of, what it has still to tell."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "nodes": picture["nodes"]}
+
+
+@router.get("/engine")
+async def engine(client: ClientOf, controller: ControllerOf) -> models.EngineOut:
+    """What the engine has done since its start, and where its time went."""
+    return models.EngineOut(**asdict(controller.writer.spent))
 
 
 @router.get("/ledger")
