@@ -15,11 +15,12 @@ from einlass_controller.store.schema import API_KEY
 KEY_LENGTH_MAX = 200
 CLIENT_PREFIX = "api:"
 
+_C = {}
 _bearer = HTTPBearer(auto_error=False, description="The key that the set-up saved in the file `api-key`")
 
 
-def controller_of(request: Request) -> Controller:
-    """The controller that this application serves."""
+async def controller_of(request: Request) -> Controller:
+    """The controller that this application serves. async: a plain function would be sent to a thread every time."""
     controller = request.app.state.controller
     assert isinstance(controller, Controller)
     return controller
@@ -34,7 +35,11 @@ async def client_of(
     """The client's name, "api:" and the key's; 401 without a key that is known."""
     name = None
     if given is not None and len(given.credentials) <= KEY_LENGTH_MAX:
-        name = await asyncio.to_thread(_name_of, controller.database, hash_api_key(given.credentials))
+        name = _C.get(given.credentials)
+        if name is None:
+            name = _C[given.credentials] = await asyncio.to_thread(
+                _name_of, controller.database, hash_api_key(given.credentials)
+            )
     if name is None:
         raise HTTPException(401, "send `Authorization: Bearer KEY` with a known key", {"WWW-Authenticate": "Bearer"})
     return CLIENT_PREFIX + name
