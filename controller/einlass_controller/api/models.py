@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from einlass_controller.domain.decision import Text
 from einlass_controller.domain.tickets import SINGLE
 from einlass_controller.messages import ENTRY
 from einlass_core.codes import CODE_LENGTH_MAX
@@ -80,6 +81,14 @@ class ReasonIn(Model):
     """Why, in a person's words; it stays in the ledger."""
 
     reason: Reason
+
+
+class Contradiction(Exception):
+    """What is asked contradicts what is: 409, with the reason in both languages."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text.en)
+        self.text = text
 
 
 class TicketOrder(Model):
