@@ -18,8 +18,8 @@ CLIENT_PREFIX = "api:"
 _bearer = HTTPBearer(auto_error=False, description="The key that the set-up saved in the file `api-key`")
 
 
-async def controller_of(request: Request) -> Controller:
-    """The controller that this application serves. async: a plain function would be sent to a thread every time."""
+def controller_of(request: Request) -> Controller:
+    """The controller that this application serves."""
     controller = request.app.state.controller
     assert isinstance(controller, Controller)
     return controller
