@@ -114,8 +114,8 @@ class UnexplainedError(LookupError):
 
 
 def rules(text: str) -> list[Field]:
-    """The fields in a rule of wire.MESSAGES or wire._PARTS."""
-    return wire._read_rules(text)
+    """The fields in a rule of wire.MESSAGES or wire.PARTS."""
+    return wire.read_rules(text)
 
 
 def meaning(where: str, name: str) -> str:
@@ -179,7 +179,7 @@ def document() -> dict[str, Any]:
             "messages": {channel_of(kind): _message(kind) for kind in wire.MESSAGES},
             "schemas": {
                 name: {"description": explained(PARTS, name, "PARTS"), **_object(name, text)}
-                for name, text in wire._PARTS.items()
+                for name, text in wire.PARTS.items()
             },
         },
     }
@@ -229,9 +229,9 @@ def _object(where: str, text: str) -> dict[str, Any]:
 
 def _schema(where: str, name: str, kind: str) -> dict[str, Any]:
     description = meaning(where, name)
-    if kind in wire._PARTS:
+    if kind in wire.PARTS:
         return {"allOf": [{"$ref": f"#/components/schemas/{kind}"}], "description": description}
-    wanted, low, high = wire._TYPES[kind]
+    wanted, low, high = wire.TYPES[kind]
     found: dict[str, Any] = {"description": description}
     if wanted is bool:
         found |= {"type": "boolean"}
@@ -257,10 +257,10 @@ def tables() -> str:
         for kind in kinds:
             lines += _table(kind, f"`{kind}`", explained(MESSAGES, kind, "MESSAGES"), wire.MESSAGES[kind])
     lines += ["### Parts of messages", ""]
-    for name, text in wire._PARTS.items():
+    for name, text in wire.PARTS.items():
         lines += _table(name, f"{name} (a part)", explained(PARTS, name, "PARTS"), text)
     lines += ["### Types", "", "| Type | Is | Least | Most |", "|---|---|---|---|"]
-    for name, (wanted, low, high) in wire._TYPES.items():
+    for name, (wanted, low, high) in wire.TYPES.items():
         bounds = ("", f"{high} characters") if wanted is str else (low, high) if wanted is int else ("", "")
         lines.append(f"| {name} | {explained(TYPES, name, 'TYPES')} | {bounds[0]} | {bounds[1]} |")
     return "\n".join([*lines, "", END])

@@ -23,9 +23,19 @@ _MAP = (
     ),
     ("stop", "einlass_sim.demo.cli", "stop", "End a demo that is still running."),
     ("controller", "einlass_controller.cli", "controller", "Set up and run a site's controller."),
-    ("ticket", "einlass_controller.cli", "ticket", "Issue tickets."),
-    ("ledger", "einlass_controller.cli", "ledger", "Check the record of every decision and passage."),
+    ("ticket", "einlass_controller.cli", "ticket", "Issue tickets, block, replace, import and print them."),
+    ("key", "einlass_controller.cli", "key", "API keys: who may use the API, and for what."),
+    (
+        "ledger",
+        "einlass_controller.cli",
+        "ledger",
+        "Check, export, replay the record of decisions and passages.",
+    ),
+    ("rules", "einlass_controller.cli_house", "rules", "Products, opening hours: try and change what they allow."),
+    ("zone", "einlass_controller.cli_house", "zone", "Correct a count, close early, see who is inside."),
+    ("site", "einlass_controller.cli_house", "site", "Lockdown and evacuation."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
+    ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
 )
 EXIT_MISSING = 2

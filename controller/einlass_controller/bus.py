@@ -1,45 +1,32 @@
-"""MQTT in and out. A broken connection gets a new client: what is worth sending is made again from state.
-
-gmqtt's own reconnecting is off: it gives up for good on some refusals, waits for ever on a broker that accepts and
-stays silent, and replays old packets. Its loggers are silenced: at debug level they write payloads, thus codes.
-"""
+"""MQTT in and out. A broken connection gets a new client: what is worth sending is made again from state."""
 
 import asyncio
-import logging
 import random
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
 import structlog
-from gmqtt import Client, Subscription
-from gmqtt.mqtt.constants import MQTTv311
 
 from einlass_controller.intake import Intake
 from einlass_controller.messages import Message, Outbound, Tick
+from einlass_controller.mqtt import Client, MqttError, Publication
 from einlass_controller.settings import Settings
 from einlass_core import wire
 
 CONNECT_TIMEOUT_S = 5.0
-CLOSE_TIMEOUT_S = 2.0
 KEEPALIVE_S = 10
 BACK_OFF_MIN_S = 0.1
 BACK_OFF_MAX_S = 5.0
-# Fewer than none: gmqtt counts a first try as number 0.
-NO_RETRIES = -2
 TICK_S = 0.5
 ANNOUNCE_S = 10.0
-QOS = 1
 
 log = structlog.get_logger("einlass.bus")
-logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
 
 
 class Bus:
-    """Keeps one connection to the broker for ever. `post` takes every message that comes in."""
+    """Keeps one connection to the broker for ever. `post` takes what comes in, as much as one read brought."""
 
-    def __init__(self, settings: Settings, site: str, intake: Intake, post: Callable[[Message], None]) -> None:
+    def __init__(self, settings: Settings, site: str, intake: Intake, post: Callable[[list[Message]], None]) -> None:
         self._settings = settings
         self._intake = intake
         self._post = post
@@ -65,14 +52,12 @@ class Bus:
     def publish(self, outbound: list[Outbound]) -> None:
         """Send, if connected; if not, whoever needs it asks again."""
         client = self._client
-        if client is None:
+        if client is None or not outbound:
             return
         try:
-            for item in outbound:
-                client.publish(item.topic, item.payload, qos=QOS)
-        except (OverflowError, OSError, AttributeError) as error:
-            # 65,535 packets unacknowledged, or a transport that is closing: begin again with an empty table.
-            log.warning("publish_failed", reason=f"{type(error).__name__}: {error}")
+            client.publish(outbound)
+        except MqttError as error:
+            log.warning("publish_failed", reason=str(error))
             self._lost.set()
 
     async def _stay_connected(self) -> None:
@@ -88,35 +73,40 @@ class Bus:
 
     async def _session(self) -> None:
         settings = self._settings
-        client = Client(settings.mqtt_user, clean_session=False)
-        client.set_config({"reconnect_retries": NO_RETRIES, "reconnect_delay": 0})
-        client.set_auth_credentials(settings.mqtt_user, settings.mqtt_password.get_secret_value())
         self._lost = lost = asyncio.Event()
-        client.on_message = self._on_message
-        client.on_disconnect = lambda *_: lost.set()
-        tls = ssl.create_default_context(cafile=str(settings.mqtt_tls_ca)) if settings.mqtt_tls_ca else False
+
+        def end(reason: str) -> None:
+            log.warning("broker_lost", reason=reason)
+            lost.set()
+
+        client = Client(self._heard, end)
+        tls = ssl.create_default_context(cafile=str(settings.mqtt_tls_ca)) if settings.mqtt_tls_ca else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.connect(
-                    settings.mqtt_host, settings.mqtt_port, ssl=tls, keepalive=KEEPALIVE_S, version=MQTTv311
+                    settings.mqtt_host,
+                    settings.mqtt_port,
+                    name=settings.mqtt_user,
+                    user=settings.mqtt_user,
+                    password=settings.mqtt_password.get_secret_value(),
+                    keepalive_s=KEEPALIVE_S,
+                    clean=False,
+                    tls=tls,
                 )
-            client.subscribe([Subscription(topic, qos=QOS) for topic in self._topics])
+                await client.subscribe(self._topics)
             self._client = client
             self.connected.set()
             log.info("broker_connected", host=settings.mqtt_host, port=settings.mqtt_port)
-            self._post(Tick(announce=True))
+            self._post([Tick(announce=True)])
             await lost.wait()
-            log.warning("broker_lost")
         finally:
             self._client = None
             self.connected.clear()
-            with suppress(Exception):  # it is being thrown away
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await client.disconnect()
+            client.close()
 
-    def _on_message(self, _client: Any, topic: Any, payload: bytes, _qos: int, properties: dict[str, Any]) -> None:
-        name = topic if isinstance(topic, str) else repr(topic)
-        self._post(self._intake.read(name, bytes(payload), retained=bool(properties.get("retain"))))
+    def _heard(self, found: list[Publication]) -> None:
+        read = self._intake.read
+        self._post([read(topic, payload, retained) for topic, payload, retained in found])
 
     async def _tick(self) -> None:
         since_announce_s = 0.0
@@ -127,4 +117,4 @@ class Bus:
             if announce:
                 since_announce_s = 0.0
             if self.connected.is_set():
-                self._post(Tick(announce))
+                self._post([Tick(announce)])

@@ -3,10 +3,14 @@
 Synchronous and without a clock: the caller says what time it is, so a simulator drives it as the real shell does.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,6 +21,7 @@ from einlass_controller.messages import (
     EXIT,
     Alarm,
     Ask,
+    Correct,
     Hello,
     Issue,
     Message,
@@ -26,20 +31,41 @@ from einlass_controller.messages import (
     Redeem,
     Rejected,
     Reply,
+    SetMode,
+    SetRules,
+    Shut,
     State,
     Status,
     Tick,
+    Vouch,
 )
-from einlass_controller.steps import asks, events, office, sessions
+from einlass_controller.steps import asks, events, house, office, office_orders, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
+
+# Up to so many lanes all books are added up after every batch, above that every quarter of a second.
+AUDIT_ALWAYS_LANES_MAX = 16
+AUDIT_MS = 250
 
 log = structlog.get_logger("einlass.engine")
 
 
 class StoreError(RuntimeError):
     """Nothing of the batch was stored, nothing of it is answered: ask again."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What the engine has done so far, in seconds of this process: where the time of a decision goes."""
+
+    batches: int = 0
+    commits: int = 0
+    messages: int = 0
+    reading_s: float = 0.0
+    deciding_s: float = 0.0
+    writing_s: float = 0.0
+    committing_s: float = 0.0
 
 
 class Engine:
@@ -49,6 +75,19 @@ class Engine:
         self._database = database
         self._writer = database.execution_options(**{WRITES: True})
         self._stale = False
+        self._audited_ms = 0
+        self._error: Exception | None = None
+        self.spent = Spent()
+        self.waits_for_a_server = database.dialect.name != "sqlite"
+        driver = database.dialect.loaded_dbapi
+        self._unavailable = (
+            OperationalError,
+            InterfaceError,
+            PoolTimeout,
+            driver.OperationalError,
+            driver.InterfaceError,
+        )
+        self._database_errors = (SQLAlchemyError, driver.Error)
         with database.connect() as connection:
             self.live: Live = load(connection)
 
@@ -57,27 +96,39 @@ class Engine:
 
         A message that breaks a rule of ours becomes a dead letter; the others of its batch are decided one by one.
         """
-        try:
-            return self._attempt(batch, now_ms)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise self._failed(error, batch) from error
-        except Exception as error:
-            self._stale = True
-            if len(batch) == 1:
-                return self._put_aside(batch[0], error, now_ms)
+        begun = self.begin(batch, now_ms)
+        if begun is not None:
+            return begun()
+        if len(batch) == 1:
+            return self._put_aside(batch[0], now_ms)
         outcomes = [self.run([message], now_ms) for message in batch]
         return Outcome(
             [item for outcome in outcomes for item in outcome.outbound],
             [result for outcome in outcomes for result in outcome.results],
         )
 
-    def _put_aside(self, message: Message, error: Exception, now_ms: int) -> Outcome:
-        kind = type(message).__name__
+    def begin(self, batch: Sequence[Message], now_ms: int) -> Callable[[], Outcome] | None:
+        """All of run() but the commit; what it returns commits, and only then says what to send.
+
+        The commit may be called in another thread, before anything else is asked of this engine. None: a message broke
+        a rule, nothing is stored; run() finds out which. Both raise StoreError.
+        """
+        try:
+            return self._attempt(batch, now_ms)
+        except self._unavailable as error:
+            raise self._failed(error, batch) from error
+        except Exception as error:
+            self._stale, self._error = True, error
+            return None
+
+    def _put_aside(self, message: Message, now_ms: int) -> Outcome:
+        kind, error = type(message).__name__, self._error
         log.error("message_failed", kind=kind, exc_info=error)
         # The text of a database's error holds the row that it did not like.
-        reason = type(error).__name__ if isinstance(error, SQLAlchemyError) else f"{type(error).__name__}: {error}"
+        named = type(error).__name__
+        reason = named if isinstance(error, self._database_errors) else f"{named}: {error}"
         try:
-            return self._attempt([Rejected(kind, reason, b"")], now_ms)
+            return self._attempt([Rejected(kind, reason, b"")], now_ms)()
         except Exception as again:
             raise self._failed(again, [message]) from again
 
@@ -86,19 +137,69 @@ class Engine:
         log.error("store_failed", reason=type(error).__name__, messages=len(batch))
         return StoreError("the database cannot be written: see the log, then try again")
 
-    def _attempt(self, messages: Sequence[Message], now_ms: int) -> Outcome:
+    def _attempt(self, messages: Sequence[Message], now_ms: int) -> Callable[[], Outcome]:
         if self._stale:
             self._rebuild()
-        with self._writer.connect() as connection, connection.begin() as transaction:
-            rows = Rows(connection)
-            rows.load(*_needs(messages))
-            batch = Batch(self.live, rows, now_ms)
-            results = [_step(batch, message) for message in messages]
-            self._close(batch)
-            if not self._write(batch):
-                transaction.rollback()
-        self.live.recent.extend(batch.recent)
-        return Outcome(batch.outbound, results)
+        connection = self._writer.connect()
+        try:
+            connection.begin()
+            batch, results = self._decide(connection, messages, now_ms)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+
+        def commit() -> Outcome:
+            began_s = time.perf_counter()
+            try:
+                connection.commit()
+            except Exception as error:
+                self._give_up(connection, error)
+                raise self._failed(error, messages) from error
+            connection.close()
+            self.spent.commits += 1
+            self.spent.committing_s += time.perf_counter() - began_s
+            return done()
+
+        def done() -> Outcome:
+            self.live.recent.extend(batch.recent)
+            return Outcome(batch.outbound, results)
+
+        began_s = time.perf_counter()
+        try:
+            wrote = self._write(batch)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        self.spent.writing_s += time.perf_counter() - began_s
+        if wrote:
+            return commit
+        connection.rollback()
+        connection.close()
+        return done
+
+    def _decide(self, connection: Connection, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
+        spent, began_s = self.spent, time.perf_counter()
+        rows = Rows(connection)
+        rows.load(*_needs(messages))
+        read_s = time.perf_counter()
+        batch = Batch(self.live, rows, now_ms)
+        results = [_STEPS[type(message)](batch, message) for message in messages]
+        self._close(batch)
+        spent.batches += 1
+        spent.messages += len(messages)
+        spent.reading_s += read_s - began_s
+        spent.deciding_s += time.perf_counter() - read_s
+        return batch, results
+
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """The transaction never was. A connection that may be broken is not used again."""
+        with suppress(Exception):
+            if isinstance(error, self._unavailable):
+                connection.invalidate()
+            else:
+                connection.rollback()
+        with suppress(Exception):
+            connection.close()
 
     def _close(self, batch: Batch) -> None:
         """What follows from a batch as a whole: places taken back, events acknowledged, the books checked."""
@@ -109,7 +210,11 @@ class Engine:
                 batch.send_limit(lane, limit)
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
-        self.live.books.audit()
+        # Every change is checked where it is made; the sum over all lanes is what takes time on a large site.
+        if len(self.live.lanes) <= AUDIT_ALWAYS_LANES_MAX or batch.now_ms - self._audited_ms >= AUDIT_MS:
+            self._audited_ms = batch.now_ms
+            self.live.books.audit()
+        batch.record_changes()
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books
@@ -126,32 +231,30 @@ class Engine:
         self.live, self._stale = fresh, False
 
 
-def _step(batch: Batch, message: Message) -> Any:
-    match message:
-        case Ask():
-            return asks.ask(batch, message)
-        case NodeEvent():
-            return events.event(batch, message)
-        case Status():
-            return sessions.status(batch, message)
-        case Hello():
-            return sessions.hello(batch, message)
-        case State():
-            return sessions.state(batch, message)
-        case Alarm():
-            return sessions.alarm(batch, message)
-        case Reply():
-            return sessions.reply(batch, message)
-        case Rejected():
-            return batch.letter(message.origin, message.reason, message.payload)
-        case Tick():
-            return office.tick(batch, message)
-        case Issue():
-            return office.issue(batch, message)
-        case Redeem():
-            return asks.redeem(batch, message)
-        case Order():
-            return office.order(batch, message)
+def _reject(batch: Batch, message: Rejected) -> None:
+    batch.letter(message.origin, message.reason, message.payload)
+
+
+_STEPS: dict[type[Any], Callable[[Batch, Any], Any]] = {
+    Ask: asks.ask,
+    NodeEvent: events.event,
+    Status: sessions.status,
+    Hello: sessions.hello,
+    State: sessions.state,
+    Alarm: sessions.alarm,
+    Reply: sessions.reply,
+    Rejected: _reject,
+    Tick: office.tick,
+    Issue: office.issue,
+    Redeem: asks.redeem,
+    Order: office.order,
+    SetRules: house.set_rules,
+    Correct: house.correct,
+    Shut: house.shut,
+    SetMode: house.set_mode,
+    Vouch: house.vouch,
+    **office_orders.STEPS,
+}
 
 
 def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:

@@ -5,8 +5,11 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from einlass_controller import fastwire
+from einlass_controller.domain import signed
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.messages import (
     SIDES,
@@ -27,6 +30,8 @@ from einlass_core import codes, wire
 TOKEN = re.compile(r"[A-Za-z0-9._:-]{1,48}")
 UNUSABLE = "unusable"
 CONTENT_LENGTH = 32
+ADDRESSES_MAX = 10_000
+_SIGNED_PREFIX = codes.SIGNED_PREFIX.encode()
 _CODE_FIELD = re.compile(rb'("code"\s*:\s*")((?:[^"\\]|\\.)*)')
 
 
@@ -36,6 +41,7 @@ class Intake:
     def __init__(self, site: str, hash_key: bytes) -> None:
         self._site = site
         self._hash_key = hash_key
+        self._addresses: dict[str, tuple[str, str]] = {}
         self._readers: dict[str, Callable[[str, dict[str, Any]], Message]] = {
             "hello": _hello,
             "ask": self._ask,
@@ -49,7 +55,7 @@ class Intake:
     def read(self, topic: str, payload: bytes, retained: bool = False) -> Message:
         """A message; never raises. A retained one is only believed on `state`: nothing else may be retained."""
         try:
-            kind, node = self._address(topic)
+            kind, node = self._addresses.get(topic) or self._address(topic)
             if retained and kind != "state":
                 raise wire.WireError(f"{kind} was retained by the broker: only state may be")
             return self._read(kind, node, payload)
@@ -63,16 +69,23 @@ class Intake:
 
     def mask(self, code: bytes) -> str:
         """A code as it may stand in a log: the same for the same code, and nothing else is known from it."""
-        return hmac.new(self._hash_key, code, hashlib.sha256).hexdigest()[:CONTENT_LENGTH]
+        return hmac.digest(self._hash_key, code, "sha256").hex()[:CONTENT_LENGTH]
 
     def prove(self, raw: bytes) -> Proof:
         """All that is kept of a scanned or typed code."""
+        if not _is_plain(raw):
+            try:
+                raw = codes.read(raw).encode()
+            except codes.CodeError as error:
+                return Proof(self.mask(raw), fault=error.reason)
+        sha256 = hashlib.sha256(raw).hexdigest()
+        proof = Proof(self.mask(raw), sha256[: 2 * codes.DIGEST_BYTES], sha256)
+        if not raw.startswith(_SIGNED_PREFIX):
+            return proof
         try:
-            code = codes.read(raw)
-        except codes.CodeError as error:
-            return Proof(self.mask(raw), fault=error.reason)
-        plain = code.encode()
-        return Proof(self.mask(plain), codes.digest(code), hashlib.sha256(plain).hexdigest())
+            return replace(proof, signed=signed.parse(raw.decode()))
+        except signed.SignedError as error:
+            return Proof(proof.content, fault=error.reason)
 
     def _address(self, topic: str) -> tuple[str, str]:
         site, node = wire.sender_of(topic)
@@ -82,11 +95,13 @@ class Intake:
         expected = wire.topic_state(site, node) if kind == "state" else wire.topic_up(site, node, kind)
         if topic != expected or kind not in self._readers:
             raise wire.WireError("no topic that a node publishes: see wire.py")
+        if len(self._addresses) < ADDRESSES_MAX:
+            self._addresses[topic] = kind, node
         return kind, node
 
     def _read(self, kind: str, node: str, payload: bytes) -> Message:
         try:
-            fields = wire.decode(kind, payload)
+            fields = fastwire.decode(kind, payload)
             if b"\\" in payload or not payload.isascii():
                 _check_text(fields)
             return self._readers[kind](node, fields)
@@ -101,6 +116,27 @@ class Intake:
             raise wire.WireError("ask.side must be entry or exit")
         proof = self.prove(fields["code"].encode())
         return Ask(node, fields["boot"], _report(fields), _token("nonce", fields["nonce"]), side, proof)
+
+
+def _double(element: int) -> int:
+    element <<= 1
+    return element ^ 0b100101 if element & 32 else element
+
+
+# codes.check_character() as a table: for each state and character the next state; at the end it must be the last one.
+_PLAIN = re.compile(rb"E1:[%s]{%d}" % (codes.ALPHABET.encode(), codes.OPAQUE_LENGTH))
+_VALUES = {ord(character): value for value, character in enumerate(codes.ALPHABET)}
+_STEPS = [{byte: _double(state ^ value) for byte, value in _VALUES.items()} for state in range(32)]
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether this is an opaque code exactly as it is printed, so that codes.read() would return it as it is."""
+    if _PLAIN.fullmatch(raw) is None:
+        return False
+    state = 0
+    for byte in raw[len(codes.OPAQUE_PREFIX) : -1]:
+        state = _STEPS[state][byte]
+    return _VALUES[raw[-1]] == state
 
 
 def _hello(node: str, fields: dict[str, Any]) -> Hello:

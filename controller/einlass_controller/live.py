@@ -2,22 +2,31 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select
 
 from einlass_controller.domain import ledger, visits
+from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, in_force, read_catalogue
+from einlass_controller.domain.hours import Opening
 from einlass_controller.domain.occupancy import Account, Books, Zone
+from einlass_controller.domain.signed import PublicKey
+from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.store.schema import (
     ACCOUNT,
     DEAD_LETTER,
     DECISION,
+    EPOCH,
     LANE,
     LEDGER,
     NODE,
+    RULES,
+    SIGNING_KEY,
     SITE,
+    TICKET_IMPORT,
     VISIT,
     ZONE,
 )
@@ -33,28 +42,48 @@ class NotSetUpError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site this controller runs."""
+    """The site this controller runs. mode: domain.admission; closed_ms: the last nightly close that was done."""
 
     id: str
     name: str
     name_en: str
     time_zone: str
+    mode: str = ""
+    mode_by: str = ""
+    closed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A zone's names and whether it takes people in; its numbers are in the books."""
+    """A zone's names and whether it takes people in; its numbers are in the books.
+
+    shut_from_ms, shut_until_ms: no entries by order of a person. counted_ms: the last correction or nightly close;
+    counted: up to which record of each lane's node (incarnation, number) that count has all movements.
+    """
 
     id: str
     parent: str
     name: str
     name_en: str
     is_open: bool
+    shut_from_ms: int | None = None
+    shut_until_ms: int | None = None
+    counted_ms: int = 0
+    counted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def shut_at(self, now_ms: int) -> bool:
+        """Whether a person closed it for now."""
+        from_ms, until_ms = self.shut_from_ms, self.shut_until_ms
+        by_hand = from_ms is not None and from_ms <= now_ms and (until_ms is None or now_ms < until_ms)
+        return not self.is_open or by_hand
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """zones: every zone it leads into, the innermost first. node "": kept by the controller itself."""
+    """zones: every zone it leads into, the innermost first. node "": kept by the controller itself.
+
+    outer: where it starts ("": outside); leaves: the zones that somebody is no longer in who goes through.
+    """
 
     id: str
     zone: str
@@ -62,6 +91,17 @@ class Lane:
     name: str
     name_en: str
     zones: tuple[str, ...]
+    outer: str = ""
+    leaves: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Booking:
+    """Persons booked for a slot of a zone ("": every zone) who have not come yet."""
+
+    zone: str
+    slot_ms: int
+    persons: int
 
 
 @dataclass(slots=True)
@@ -103,7 +143,48 @@ class Live:
     letter_number: int
     lane_of_node: dict[str, Lane] = field(default_factory=dict)
     limit_sent_ms: dict[str, int] = field(default_factory=dict)
+    ring: dict[int, PublicKey] = field(default_factory=dict)
+    imports_open: set[str] = field(default_factory=set)
+    epoch: int = 0
+    recount: str = ""  # why nobody is let in before people are counted; "": they are
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
+    catalogues: list[Catalogue] = field(default_factory=list)
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    bookings: list[Booking] = field(default_factory=list)
+    bookings_read_ms: int = 0
+    openings: dict[str, tuple[Catalogue, int, Opening]] = field(default_factory=dict)
+
+    @property
+    def clocks(self) -> ZoneInfo:
+        """The site's time zone."""
+        return ZoneInfo(self.site.time_zone)
+
+    def chain_of(self, zone: str) -> tuple[str, ...]:
+        """A zone and all it lies in, the innermost first; nothing for outside."""
+        return self.chains.get(zone, ())
+
+    def opening(self, zone: str, now_ms: int) -> Opening:
+        """A zone's hours now; worked out again only when they change."""
+        catalogue = in_force(self.catalogues, now_ms)
+        known = self.openings.get(zone)
+        if known is not None and known[0] is catalogue and known[1] <= now_ms < (known[2].next_ms or now_ms + 1):
+            return known[2]
+        found = catalogue.zone(zone).hours.at(now_ms, self.clocks)
+        self.openings[zone] = (catalogue, now_ms, found)
+        return found
+
+    def guarded(self, zone: str, now_ms: int) -> int:
+        """Places that bookings keep free in a zone now."""
+        guard = in_force(self.catalogues, now_ms).zone(zone).guard
+        if guard is None:
+            return 0
+        expected = sum(
+            booking.persons
+            for booking in self.bookings
+            if (not booking.zone or zone in self.chain_of(booking.zone))
+            and booking.slot_ms - guard.before_ms <= now_ms < booking.slot_ms + guard.release_ms
+        )
+        return guard.places(expected, self.books.zones[zone].cap)
 
     def keep_unstored(self, old: "Live") -> None:
         """Take over what only memory knows from the state that this one replaces."""
@@ -117,33 +198,72 @@ class Live:
 
 def load(connection: Connection) -> Live:
     """Read everything. Raises NotSetUpError when there is no site yet, InvariantError when the books contradict."""
-    site = connection.execute(select(SITE.c.id, SITE.c.name, SITE.c.name_en, SITE.c.time_zone)).first()
+    columns = (SITE.c.id, SITE.c.name, SITE.c.name_en, SITE.c.time_zone, SITE.c.mode, SITE.c.mode_by, SITE.c.closed_ms)
+    site = connection.execute(select(*columns)).first()
     if site is None:
         raise NotSetUpError("this database has no site: run `einlass controller setup` first")
     areas = {
-        row.id: Area(row.id, row.parent, row.name, row.name_en, row.is_open)
+        row.id: Area(
+            row.id,
+            row.parent,
+            row.name,
+            row.name_en,
+            row.is_open,
+            row.shut_from_ms,
+            row.shut_until_ms,
+            row.counted_ms,
+            {lane: (inc, seq) for lane, (inc, seq) in json.loads(row.counted).items()},
+        )
         for row in connection.execute(select(ZONE).order_by(ZONE.c.id))
     }
     lanes = {
-        row.id: Lane(row.id, row.zone, row.node, row.name, row.name_en, led_into(areas, row.zone, row.outer))
+        row.id: Lane(
+            row.id,
+            row.zone,
+            row.node,
+            row.name,
+            row.name_en,
+            led_into(areas, row.zone, row.outer),
+            row.outer,
+            led_into(areas, row.outer, row.zone),
+        )
         for row in connection.execute(select(LANE).order_by(LANE.c.id))
     }
-    newest = connection.execute(select(LEDGER).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
+    last = connection.execute(select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)).first()
+    told = select(LEDGER).where(LEDGER.c.kind != CHANGES)
+    newest = connection.execute(told.order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
     live = Live(
         Site(*site),
         areas,
         lanes,
         _nodes(connection),
         _books(connection, lanes),
-        newest[0].number if newest else 0,
-        newest[0].hash if newest else ledger.GENESIS,
+        last.number if last else 0,
+        last.hash if last else ledger.GENESIS,
         connection.execute(select(func.max(DECISION.c.number))).scalar() or 0,
         connection.execute(select(func.max(DEAD_LETTER.c.number))).scalar() or 0,
     )
+    live.catalogues = load_catalogues(connection)
+    live.chains = {name: tuple(_chain(areas, name)) for name in areas}
     live.lane_of_node = {lane.node: lane for lane in lanes.values() if lane.node}
+    live.ring = {
+        row.id: PublicKey(row.id, bytes.fromhex(row.public), row.verify_until_ms, row.revoked_ms)
+        for row in connection.execute(select(SIGNING_KEY))
+    }
+    unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+    live.imports_open = set(connection.execute(unfinished).scalars())
+    count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
+    live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
     return live
+
+
+def load_catalogues(connection: Connection) -> list[Catalogue]:
+    """Every version of the house's rules, oldest first; before the first there are those that are built in."""
+    rows = connection.execute(select(RULES).order_by(RULES.c.version)).all()
+    built_in = read_catalogue(BUILT_IN)
+    return [built_in, *[read_catalogue(json.loads(row.body), row.version, row.valid_from_ms) for row in rows]]
 
 
 def led_into(areas: dict[str, Area], zone: str, outer: str) -> tuple[str, ...]:
@@ -192,7 +312,7 @@ def _books(connection: Connection, lanes: dict[str, Lane]) -> Books:
     for row in connection.execute(select(ACCOUNT)):
         account = Account(row.lane, lanes[row.lane].zones, row.inc, row.epoch, row.seq, row.version, row.balance)
         account.pending, account.version_sent, account.lowering = row.pending, row.version_sent, row.lowering
-        account.frozen = row.frozen
+        account.frozen, account.leaves = row.frozen, lanes[row.lane].leaves
         account.sent = [(version, ceiling) for version, ceiling in json.loads(row.sent)]
         account.granted = int(granted.get(row.lane, 0))
         accounts.append(account)

@@ -1,10 +1,12 @@
 """What the engine takes in and gives out. Made by intake.py (from the wire) and api/ (from HTTP)."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from einlass_controller.domain.occupancy import Report
+from einlass_controller.domain.signed import Signed
 from einlass_controller.domain.tickets import Ticket
+from einlass_controller.orders import OfficeOrder
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -15,13 +17,14 @@ SIDES = (ENTRY, EXIT)
 class Proof:
     """What is kept of a scanned code. content: keyed hash, for logs and for telling two scans apart.
 
-    fault: why it cannot be a code (then the rest but content is empty).
+    fault: why it cannot be a code (then the rest but content is empty). signed: what a signed code says, unproved.
     """
 
     content: str
     digest: str = ""
     sha256: str = ""
     fault: str = ""
+    signed: Signed | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +126,43 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """New tickets; result: None. by: the name of the API key."""
+    """New tickets; result: None, or Declined when a time slot has no room for them. by: the name of the API key.
+
+    walk_in: sold to somebody who stands at the desk, from the share that is not sold ahead.
+    """
 
     tickets: tuple[Ticket, ...]
     by: str
+    walk_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Redeem:
-    """A scan over HTTP at a lane that the controller keeps itself; result: Redeemed."""
+    """A scan over HTTP at a lane that the controller keeps itself; result: Redeemed.
+
+    persons: so many of the group (0: all). proof_seen: staff answers for what the rules want proved. paid_cents: what
+    was paid for this stay beyond the ticket.
+    """
 
     client: str
     lane: str
     side: str
     nonce: str
     proof: Proof
+    persons: int = 0
+    proof_seen: bool = False
+    paid_cents: int = 0
 
     @property
     def key(self) -> str:
         """What makes it the same question again."""
         return f"{self.client}/{self.side}/{self.nonce}"
+
+    @property
+    def content(self) -> str:
+        """What was asked, for telling two questions apart."""
+        said = (self.persons, self.proof_seen, self.paid_cents)
+        return self.proof.content if said == (0, False, 0) else f"{self.proof.content}/{said[0]}/{said[1]:d}/{said[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +184,98 @@ class Order:
     lifetime_ms: int
 
 
-Message = Hello | Ask | NodeEvent | Status | Alarm | Reply | State | Rejected | Tick | Issue | Redeem | Order
+@dataclass(frozen=True, slots=True)
+class SetRules:
+    """A new version of the house's rules (checked before); result: Done with its `version`, or Declined.
+
+    valid_from_ms 0: at once.
+    """
+
+    body: dict[str, Any]
+    valid_from_ms: int
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Outbound:
+class Correct:
+    """Staff counted a zone; result: Done. seen: what the screen said then (None: what the books say now)."""
+
+    zone: str
+    count: int
+    seen: int | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """No entries from one instant until another (None: until it is opened again); both 0: open. Result: Done."""
+
+    zone: str
+    from_ms: int
+    until_ms: int | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """The whole site: "" (as usual), "lockdown" or "evacuation" (domain.admission). Result: Done, or Declined.
+
+    people: who says so; two different ones to end an evacuation.
+    """
+
+    mode: str
+    by: str
+    people: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vouch:
+    """Staff saw the proof of a ticket: scans until then need not ask again. Result: Done, or Declined."""
+
+    ticket: str
+    until_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is stored; `values` say what came of it."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """It was not done, and why, for a person. missing: what it is about does not exist."""
+
+    reason: str
+    missing: bool = False
+
+
+House = SetRules | Correct | Shut | SetMode | Vouch
+Message = (
+    Hello
+    | Ask
+    | NodeEvent
+    | Status
+    | Alarm
+    | Reply
+    | State
+    | Rejected
+    | Tick
+    | Issue
+    | Redeem
+    | Order
+    | OfficeOrder
+    | House
+)
+
+
+class Outbound(NamedTuple):
     """A message to publish at QoS 1, never retained."""
 
     topic: str

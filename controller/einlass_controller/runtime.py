@@ -3,24 +3,29 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine as Database
-from sqlalchemy import make_url
+from sqlalchemy import func, make_url, select
+from sqlalchemy.exc import OperationalError
 
+from einlass_controller import importing
 from einlass_controller.bus import Bus
 from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
 from einlass_controller.settings import Settings
-from einlass_controller.store.database import DatabaseError, checkpoint, migrate, open_database
+from einlass_controller.signing import Signer
+from einlass_controller.store.database import DatabaseError, checkpoint, directory_of, migrate, open_database
 from einlass_controller.writer import Writer
 
 CHECKPOINT_S = 5.0
+# What a controller's lock on a PostgreSQL database is called; any number that nobody else uses there.
+LOCK_NUMBER = 0x65696E6C
 
 
 @dataclass(slots=True)
@@ -33,24 +38,33 @@ class Controller:
     intake: Intake
     writer: Writer
     bus: Bus
-    live: Live
-    lock: int | None = None
+    engine: Engine
+    signer: Signer
+    lock: Callable[[], None] | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
+    _tidying: "asyncio.Task[None] | None" = None
+
+    @property
+    def live(self) -> Live:
+        """The state as it is now; a failed batch replaces it."""
+        return self.engine.live
 
     async def __aenter__(self) -> Self:
         self.stopping = asyncio.Event()
         await self.writer.start()
         await self.bus.start()
+        self._tidying = asyncio.create_task(self._tidy_up(), name="unfinished imports")
         self._checkpoints = asyncio.create_task(self._keep_checkpointing(), name="checkpoints")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.stopping is not None:
             self.stopping.set()
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
-            await asyncio.gather(self._checkpoints, return_exceptions=True)
+        tasks = [task for task in (self._checkpoints, self._tidying) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.bus.stop()
         await self.writer.stop()
         self.close()
@@ -59,8 +73,12 @@ class Controller:
         """Let go of the database."""
         self.database.dispose()
         if self.lock is not None:
-            os.close(self.lock)
+            self.lock()
             self.lock = None
+
+    async def _tidy_up(self) -> None:
+        for name, tickets in (await asyncio.to_thread(importing.unfinished, self.database)).items():
+            await importing.drop(self.writer.submit, name, tickets)
 
     async def _keep_checkpointing(self) -> None:
         while True:
@@ -76,15 +94,20 @@ def open_controller(settings: Settings) -> Controller:
         migrate(database)
         engine = Engine(database)
     except BaseException:
-        if lock is not None:
-            os.close(lock)
+        lock()
         raise
     site = engine.live.site
     intake = Intake(site.id, settings.hash_key_bytes)
     writer = Writer(engine)
     bus = Bus(settings, site.id, intake, writer.post)
     writer.publish = bus.publish
-    return Controller(settings, database, site, intake, writer, bus, engine.live, lock)
+    signer = Signer(state_directory(settings))
+    return Controller(settings, database, site, intake, writer, bus, engine, signer, lock)
+
+
+def state_directory(settings: Settings) -> Path | None:
+    """Where is kept what must not be in the database; None when there is no such place."""
+    return settings.state_dir or directory_of(settings.database_url)
 
 
 @contextmanager
@@ -94,15 +117,16 @@ def lock_database(url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if lock is not None:
-            os.close(lock)
+        lock()
 
 
-def _lock(url: str) -> int | None:
-    """Two controllers on one file would each believe their own books: the second must not start."""
+def _lock(url: str) -> Callable[[], None]:
+    """Two controllers on one database would each believe their own books: the second must not start."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return None
+    if parsed.get_backend_name() != "sqlite":
+        return _lock_server(url)
+    if not parsed.database or parsed.database == ":memory:":
+        return lambda: None
     path = Path(parsed.database + ".lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -114,4 +138,27 @@ def _lock(url: str) -> int | None:
         with suppress(OSError):
             os.close(descriptor)
         raise DatabaseError(f"another controller is running on {parsed.database}: stop it first") from error
-    return descriptor
+    return lambda: os.close(descriptor)
+
+
+def _lock_server(url: str) -> Callable[[], None]:
+    """A lock of the server's, held by a connection that does nothing else; it is gone when the connection is."""
+    database = open_database(url)
+    try:
+        connection = database.connect()
+        taken = connection.execute(select(func.pg_try_advisory_lock(LOCK_NUMBER))).scalar()
+        connection.commit()
+    except OperationalError as error:
+        database.dispose()
+        raise DatabaseError(f"the database cannot be reached: {error.orig}") from error
+    if not taken:
+        connection.close()
+        database.dispose()
+        raise DatabaseError(f"another controller is running on {database.url.database}: stop it first")
+
+    def let_go() -> None:
+        connection.invalidate()
+        connection.close()
+        database.dispose()
+
+    return let_go

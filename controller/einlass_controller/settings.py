@@ -28,6 +28,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="sqlite:////absolute/path.db or postgresql+psycopg://user@host/name")
     hash_key: SecretStr = Field(description="64 hex digits; makes codes in logs unrecognisable")
+    state_dir: Path | None = Field(default=None, description="for private keys and the epoch; default: beside the file")
     mqtt_host: str = "127.0.0.1"
     mqtt_port: int = Field(default=1883, ge=1, le=65535)
     mqtt_user: str = "controller"

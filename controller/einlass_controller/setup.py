@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 import time
 import tomllib
@@ -15,6 +14,7 @@ from sqlalchemy import Engine as Database
 
 from einlass_controller import broker
 from einlass_controller.plan import Plan
+from einlass_controller.private_file import write_private
 from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_FILE, SettingsError
 from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SITE, ZONE
@@ -26,6 +26,8 @@ API_KEY_PREFIX = "ek_"
 API_KEY_BYTES = 24
 KEYS_MAX = 1_000
 DESK_PREFIX = "desk-"
+# What a key may be used for. admin opens everything.
+SELL, SCAN, SUPERVISE, READ, ADMIN = SCOPES = ("sell", "scan", "supervise", "read", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
     values: dict[str, Any] = {
         "database_url": url_of_file(directory / DATABASE_FILE),
         "hash_key": secrets.token_hex(HASH_KEY_BYTES),
+        "state_dir": str(directory),
         **before,
         **settings,
         "mqtt_password": passwords[broker.CONTROLLER_NAME],
@@ -67,24 +70,35 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
         api_key = "" if (directory / API_KEY_FILE).exists() else add_api_key(database, API_KEY_NAME)
     finally:
         database.dispose()
-    _write_private(path, "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-    _write_private(directory / SECRETS_FILE, json.dumps(passwords, indent=2) + "\n")
+    write_private(path, "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    write_private(directory / SECRETS_FILE, json.dumps(passwords, indent=2) + "\n")
     if api_key:
-        _write_private(directory / API_KEY_FILE, api_key + "\n")
+        write_private(directory / API_KEY_FILE, api_key + "\n")
     return Prepared(directory, path, passwords, (directory / API_KEY_FILE).read_text().strip())
 
 
-def add_api_key(database: Database, name: str) -> str:
-    """A new API key; only its hash is stored."""
-    key = API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
+def add_api_key(database: Database, name: str, scopes: tuple[str, ...] = (ADMIN,), rate_per_s: int = 0) -> str:
+    """A new API key; only its hash is stored. rate_per_s 0: no limit."""
+    key = new_api_key()
     with database.connect() as connection:
         taken = set(connection.execute(select(API_KEY.c.name)).scalars())
     # A key whose file was lost stays valid until it is withdrawn; the new one needs a name of its own.
     name = next(free for free in (name, *(f"{name}-{n}" for n in range(2, KEYS_MAX))) if free not in taken)
-    row = {"name": name, "key_sha256": hash_api_key(key), "created_ms": time.time_ns() // 1_000_000}
+    row = {
+        "name": name,
+        "key_sha256": hash_api_key(key),
+        "created_ms": time.time_ns() // 1_000_000,
+        "scopes": " ".join(scopes),
+        "rate_per_s": rate_per_s,
+    }
     with database.begin() as connection:
         connection.execute(insert(API_KEY), [row])
     return key
+
+
+def new_api_key() -> str:
+    """A key nobody can guess."""
+    return API_KEY_PREFIX + secrets.token_urlsafe(API_KEY_BYTES)
 
 
 def hash_api_key(key: str) -> str:
@@ -109,7 +123,7 @@ def _seed(connection: Connection, plan: Plan) -> None:
         row = {"parent": zone.parent, "name": zone.name, "name_en": zone.name_en or zone.name, "cap": zone.cap}
         _put(connection, ZONE, {"id": zone.id, "site": site.id, **row}, {"base": 0, "ghosts": 0, "is_open": True})
         names = {"name": f"Kasse {zone.name}", "name_en": f"Desk {zone.name_en or zone.name}"}
-        desk = {"zone": zone.id, "outer": "", "node": "", **names}
+        desk = {"zone": zone.id, "outer": zone.parent, "node": "", **names}
         _put_lane(connection, {"id": DESK_PREFIX + zone.id, **desk})
     for node in plan.node:
         words = dict.fromkeys(("inc", "software", "hardware", "fault", "alarm"), "")
@@ -142,14 +156,3 @@ def _read_secrets(directory: Path) -> dict[str, str]:
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
     return {str(name): str(password) for name, password in found.items()}
-
-
-def _write_private(path: Path, text: str) -> None:
-    """A file that only its owner reads, there as a whole or not at all."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from einlass_controller.domain.catalogue import in_force
 from einlass_controller.live import ONLINE_LAPSE_MS, Area, Live, Node
 
 SHOWN = frozenset(
@@ -21,6 +22,9 @@ def look(live: Live, now_ms: int) -> Picture:
             "name": live.site.name,
             "name_en": live.site.name_en,
             "time_zone": live.site.time_zone,
+            "mode": live.site.mode,
+            "mode_by": live.site.mode_by,
+            "rules_version": in_force(live.catalogues, now_ms).version,
         },
         "zones": [_zone(live, area, now_ms) for area in live.areas.values()],
         "nodes": [_node(live, node, now_ms) for node in live.nodes.values()],
@@ -36,17 +40,24 @@ def reachable(node: Node, now_ms: int) -> bool:
 def _zone(live: Live, area: Area, now_ms: int) -> Picture:
     zone = live.books.zones[area.id]
     figures = zone.figures()
+    opening, shut = live.opening(area.id, now_ms), area.shut_at(now_ms)
     cut_off = [
         lane.id
         for lane in live.lanes.values()
-        if area.id in lane.zones and lane.node and not reachable(live.nodes[lane.node], now_ms)
+        if area.id in (*lane.zones, *lane.leaves) and lane.node and not reachable(live.nodes[lane.node], now_ms)
     ]
     return {
         "id": area.id,
         "parent": area.parent,
         "name": area.name,
         "name_en": area.name_en,
-        "is_open": area.is_open,
+        "is_open": opening.is_open and not shut and not live.site.mode,
+        "opens_ms": opening.opens_ms,
+        "closes_ms": opening.closes_ms,
+        "last_entry_ms": opening.last_entry_ms,
+        "shut_until_ms": area.shut_until_ms if shut else None,
+        "counted_ms": area.counted_ms or None,
+        "guarded": live.guarded(area.id, now_ms),
         "cap": zone.cap,
         "present": figures.present,
         "reserved": figures.reserved,

@@ -11,7 +11,7 @@ import structlog
 
 from einlass_controller import view
 from einlass_controller.engine import Engine, StoreError
-from einlass_controller.messages import Message, Outbound
+from einlass_controller.messages import Message, Outbound, Outcome
 
 BATCH_MAX = 2_000
 INBOX_MAX = 20_000
@@ -51,7 +51,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._picture: view.Picture | None = None
         self._picture_at_s = 0.0
-        self._picture_lock = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self.publish: Callable[[list[Outbound]], None] = lambda outbound: None
         self.store_works = True
 
@@ -70,12 +70,14 @@ class Writer:
         self._inbox.clear()
         await asyncio.to_thread(self._thread.shutdown)
 
-    def post(self, message: Message) -> None:
-        """Take a message nobody waits for. When too much waits the oldest such goes: nodes send again."""
-        if len(self._inbox) >= INBOX_MAX:
-            log.error("inbox_full", dropped=type(self._inbox[0][0]).__name__)
-            self._drop(self._inbox.popleft())
-        self._inbox.append((message, None))
+    def post(self, messages: list[Message]) -> None:
+        """Take messages nobody waits for. When too much waits the oldest such goes: nodes send again."""
+        over = len(self._inbox) + len(messages) - INBOX_MAX
+        if over > 0:
+            log.error("inbox_full", dropped=over)
+            for _ in range(min(over, len(self._inbox))):
+                self._drop(self._inbox.popleft())
+        self._inbox.extend([(message, None) for message in messages])
         self._arrived.set()
 
     async def submit(self, message: Message) -> Any:
@@ -89,24 +91,21 @@ class Writer:
 
     async def look(self) -> view.Picture:
         """What screens show, at most a fifth of a second old."""
-        async with self._picture_lock:
+        async with self._turn:
             if self._picture is None or time.monotonic() - self._picture_at_s > VIEW_AGE_MAX_S:
-                loop = asyncio.get_running_loop()
-                now_ms = self._clock.now_ms()
-                self._picture = await loop.run_in_executor(self._thread, lambda: view.look(self._engine.live, now_ms))
+                self._picture = view.look(self._engine.live, self._clock.now_ms())
                 self._picture_at_s = time.monotonic()
             return self._picture
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._inbox:
                 taken = [self._inbox.popleft() for _ in range(min(len(self._inbox), BATCH_MAX))]
-                messages = [message for message, _ in taken]
                 try:
-                    outcome = await loop.run_in_executor(self._thread, self._engine.run, messages, self._clock.now_ms())
+                    async with self._turn:
+                        outcome = await self._store([message for message, _ in taken])
                 except asyncio.CancelledError:
                     for item in taken:
                         self._drop(item)
@@ -119,6 +118,19 @@ class Writer:
                 for (_, waiting), result in zip(taken, outcome.results, strict=True):
                     if waiting is not None and not waiting.done():
                         waiting.set_result(result)
+
+    async def _store(self, messages: list[Message]) -> Outcome:
+        """Decide here, wait for the disk in the other thread: while it waits, this one collects the next batch.
+
+        The engine's own work stays in this thread, because two busy threads hand Python's lock to and fro, in steps of
+        milliseconds. A database server is waited for at every statement: there the whole batch is done over there.
+        """
+        loop, engine, now_ms = asyncio.get_running_loop(), self._engine, self._clock.now_ms()
+        if not engine.waits_for_a_server:
+            begun = engine.begin(messages, now_ms)
+            if begun is not None:
+                return await loop.run_in_executor(self._thread, begun)
+        return await loop.run_in_executor(self._thread, engine.run, messages, now_ms)
 
     async def _failed(self, taken: list[_Item], error: Exception) -> None:
         self.store_works = False

@@ -1,5 +1,7 @@
 import hashlib
+import itertools
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,15 @@ import pytest
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
-from einlass_controller.messages import Issue, Message, Outcome
+from einlass_controller.messages import Issue, Message, Outcome, Redeem, SetRules
 from einlass_controller.plan import plan_of
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
-from einlass_controller.store.database import open_database
+from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_core import codes, wire
+from einlass_sim.postgres import DATABASE, Postgres, private_postgres, programs
 
+EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
 NOON_MS = 1_790_000_000_000
 
 
@@ -117,6 +121,7 @@ class Bench:
         self.intake = Intake("pool", self.settings.hash_key_bytes)
         self.now_ms = NOON_MS
         self.made = 0
+        self.scans = 0
         self.database = open_database(self.settings.database_url)
         self.engine = Engine(self.database)
 
@@ -159,8 +164,29 @@ class Bench:
             "issued_ms": NOON_MS,
             **changes,
         }
-        self.attempt(Issue((Ticket(**values),), "test"))
+        self.last = Ticket(**values)
+        self.attempt(Issue((self.last,), "test"))
         return code
+
+    def rules(self, **body: Any) -> Any:
+        """The house's rules, valid at once; `single` is always among the products."""
+        products = [{"id": "single", "name": "Einzel", "entries": 1}, *body.pop("product", [])]
+        return self.order(SetRules({"product": products, **body}, 0, "test", "trial"))
+
+    def order(self, message: Message) -> Any:
+        """What a person orders, and what came of it."""
+        return self.attempt(message).results[0]
+
+    def redeem(self, code: str, side: str = "entry", lane: str = "desk-bath", **more: Any) -> dict[str, Any]:
+        """A scan at a desk."""
+        self.scans += 1
+        proof = self.intake.prove(code.encode())
+        found = self.order(Redeem("api:test", lane, side, f"n{self.scans}", proof, **more))
+        return dict(json.loads(found.answer))
+
+    def pass_by(self, minutes: int = 0, seconds: int = 0, hours: int = 0) -> None:
+        """Time goes by."""
+        self.now_ms += ((hours * 60 + minutes) * 60 + seconds) * 1000
 
     def gate(self, name: str = "gate-1", hello: bool = True) -> Gate:
         gate = Gate(self, name)
@@ -180,12 +206,53 @@ class Bench:
         return [json.loads(body) for name, body in rows if name == kind]
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server of our own for the whole run; every test makes databases of its own on it, by copying a ready one."""
+    with private_postgres(durable=False) as server:
+        ready = open_database(server.url)
+        migrate(ready)
+        ready.dispose()
+        yield server
+
+
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Callable[[int], Bench]]:
+def database_kind() -> str:
+    """What the benches of a test keep their books in; EVERY_DATABASE names the modules that try all."""
+    return "sqlite"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if module in EVERY_DATABASE and "database_kind" in metafunc.fixturenames:
+        reason = "PostgreSQL is not installed: apt-get install postgresql"
+        skipped = pytest.mark.skipif(programs() is None, reason=reason)
+        metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=skipped)])
+
+
+@pytest.fixture
+def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes a database of the kind that the module asks for, which may have its tables already; returns its URL."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        if database_kind == "sqlite":
+            return url_of_file(tmp_path / f"new{next(numbers)}.db")
+        server: Postgres = request.getfixturevalue("postgres")
+        return server.create(f"t{secrets.token_hex(8)}", DATABASE)
+
+    return make
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callable[[int], Bench]]:
     made: list[Bench] = []
 
     def make(cap: int = 3) -> Bench:
-        made.append(Bench(set_up(plan_of(site(cap)), tmp_path / f"site{len(made)}")))
+        directory = tmp_path / f"site{len(made)}"
+        url = new_database()
+        others = {} if url.startswith("sqlite") else {"database_url": url}
+        made.append(Bench(set_up(plan_of(site(cap)), directory, **others)))
         return made[-1]
 
     yield make

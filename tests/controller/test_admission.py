@@ -1,16 +1,22 @@
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from einlass_controller.domain import admission, visits
 from einlass_controller.domain.admission import Scan
+from einlass_controller.domain.catalogue import BUILT_IN, read_catalogue
 from einlass_controller.domain.decision import TEXTS, Decision, sentence
+from einlass_controller.domain.hours import Opening
+from einlass_controller.domain.rules import Verdict
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_core.signals import SIGNALS
 
-NOW_MS = 1_000_000
+NOW_MS = 1_790_000_000_000
+NOW = admission.moment(NOW_MS, ZoneInfo("Europe/Berlin"))
+HOUSE = read_catalogue(BUILT_IN)
 
 
 def a_ticket(**changes: Any) -> Ticket:
@@ -21,8 +27,11 @@ def a_visit(**changes: Any) -> Visit:
     return replace(Visit("n/entry/i.1.1", "n", "i.1.1", "T", "east", "bath", 1, visits.RESERVED, 5), **changes)
 
 
-def a_scan(ticket: Ticket | None, **changes: Any) -> Scan:
-    return replace(Scan(NOW_MS, "east", ("bath",), ("Bad",), True, False, ticket), **changes)
+def judge(ticket: Ticket, *stays: Visit, closed: bool = False) -> Decision:
+    standing = visits.stand(stays, "bath", lambda zone: (zone,))
+    known = admission.facts(ticket, HOUSE.products["single"], NOW, standing, zone="bath", persons=ticket.persons)
+    verdict = HOUSE.judge(ticket.product, known, (Opening(not closed, not closed),))
+    return admission.refusal(ticket, verdict, "0", standing.first, "East")
 
 
 @pytest.mark.parametrize(
@@ -37,35 +46,56 @@ def a_scan(ticket: Ticket | None, **changes: Any) -> Scan:
         ("too_early", {"valid_from_ms": NOW_MS + 1}, {}),
         ("expired", {"valid_until_ms": NOW_MS - 1}, {}),
         ("wrong_zone", {"zone": "sauna"}, {}),
-        ("already_inside", {}, {"visits": (a_visit(),)}),
-        ("already_inside", {}, {"visits": (a_visit(state=visits.PRESENT),)}),
-        ("used_up", {"entries_used": 1}, {}),
-        ("used_up", {"entries_used": 1}, {"visits": (a_visit(state=visits.ENDED),)}),
-        ("closed", {}, {"open": False}),
-        # the first rule that speaks decides
-        ("revoked", {"status": "revoked", "zone": "sauna", "entries_used": 1}, {"open": False}),
+        ("overstay_due", {"due_cents": 150}, {"paid_cents": 149}),
+        # the first check that speaks decides
+        ("revoked", {"status": "revoked", "zone": "sauna", "entries_used": 1}, {}),
         ("emergency", {"status": "revoked"}, {"emergency": True}),
     ],
 )
-def test_each_refusal(code: str, ticket: dict[str, Any] | None, changes: dict[str, Any]) -> None:
-    refused = admission.refuse(a_scan(None if ticket is None else a_ticket(**ticket), **changes))
+def test_each_refusal_that_no_rule_of_the_house_changes(
+    code: str, ticket: dict[str, Any] | None, changes: dict[str, Any]
+) -> None:
+    scan = Scan(NOW_MS, ("bath",), None if ticket is None else a_ticket(**ticket))
+    refused = admission.refuse(replace(scan, **changes))
     assert refused is not None
     assert refused.code == code
     assert refused.persons == 0
 
 
-def test_a_window_includes_both_of_its_ends() -> None:
-    assert admission.refuse(a_scan(a_ticket(valid_from_ms=NOW_MS, valid_until_ms=NOW_MS))) is None
+def test_a_window_includes_both_of_its_ends_and_what_is_paid_is_paid() -> None:
+    ticket = a_ticket(valid_from_ms=NOW_MS, valid_until_ms=NOW_MS, due_cents=150)
+    assert admission.refuse(Scan(NOW_MS, ("bath",), ticket, paid_cents=150)) is None
 
 
-def test_a_ticket_without_a_limit_of_entries_is_never_used_up() -> None:
-    assert admission.refuse(a_scan(a_ticket(entries_max=None, entries_used=99))) is None
+@pytest.mark.parametrize(
+    ("code", "ticket", "stays", "closed"),
+    [
+        ("already_inside", {}, [a_visit()], False),
+        ("already_inside", {}, [a_visit(state=visits.PRESENT, passed=1)], False),
+        ("used_up", {"entries_used": 1}, [], False),
+        ("used_up", {"entries_used": 1}, [a_visit(state=visits.ENDED)], False),
+        ("closed", {}, [], True),
+        ("wrong_product", {"product": "gone"}, [], False),
+        ("ok", {}, [], False),
+        ("ok", {"entries_max": None, "entries_used": 99}, [], False),
+    ],
+)
+def test_a_single_ticket_by_the_rules_that_are_built_in(
+    code: str, ticket: dict[str, Any], stays: list[Visit], closed: bool
+) -> None:
+    assert judge(a_ticket(**ticket), *stays, closed=closed).code == code
+
+
+def test_who_is_inside_is_told_since_when_and_where() -> None:
+    assert judge(a_ticket(), a_visit()).values == {"since_ms": 5, "lane": "East"}
 
 
 def test_a_family_comes_in_together_and_uses_one_entry() -> None:
-    ticket = a_ticket(persons=4)
-    decision = admission.admit(ticket)
+    ticket, verdict = a_ticket(persons=4), Verdict("ok")
+    use = admission.use_of(verdict, {}, HOUSE.products["single"], 4)
+    decision = admission.admit(ticket, verdict, 4, use, NOW, "0")
     assert (decision.code, decision.persons, decision.entries_left, ticket.entries_used) == ("ok", 4, 0, 1)
+    assert (ticket.day_ms, ticket.entries_today) == (NOW.midnight_ms, 1)
 
 
 def test_a_full_zone_leaves_the_ticket_alone() -> None:

@@ -144,7 +144,7 @@ def test_when_the_store_fails_the_answer_is_try_again(staff: TestClient, monkeyp
         raise StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "run", fail)
+        patch.setattr(Engine, "begin", fail)
         answer = staff.post("/api/v1/redeem", json={"code": made["code"], "nonce": "n1"})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert staff.get("/healthz").json()["database"] is False
@@ -234,3 +234,137 @@ def test_the_live_board_follows(staff: TestClient, controller: Controller) -> No
                 controller.stopping.set()
     assert json.loads(events["said"][0]) == "Basin: 2 places free."
     assert any('class="number">1<' in line for line in events["board"])
+
+
+def test_signed_tickets_and_their_keys(staff: TestClient, controller: Controller) -> None:
+    assert staff.get("/api/v1/signing-keys").json() == []
+    first, second = issue(staff, n=2, signed=True, valid_until="2090-01-02T00:00:00.5+01:00")
+    assert first["code"].startswith("E2:")
+    assert redeem(staff, first["code"], "n1")["code"] == "ok"
+    new = staff.post("/api/v1/signing-keys", json={"old_until": "2130-01-01T00:00:00Z"}).json()
+    keys = staff.get("/api/v1/signing-keys").json()
+    assert [(key["id"], key["can_sign"]) for key in keys] == [(1, True), (2, True)]
+    assert keys[0]["verify_until_ms"] is not None
+    assert new == keys[1]
+    assert "seed" not in repr(keys)
+    revoked = staff.post("/api/v1/signing-keys/1/revoke", json={"reason": "laptop lost"})
+    assert revoked.json()["revoked_ms"] is not None
+    assert redeem(staff, second["code"], "n2")["code"] == "revoked"
+    (third,) = issue(staff, signed=True)
+    assert redeem(staff, third["code"], "n3")["code"] == "ok"
+    assert staff.post("/api/v1/signing-keys/9/revoke", json={"reason": "x"}).status_code == 404
+
+
+HOUSE = {
+    "product": [
+        {"id": "single", "name": "Einzel", "name_en": "Single", "entries": 1},
+        {"id": "reduced", "name": "Ermäßigt", "entries": 1, "proof": True},
+        {"id": "slot", "name": "Zeit", "entries": 1, "slots": {"minutes": 60, "quota": 2}},
+        {"id": "family", "name": "Familie", "entries": 1, "persons": 3},
+    ],
+    "nightly_close": "03:00",
+}
+
+
+def put_rules(staff: TestClient, rules: dict[str, Any], **more: Any) -> Any:
+    return staff.post("/api/v1/rules", json={"rules": rules, "reason": "trial", **more})
+
+
+def test_rules_are_tried_then_taken_and_can_be_read_again(staff: TestClient) -> None:
+    for number, made in enumerate(issue(staff, n=2)):
+        redeem(staff, made["code"], f"n{number}")
+    assert redeem(staff, made["code"], "n9")["code"] == "already_inside"
+    stricter = {"product": [{"id": "single", "name": "E", "proof": True, "rule": [
+        {"when": [{"fact": "time", "at_least": "00:00"}], "code": "wrong_date", "de": "Heute nicht", "en": "Not today"}
+    ]}]}  # fmt: skip
+    tried = staff.post("/api/v1/rules/preview", json={"rules": stricter}).json()
+    assert (tried["scans"], tried["changed"]) == (3, [{"before": "ok", "after": "wrong_date", "scans": 2}])
+    assert (tried["samples"][0]["text_de"], tried["samples"][0]["text_en"]) == ("Heute nicht", "Not today")
+    assert staff.get("/api/v1/rules").json() == [], "nothing was changed"
+    same = staff.post("/api/v1/rules/preview", json={"rules": HOUSE}).json()
+    assert (same["scans"], same["changed"]) == (3, [])
+    taken = put_rules(staff, HOUSE, by="Ann")
+    assert (taken.status_code, taken.json()["version"]) == (201, 1)
+    (version,) = staff.get("/api/v1/rules").json()
+    assert (version["by"], version["reason"], version["in_force"]) == ("api:first: Ann", "trial", True)
+    assert staff.get("/api/v1/rules/1").json()["rules"] == HOUSE
+    assert staff.get("/api/v1/rules/2").status_code == 404
+    assert [item["id"] for item in staff.get("/api/v1/products").json()["products"]] == [
+        "single", "reduced", "slot", "family"]  # fmt: skip
+
+
+def test_rules_with_a_mistake_are_explained_and_kept_out(staff: TestClient) -> None:
+    wrong = put_rules(staff, {"product": [{"id": "a", "name": "A", "reentri": {}}]})
+    assert (wrong.status_code, "did you mean 'reentry'" in wrong.json()["detail"]) == (422, True)
+    half = b'{"rules": {"product": [{"id": "a", "name": "\\ud800"}]}, "reason": "trial"}'
+    assert staff.post("/api/v1/rules", content=half).status_code == 422
+    issue(staff)
+    gone = put_rules(staff, {"product": [{"id": "a", "name": "A"}]})
+    assert (gone.status_code, "valid tickets of single" in gone.json()["detail"]) == (409, True)
+    assert put_rules(staff, HOUSE, valid_from="2020-01-01T00:00:00Z").status_code == 409
+    assert put_rules(staff, HOUSE, reason="").status_code == 422
+
+
+def test_products_are_ordered_by_what_the_rules_say(staff: TestClient) -> None:
+    assert put_rules(staff, HOUSE).status_code == 201
+    (family,) = issue(staff, product="family")
+    assert redeem(staff, family["code"], "n1")["persons"] == 3
+    for order in (
+        {"product": "nothing"},
+        {"product": "slot"},
+        {"product": "single", "slot": "2130-01-02T10:00:00Z"},
+        {"product": "single", "company_of": "NOBODY"},
+    ):
+        assert staff.post("/api/v1/tickets", json=order).status_code == 422, order
+    slot = {"product": "slot", "slot": "2130-01-02T10:00:00Z"}
+    issue(staff, n=2, **slot)
+    full = staff.post("/api/v1/tickets", json=slot)
+    assert (full.status_code, "0 places left" in full.json()["detail"]) == (409, True)
+
+
+def test_staff_answers_the_prompt_of_a_reduced_ticket(staff: TestClient) -> None:
+    put_rules(staff, HOUSE)
+    first, second = issue(staff, n=2, product="reduced")
+    prompt = redeem(staff, first["code"], "n1")
+    assert (prompt["code"], prompt["text_en"]) == ("staff", "Reduced: staff checks the proof")
+    assert redeem(staff, first["code"], "n2", proof_seen=True)["code"] == "ok"
+    assert staff.post(f"/api/v1/tickets/{second['id']}/proof", json={}).status_code == 200
+    assert redeem(staff, second["code"], "n3")["code"] == "ok"
+    assert staff.post("/api/v1/tickets/NOBODY/proof", json={}).status_code == 404
+
+
+def test_a_supervisor_counts_closes_and_opens(staff: TestClient) -> None:
+    done = staff.post("/api/v1/zones/bath/count", json={"count": 2, "reason": "counted"}).json()
+    assert (done["before"], done["present"], done["lanes_cut_off"]) == (0, 2, ["east", "west"])
+    assert staff.post("/api/v1/zones/gym/count", json={"count": 2, "reason": "counted"}).status_code == 404
+    assert staff.post("/api/v1/zones/bath/count", json={"count": 2, "reason": ""}).status_code == 422
+    assert staff.post("/api/v1/zones/bath/close", json={"reason": "storm"}).status_code == 200
+    (made,) = issue(staff)
+    closed = redeem(staff, made["code"], "n1")
+    assert (closed["code"], closed["text_en"]) == ("closed", "No more entries today")
+    wait_for_zone(staff, is_open=False)
+    assert staff.post("/api/v1/zones/bath/open", json={"reason": "over"}).status_code == 200
+    assert redeem(staff, made["code"], "n2")["code"] == "ok"
+    past = {"reason": "storm", "at": "2030-01-02T00:00:00Z", "until": "2030-01-01T00:00:00Z"}
+    assert staff.post("/api/v1/zones/bath/close", json=past).status_code == 422
+
+
+def test_evacuation_and_who_is_inside(staff: TestClient) -> None:
+    put_rules(staff, HOUSE)
+    (family,) = issue(staff, product="family")
+    redeem(staff, family["code"], "n1")
+    staff.post("/api/v1/zones/bath/count", json={"count": 5, "reason": "counted"})
+    begun = staff.post("/api/v1/site/mode", json={"mode": "evacuation", "by": ["Ann"], "reason": "fire"})
+    assert begun.json() == {"before": "normal", "mode": "evacuation"}
+    (zone,) = staff.get("/api/v1/muster").json()["zones"]
+    assert {name: zone[name] for name in ("inside", "counted", "by_ticket", "anonymous", "under_way")} == {
+        "inside": 5, "counted": 5, "by_ticket": 3, "anonymous": 2, "under_way": 0}  # fmt: skip
+    assert [(item["ticket"], item["persons"]) for item in zone["tickets"]] == [(family["id"], 3)]
+    (made,) = issue(staff)
+    assert redeem(staff, made["code"], "n2")["code"] == "emergency"
+    for people in (["Ann"], ["Ann", "ann "]):
+        over = {"mode": "normal", "by": people, "reason": "false alarm"}
+        assert staff.post("/api/v1/site/mode", json=over).status_code == 409
+    over = {"mode": "normal", "by": ["Ann", "Bob"], "reason": "false alarm"}
+    assert staff.post("/api/v1/site/mode", json=over).json()["mode"] == "normal"
+    assert redeem(staff, made["code"], "n3")["code"] == "zone_full"

@@ -115,6 +115,7 @@ class Line:
             "controller",
             [sys.executable, "-m", "einlass_cli", "controller", "run", "--dir", str(prepared.directory)],
             directory=directory,
+            env=self._bytecode(),
         )
         await self._make_lanes(port, firmware)
         self.truth = Truth(self.lanes.values())
@@ -152,6 +153,7 @@ class Line:
             "node-west",
             [sys.executable, "-m", "einlass_cli", "node", "--config", str(self.node_toml)],
             directory=directory,
+            env=self._bytecode(),
         )
         self.lanes = {ESP32_NODE: ost, PI_NODE: west}
         self.nodes = {ESP32_NODE: board, PI_NODE: pi}
@@ -159,6 +161,10 @@ class Line:
             for reader in lane.readers.values():
                 # The same ticket is shown again at once here; a real module takes a second before it reads it again.
                 reader.module.registers[GM65_SAME_CODE] = 0
+
+    def _bytecode(self) -> dict[str, str]:
+        """Kept from one start to the next, as on an installed machine, also where the tests' own is not."""
+        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.directory / "bytecode")}
 
     async def _end(self) -> None:
         for name in (*self.nodes, "controller", "broker"):

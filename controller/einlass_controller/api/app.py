@@ -11,7 +11,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from einlass_controller.api import commands, scans, state, tickets
+from einlass_controller.api import commands, exchange, house, keys, scans, signing_keys, state, ticket_life, tickets
+from einlass_controller.api.access import Keys
+from einlass_controller.api.models import PROBLEMS
+from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board
 from einlass_controller.runtime import Controller
@@ -52,13 +55,15 @@ def make_app(controller: Controller) -> FastAPI:
         max_body_size=BODY_BYTES_MAX,
     )
     app.state.controller = controller
-    for router in (tickets.router, scans.router, state.router, commands.router):
-        app.include_router(router, prefix="/api/v1")
+    app.state.keys = Keys(controller.database)
+    for part in (exchange, tickets, ticket_life, scans, state, commands, house, signing_keys, keys):
+        app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)
+    app.add_exception_handler(LifeError, _contradiction)
     app.add_exception_handler(RequestValidationError, _mistaken)
     app.add_exception_handler(RecursionError, _mistaken)
     app.add_middleware(_Headers)
@@ -67,6 +72,11 @@ def make_app(controller: Controller) -> FastAPI:
 
 async def _try_again(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+
+
+async def _contradiction(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, LifeError)
+    return JSONResponse({"detail": str(error), "text_de": error.text.de, "text_en": error.text.en}, 409)
 
 
 async def _mistaken(_request: Request, error: Exception) -> Response:

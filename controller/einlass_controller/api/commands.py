@@ -9,7 +9,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import select
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.access import ControllerOf, Supervisor, Watcher
 from einlass_controller.api.state import check_node
 from einlass_controller.messages import Order
 from einlass_controller.store.schema import COMMAND
@@ -22,7 +22,7 @@ router = APIRouter(tags=["nodes"])
 
 @router.post("/nodes/{node}/commands", status_code=202)
 async def order(
-    node: str, command: models.CommandOrder, client: ClientOf, controller: ControllerOf
+    node: str, command: models.CommandOrder, client: Supervisor, controller: ControllerOf
 ) -> models.CommandOut:
     """Send a command; what became of it is at /api/v1/commands/ID a moment later."""
     check_node(controller.live.nodes, node)
@@ -39,7 +39,7 @@ async def order(
 
 
 @router.get("/commands/{command}")
-async def read(command: str, client: ClientOf, controller: ControllerOf) -> models.CommandOut:
+async def read(command: str, client: Watcher, controller: ControllerOf) -> models.CommandOut:
     """A command, and what the node said: ok, expired, refused, repeated."""
     return await _read(controller.database, command[:48])
 

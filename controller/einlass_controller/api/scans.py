@@ -7,9 +7,9 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
-from einlass_controller.domain.decision import sentence
-from einlass_controller.messages import Redeem, Redeemed
+from einlass_controller.api.access import ControllerOf, Scanner
+from einlass_controller.domain.decision import Text, sentence
+from einlass_controller.messages import Proof, Redeem, Redeemed
 from einlass_controller.pages.words import instant_writer
 from einlass_controller.runtime import Controller
 from einlass_controller.setup import DESK_PREFIX
@@ -18,16 +18,21 @@ router = APIRouter(tags=["scans"])
 
 
 @router.post("/redeem", response_model=models.DecisionOut, responses={409: {"description": "nonce used otherwise"}})
-async def redeem(order: models.RedeemOrder, client: ClientOf, controller: ControllerOf) -> JSONResponse:
+async def redeem(order: models.RedeemOrder, client: Scanner, controller: ControllerOf) -> JSONResponse:
     """A scan where staff stands: decision, release and passage in one. 409: this nonce was for another scan."""
     lane = _lane(controller, order)
     proof = controller.intake.prove(order.code.encode(errors="replace"))
-    result = await controller.writer.submit(Redeem(client, lane, order.side, order.nonce, proof))
+    result = await controller.writer.submit(_scan(order, client, lane, proof))
     if not isinstance(result, Redeemed):
         raise HTTPException(503, "the scan could not be decided: try again", {"Retry-After": "1"})
     if result.conflict:
         raise HTTPException(409, "this nonce was used for another scan: make a new one for every scan")
     return JSONResponse(_with_words(controller, json.loads(result.answer)))
+
+
+def _scan(order: models.RedeemOrder, client: str, lane: str, proof: Proof) -> Redeem:
+    said = (order.persons, order.proof_seen, order.paid_cents)
+    return Redeem(client, lane, order.side, order.nonce, proof, *said)
 
 
 def _lane(controller: Controller, order: models.RedeemOrder) -> str:
@@ -45,6 +50,8 @@ def _lane(controller: Controller, order: models.RedeemOrder) -> str:
 
 def _with_words(controller: Controller, decision: dict[str, Any]) -> dict[str, Any]:
     instant = instant_writer(controller.site.time_zone)
+    own = decision.pop("text", None)
+    text = Text(**own) if own else None
     for language in ("de", "en"):
-        decision[f"text_{language}"] = sentence(decision["code"], decision["values"], language, instant)
+        decision[f"text_{language}"] = sentence(decision["code"], decision["values"], language, instant, text)
     return decision

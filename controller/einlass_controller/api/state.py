@@ -1,6 +1,7 @@
 """How things stand: zones, nodes, the ledger, dead letters, and the figure for everybody."""
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -9,10 +10,11 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import Table, select, text
 
 from einlass_controller.api import models
-from einlass_controller.api.access import ClientOf, ControllerOf
+from einlass_controller.api.access import ControllerOf, Watcher
 from einlass_controller.store.schema import DEAD_LETTER, LEDGER
 
 PAGE_MAX = 500
+_PUBLIC = ("id", "name", "name_en", "cap", "is_open", "guarded", "opens_ms", "closes_ms")
 
 router = APIRouter(tags=["state"])
 health = APIRouter(tags=["health"])
@@ -22,14 +24,14 @@ Size = Annotated[int, Query(alias="limit", ge=1, le=PAGE_MAX)]
 
 
 @router.get("/zones")
-async def zones(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
+async def zones(client: Watcher, controller: ControllerOf) -> dict[str, Any]:
     """Every zone: present + reserved + leased + free = cap, and when that was true."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "zones": picture["zones"]}
 
 
 @router.get("/nodes")
-async def nodes(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
+async def nodes(client: Watcher, controller: ControllerOf) -> dict[str, Any]:
     """Every node: whether it can be reached, when it was last heard of, what it has still to tell."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "nodes": picture["nodes"]}
@@ -37,7 +39,7 @@ async def nodes(client: ClientOf, controller: ControllerOf) -> dict[str, Any]:
 
 @router.get("/ledger")
 async def ledger(
-    client: ClientOf, controller: ControllerOf, after: After = 0, size: Size = 100
+    client: Watcher, controller: ControllerOf, after: After = 0, size: Size = 100
 ) -> list[models.LedgerEntry]:
     """The newest entries of the ledger, or those after one that you have, oldest first."""
     rows = await asyncio.to_thread(_tail, controller.database, LEDGER, after, size)
@@ -46,7 +48,7 @@ async def ledger(
 
 @router.get("/dead-letters")
 async def dead_letters(
-    client: ClientOf, controller: ControllerOf, after: After = 0, size: Size = 100
+    client: Watcher, controller: ControllerOf, after: After = 0, size: Size = 100
 ) -> list[models.DeadLetter]:
     """Messages that could not be used, oldest first."""
     rows = await asyncio.to_thread(_tail, controller.database, DEAD_LETTER, after, size)
@@ -55,15 +57,16 @@ async def dead_letters(
 
 @router.get("/public")
 async def public(controller: ControllerOf) -> models.Public:
-    """Free places, for everybody."""
+    """Places for whoever comes now: cap - present - reserved - guarded."""
     picture = await controller.writer.look()
     return models.Public(
         site=picture["site"]["name"],
         as_of_ms=picture["as_of_ms"],
+        age_ms=max(0, time.time_ns() // 1_000_000 - picture["as_of_ms"]),
         zones=[
             models.PublicZone(
-                **{name: zone[name] for name in ("id", "name", "name_en", "cap", "is_open")},
-                free=max(0, zone["cap"] - zone["present"] - zone["reserved"]),
+                **{name: zone[name] for name in _PUBLIC},
+                free=max(0, zone["cap"] - zone["present"] - zone["reserved"] - zone["guarded"]),
                 about=bool(zone["lanes_cut_off"]),
             )
             for zone in picture["zones"]

@@ -1,31 +1,54 @@
-"""Whether a ticket may enter here and now: small rules in a fixed order, the first that speaks decides."""
+"""Whether a ticket may enter here and now: first what no rule of the house can change, then the house's own rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 
 from einlass_controller.domain import decision as codes
-from einlass_controller.domain.decision import Decision
+from einlass_controller.domain.catalogue import Product
+from einlass_controller.domain.decision import Decision, Value
+from einlass_controller.domain.hours import DAY_MS, local_instant
+from einlass_controller.domain.rules import MINUTE_MS, WEEKDAYS, Fact, Verdict
 from einlass_controller.domain.tickets import VALID, Ticket
-from einlass_controller.domain.visits import Visit
+from einlass_controller.domain.visits import Standing, Visit
+
+LOCKDOWN = "lockdown"
+EVACUATION = "evacuation"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant as the site's clocks on the wall show it."""
+
+    now_ms: int
+    midnight_ms: int
+    next_midnight_ms: int
+    time_ms: int
+    weekday: str
+    date: str
+
+
+def moment(now_ms: int, zone: tzinfo) -> Moment:
+    """Local time of an instant; time_ms is what the clock shows, also on the days of a clock change."""
+    local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
+    shown_ms = (local.hour * 60 + local.minute) * MINUTE_MS + local.second * 1000 + now_ms % 1000
+    midnight, following = (local_instant(local.date(), time_ms, zone) for time_ms in (0, DAY_MS))
+    return Moment(now_ms, midnight, following, shown_ms, WEEKDAYS[local.weekday()], local.date().isoformat())
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Everything a rule may look at. zones: those that the lane leads into, the innermost first."""
+    """Everything that is looked at before the house's rules. zones: those that the lane leads into, innermost first."""
 
     now_ms: int
-    lane: str
     zones: tuple[str, ...]
-    zone_names: tuple[str, ...]
-    open: bool
-    emergency: bool
     ticket: Ticket | None
-    visits: Sequence[Visit] = ()
+    emergency: bool = False
     ticket_zone_name: str = ""
-    visit_lane_name: str = ""
+    paid_cents: int = 0
 
 
-Rule = Callable[[Scan], Decision | None]
+Check = Callable[[Scan], Decision | None]
 
 
 def emergency(scan: Scan) -> Decision | None:
@@ -41,16 +64,16 @@ def known(scan: Scan) -> Decision | None:
 def status(scan: Scan) -> Decision | None:
     """Revoked, blocked, cancelled, unpaid: the ticket's status is the code."""
     ticket = _ticket(scan)
-    return None if ticket.status == VALID else _about(ticket, ticket.status)
+    return None if ticket.status == VALID else about(ticket, ticket.status)
 
 
 def window(scan: Scan) -> Decision | None:
     """valid_from and valid_until are both still valid instants."""
     ticket = _ticket(scan)
     if ticket.valid_from_ms is not None and scan.now_ms < ticket.valid_from_ms:
-        return _about(ticket, codes.TOO_EARLY, valid_from_ms=ticket.valid_from_ms)
+        return about(ticket, codes.TOO_EARLY, {"valid_from_ms": ticket.valid_from_ms})
     if ticket.valid_until_ms is not None and scan.now_ms > ticket.valid_until_ms:
-        return _about(ticket, codes.EXPIRED, valid_until_ms=ticket.valid_until_ms)
+        return about(ticket, codes.EXPIRED, {"valid_until_ms": ticket.valid_until_ms})
     return None
 
 
@@ -58,67 +81,142 @@ def zone(scan: Scan) -> Decision | None:
     """A ticket for a zone opens the lanes that lead into it."""
     ticket = _ticket(scan)
     if ticket.zone and ticket.zone not in scan.zones:
-        return _about(ticket, codes.WRONG_ZONE, zone=scan.ticket_zone_name or ticket.zone)
+        return about(ticket, codes.WRONG_ZONE, {"zone": scan.ticket_zone_name or ticket.zone})
     return None
 
 
-def outside(scan: Scan) -> Decision | None:
-    """Who is inside, or just walking through, does not enter again."""
-    for visit in scan.visits:
-        if visit.is_open:
-            lane = scan.visit_lane_name or visit.lane
-            return _about(_ticket(scan), codes.ALREADY_INSIDE, since_ms=visit.since_ms, lane=lane)
-    return None
-
-
-def entries(scan: Scan) -> Decision | None:
-    """A single ticket has one entry."""
+def debt(scan: Scan) -> Decision | None:
+    """Who left through a free exit after too long a stay pays before the next one."""
     ticket = _ticket(scan)
-    return _about(ticket, codes.USED_UP) if ticket.entries_left == 0 else None
+    if ticket.due_cents > scan.paid_cents:
+        return about(ticket, codes.OVERSTAY_DUE, {"amount_cents": ticket.due_cents})
+    return None
 
 
-def opened(scan: Scan) -> Decision | None:
-    """The zone takes people in at this time."""
-    return None if scan.open else _about(_ticket(scan), codes.CLOSED)
-
-
-RULES: tuple[Rule, ...] = (emergency, known, status, window, zone, outside, entries, opened)
+CHECKS: tuple[Check, ...] = (emergency, known, status, window, zone, debt)
 
 
 def refuse(scan: Scan) -> Decision | None:
-    """Why this scan is refused, before places are looked at; None: only the cap can still say no."""
-    for rule in RULES:
-        verdict = rule(scan)
-        if verdict is not None:
-            return verdict
+    """Why this scan is refused whatever the house's rules say; None: they are asked next."""
+    for check in CHECKS:
+        found = check(scan)
+        if found is not None:
+            return found
     return None
 
 
-def full(ticket: Ticket, free: int) -> Decision:
+def facts(
+    ticket: Ticket,
+    product: Product | None,
+    now: Moment,
+    standing: Standing,
+    *,
+    lane: str = "",
+    zone: str = "",
+    persons: int = 1,
+    proof: bool = False,
+    company_inside: bool = False,
+    stays: Sequence[Visit] = (),
+) -> dict[str, Fact]:
+    """What the rules may ask about, as of this scan; what does not apply is left out."""
+    needed = persons if product is not None and product.group else 1
+    left = ticket.entries_left
+    today = ticket.day_ms == now.midnight_ms
+    began = min((visit.since_ms for visit in stays if visit.inside), default=None)
+    slot_day = None if ticket.slot_ms is None else now.midnight_ms <= ticket.slot_ms < now.next_midnight_ms
+    found: dict[str, Fact] = {
+        "time": now.time_ms,
+        "weekday": now.weekday,
+        "date": now.date,
+        "lane": lane,
+        "zone": zone,
+        "persons": persons,
+        "entries_used": ticket.entries_used,
+        "entries_left": left,
+        "entries_missing": 0 if left is None else max(0, needed - left),
+        "entries_today": ticket.entries_today if today else 0,
+        "used_today": today and ticket.entries_today > 0,
+        "since_entry": _since(ticket.last_use_ms, now),
+        "since_exit": _since(ticket.last_exit_ms, now),
+        "since_first": _since(ticket.first_use_ms, now),
+        "inside": standing.inside,
+        "moving": standing.movable > 0,
+        "stay": _since(began, now),
+        "proof": proof or ticket.proof_until_ms > now.now_ms,
+        "company_inside": company_inside,
+        "booked": ticket.slot_ms is not None,
+        "until_slot": None if ticket.slot_ms is None else ticket.slot_ms - now.now_ms,
+        "slot_today": slot_day,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _since(then_ms: int | None, now: Moment) -> int | None:
+    return None if then_ms is None else max(0, now.now_ms - then_ms)
+
+
+def refusal(ticket: Ticket, verdict: Verdict, version: str, first: Visit | None, lane_name: str) -> Decision:
+    """A refusal by the rules, with when and where the ticket was used if that is the reason."""
+    values = dict(verdict.values)
+    if verdict.code == codes.ALREADY_INSIDE and first is not None:
+        values |= {"since_ms": first.since_ms, "lane": lane_name or first.lane}
+    return about(ticket, verdict.code, values, verdict=verdict, version=version)
+
+
+def full(ticket: Ticket, free: int, version: str = codes.RULES_VERSION) -> Decision:
     """No place (or not enough for the whole group): the ticket is not used."""
-    return _about(ticket, codes.ZONE_FULL, free=max(0, free))
+    return about(ticket, codes.ZONE_FULL, {"free": max(0, free)}, version=version)
 
 
-def admit(ticket: Ticket) -> Decision:
-    """Let in: the entry counts from now, and comes back if nobody goes through."""
-    ticket.entries_used += 1
-    return _about(ticket, codes.OK, persons=ticket.persons)
+def admit(ticket: Ticket, verdict: Verdict, persons: int, use: "Use", now: Moment, version: str) -> Decision:
+    """Let in: what it uses counts from now, and comes back if nobody goes through."""
+    ticket.entries_used += use.entries
+    if use.turns:
+        if ticket.day_ms != now.midnight_ms:
+            ticket.day_ms, ticket.entries_today = now.midnight_ms, 0
+        ticket.entries_today += use.turns
+    return about(ticket, verdict.code, verdict.values, persons, verdict, version)
 
 
-def _ticket(scan: Scan) -> Ticket:
-    if scan.ticket is None:
-        raise ValueError("the rule `known` stands before every rule that looks at the ticket")
-    return scan.ticket
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an admission takes from a ticket: entries, and turns of the day (none for a walk within the house)."""
+
+    entries: int
+    turns: int
 
 
-def _about(ticket: Ticket, code: str, persons: int = 0, **values: int | str) -> Decision:
+def use_of(verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int) -> Use:
+    """A group's card gives an entry for each person, every other ticket one for all of them."""
+    needed = persons if product is not None and product.group else 1
+    return Use(0 if verdict.free else needed, 0 if verdict.free and known.get("moving") else 1)
+
+
+def about(
+    ticket: Ticket,
+    code: str,
+    values: Mapping[str, Value] | None = None,
+    persons: int = 0,
+    verdict: Verdict | None = None,
+    version: str = codes.RULES_VERSION,
+) -> Decision:
+    """A decision on a known ticket, with what is left of it."""
     return Decision(
         code,
         persons,
-        values,
+        values or {},
         entries_left=ticket.entries_left,
         first_use_ms=ticket.first_use_ms,
         last_use_ms=ticket.last_use_ms,
         valid_from_ms=ticket.valid_from_ms,
         valid_until_ms=ticket.valid_until_ms,
+        rules_version=version,
+        rule="" if verdict is None else f"{ticket.product}.{verdict.rule}" if verdict.rule else "",
+        text=None if verdict is None else verdict.text,
     )
+
+
+def _ticket(scan: Scan) -> Ticket:
+    if scan.ticket is None:
+        raise ValueError("the check `known` stands before every check that looks at the ticket")
+    return scan.ticket

@@ -83,6 +83,7 @@ class Decision:
     """What is answered to a scan. Instants are Unix milliseconds; None: does not apply.
 
     `values` fill the text. `would_have_been` is the code without an override, `override` who did it and why.
+    `rule` is the one that spoke ("" for what no rule of the house decides), `text` its own words if it has any.
     """
 
     code: str
@@ -98,6 +99,8 @@ class Decision:
     online: bool = True
     would_have_been: str = ""
     override: str = ""
+    rule: str = ""
+    text: Text | None = None
 
     def __post_init__(self) -> None:
         if self.code not in TEXTS:
@@ -111,14 +114,32 @@ class Decision:
     @property
     def text_key(self) -> str:
         """The key of the sentence for a visitor; the same in every language."""
-        return "decision." + self.code
+        return f"rule.{self.rule}" if self.text is not None else "decision." + self.code
 
 
-def sentence(code: str, values: Mapping[str, Value], language: str, instant: Callable[[int], str]) -> str:
-    """The text in "de" or "en" (anything else reads English); `instant` writes a Unix-ms value as local time."""
-    text = TEXTS.get(code, TEXTS[ERROR])
-    words = {name: instant(int(value)) if name.endswith("_ms") else str(value) for name, value in values.items()}
+def sentence(
+    code: str,
+    values: Mapping[str, Value],
+    language: str,
+    instant: Callable[[int], str],
+    text: Text | None = None,
+) -> str:
+    """The text in "de" or "en" (anything else reads English); `instant` writes a Unix-ms value as local time.
+
+    `text`: the words of the rule that decided, in place of the code's own.
+    """
+    text = text or TEXTS.get(code, TEXTS[ERROR])
+    words = {name: _word(name, value, language, instant) for name, value in values.items()}
     try:
         return (text.de if language == "de" else text.en).format_map(words)
     except KeyError:  # a stored decision of an older release may lack a value: better no detail than no words
         return TEXTS[STAFF].de if language == "de" else TEXTS[STAFF].en
+
+
+def _word(name: str, value: Value, language: str, instant: Callable[[int], str]) -> str:
+    if name.endswith("_ms"):
+        return instant(int(value))
+    if name.endswith("_cents"):
+        euros, cents = divmod(int(value), 100)
+        return f"{euros},{cents:02} Euro" if language == "de" else f"{euros}.{cents:02} euros"
+    return str(value)

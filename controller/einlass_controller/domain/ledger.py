@@ -9,6 +9,10 @@ from typing import Any
 GENESIS = "0" * 64
 
 
+# Made once: json.dumps with these options would build a new one for every entry.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the ledger. `number` starts at 1 without gaps; `body` is canonical JSON."""
@@ -29,8 +33,8 @@ class Break:
 
 
 def canonical(body: dict[str, Any]) -> str:
-    """JSON with sorted keys and no blanks: the same bytes for the same content."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """JSON with sorted keys and no blanks: the same bytes for the same content. Numbers in it are whole."""
+    return _encode(body)
 
 
 def seal(previous_hash: str, number: int, at_ms: int, kind: str, body: str) -> str:

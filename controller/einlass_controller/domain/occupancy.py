@@ -3,12 +3,15 @@
 The controller tells a lane "your own entries minus exits may rise to A"; the lane reports "I am at b, under version
 v". Nothing is a delta, so lost, late, repeated and reordered messages do no harm. Exposure x of a lane = max(b, every A
 that may still be in force). Held at every change: books >= reality, b <= x; at every admission: base + ghosts + sum(x)
-<= cap.
+<= cap. A lane between two zones also takes people out of the zone it starts in: those who surely went through, and no
+earlier (`gone`); those who come back through it are a fact there, as every exit is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+_NOTHING: Mapping[str, int] = {}
 
 
 class InvariantError(RuntimeError):
@@ -65,7 +68,10 @@ class Figures(NamedTuple):
 
 @dataclass(slots=True)
 class Account:
-    """The controller's books of one lane. sent: (version, ceiling) not superseded, versions up, ceilings down."""
+    """The controller's books of one lane. sent: (version, ceiling) not superseded, versions up, ceilings down.
+
+    zones: whose count an entry raises; leaves: whose count it lowers.
+    """
 
     lane: str
     zones: tuple[str, ...]
@@ -80,6 +86,12 @@ class Account:
     frozen: bool = False
     sent: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     granted: int = 0  # persons let in whose release the lane has not reported yet
+    leaves: tuple[str, ...] = ()
+
+    @property
+    def gone(self) -> int:
+        """Persons who surely left the zones that this lane starts in; negative: more came back."""
+        return self.balance - self.pending
 
     @property
     def exposure(self) -> int:
@@ -120,16 +132,22 @@ class Zone:
     balance: int = 0
     pending: int = 0
     held: int = 0
+    gone: int = 0  # over the accounts whose lanes start in this zone
     excused: int = 0  # how far over the cap facts (not decisions) have brought it
 
     @property
     def committed(self) -> int:
         """Places that are, or may at any moment be, taken."""
-        return self.base + self.ghosts + self.exposure
+        return self.base + self.ghosts + self.exposure - self.gone
+
+    @property
+    def counted(self) -> int:
+        """Persons inside by all that is known; below nobody when entries of a cut-off lane are not reported yet."""
+        return self.base + self.ghosts + self.balance - self.pending - self.gone
 
     def figures(self) -> Figures:
         """The screen figures; a count below zero (people left whom nobody saw enter) is shown as zero."""
-        present = self.base + self.ghosts + self.balance - self.pending
+        present = self.counted
         reserved = self.pending + self.held
         leased = self.exposure - self.balance - self.held
         if present < 0:  # entries of a cut-off lane are not reported yet, the exits elsewhere are
@@ -146,18 +164,20 @@ class Books:
         self.zones = {zone.id: zone for zone in zones}
         self.accounts = {account.lane: account for account in accounts}
         for account in self.accounts.values():
-            for zone in self._zones(account):
-                _add(zone, account, 1)
+            self._add(account, 1)
         for zone in self.zones.values():
             zone.excused = max(0, zone.committed - zone.cap)
         self.audit()
 
-    def grant(self, lane: str, persons: int) -> Limit | None:
-        """Room for so many at this lane, as the limit to send; None when a zone it leads into has none."""
+    def grant(self, lane: str, persons: int, keep: Mapping[str, int] = _NOTHING) -> Limit | None:
+        """Room for so many at this lane, as the limit to send; None when a zone it leads into has none.
+
+        keep: places by zone that must stay free afterwards.
+        """
         account = self.accounts[lane]
         ceiling = account.balance + account.held + persons
         raised = max(account.exposure, ceiling) - account.exposure
-        if any(zone.committed + raised > zone.cap for zone in self._zones(account)):
+        if any(zone.committed + raised > zone.cap - keep.get(zone.id, 0) for zone in self._zones(account)):
             return None
         before = _sums(account)
         account.granted += persons
@@ -207,25 +227,45 @@ class Books:
         """A node came without its journal: what it may have used is owed for ever. Returns the ghosts it left."""
         account = self.accounts[lane]
         ghosts = account.exposure
+        self._add(account, -1)
         for zone in self._zones(account):
-            _add(zone, account, -1)
             zone.ghosts += ghosts
-        fresh = Account(lane, account.zones, inc, account.epoch)
+        for zone in self._left(account):
+            zone.ghosts -= account.gone
+        fresh = Account(lane, account.zones, inc, account.epoch, leaves=account.leaves)
         self.accounts[lane] = fresh
-        for zone in self._zones(fresh):
-            _add(zone, fresh, 1)
+        self._add(fresh, 1)
+        for zone in (*self._zones(fresh), *self._left(fresh)):
             self._level(zone, fact=True)
         self.check(fresh)
         return ghosts
+
+    def correct(self, zone: str, persons: int) -> int:
+        """Staff counted: so many are inside. Returns the difference. The books' base moves, never an account.
+
+        What lanes may still use stays counted beside it, and what nodes without a journal owed is settled.
+        """
+        change = persons - self.zones[zone].counted
+        self.zones[zone].base += self.zones[zone].ghosts
+        self.zones[zone].ghosts = 0
+        self.shift(zone, change)
+        return change
+
+    def shift(self, zone: str, persons: int) -> None:
+        """The count of a zone changes by so many for a reason that no lane reports."""
+        self.zones[zone].base += persons
+        self._level(self.zones[zone], fact=True)
+        check_zone(self.zones[zone])
 
     def freeze(self, lane: str) -> None:
         """An old image was put in: nothing it says is taken until it has a new incarnation."""
         self.accounts[lane].frozen = True
 
-    def walk(self, lane: str, persons: int) -> bool:
+    def walk(self, lane: str, persons: int, keep: Mapping[str, int] = _NOTHING) -> bool:
         """Entry (or, negative, exit) at a lane that the controller keeps itself. False: no room; exits always go."""
         account = self.accounts[lane]
-        if persons > 0 and any(zone.committed + persons > zone.cap for zone in self._zones(account)):
+        room = all(zone.committed + persons <= zone.cap - keep.get(zone.id, 0) for zone in self._zones(account))
+        if persons > 0 and not room:
             return False
         before = _sums(account)
         account.balance += persons
@@ -243,22 +283,38 @@ class Books:
             raise InvariantError("under_way_below_zero", f"lane {account.lane}: {account.pending}, {account.granted}")
         if versions[-1] != account.version_sent or versions[0] < min(account.version, account.version_sent):
             raise InvariantError("versions_out_of_order", f"lane {account.lane}: {versions}, {account.version}")
-        for zone in self._zones(account):
+        for zone in (*self._zones(account), *self._left(account)):
             check_zone(zone)
 
     def audit(self) -> None:
         """The invariants from scratch, over every account; called after every batch."""
         sums = {zone: [0, 0, 0, 0] for zone in self.zones}
+        gone = dict.fromkeys(self.zones, 0)
         for account in self.accounts.values():
             for name in account.zones:
                 sums[name] = [total + part for total, part in zip(sums[name], _sums(account), strict=True)]
+            for name in account.leaves:
+                gone[name] += account.gone
         for zone in self.zones.values():
-            if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held]:
+            if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held] or gone[zone.id] != zone.gone:
                 raise InvariantError("sums_drifted", f"zone {zone.id}: {sums[zone.id]}")
             check_zone(zone)
 
     def _zones(self, account: Account) -> list[Zone]:
         return [self.zones[name] for name in account.zones]
+
+    def _left(self, account: Account) -> list[Zone]:
+        return [self.zones[name] for name in account.leaves]
+
+    def _add(self, account: Account, sign: int) -> None:
+        exposure, balance, pending, held = _sums(account)
+        for zone in self._zones(account):
+            zone.exposure += sign * exposure
+            zone.balance += sign * balance
+            zone.pending += sign * pending
+            zone.held += sign * held
+        for zone in self._left(account):
+            zone.gone += sign * account.gone
 
     def _send(self, account: Account, ceiling: int) -> None:
         account.version_sent += 1
@@ -274,6 +330,10 @@ class Books:
             zone.balance += after[1] - before[1]
             zone.pending += after[2] - before[2]
             zone.held += after[3] - before[3]
+            self._level(zone, fact)
+        gone = after[1] - after[2] - before[1] + before[2]
+        for zone in self._left(account):
+            zone.gone += gone
             self._level(zone, fact)
         self.check(account)
 
@@ -298,11 +358,3 @@ def check_zone(zone: Zone) -> None:
 
 def _sums(account: Account) -> tuple[int, int, int, int]:
     return account.exposure, account.balance, account.pending, account.held
-
-
-def _add(zone: Zone, account: Account, sign: int) -> None:
-    exposure, balance, pending, held = _sums(account)
-    zone.exposure += sign * exposure
-    zone.balance += sign * balance
-    zone.pending += sign * pending
-    zone.held += sign * held

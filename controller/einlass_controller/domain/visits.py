@@ -7,7 +7,7 @@
 Only passages make somebody present. `doubtful`: a node could not tell whether the person went through; he counts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from einlass_controller.domain.tickets import Ticket
@@ -22,7 +22,11 @@ OPEN = (RESERVED, RELEASED, PRESENT)
 
 @dataclass(slots=True)
 class Visit:
-    """key: the decision that admitted it, "node/side/nonce". persons: granted; passed, unused, left: of those."""
+    """key: the decision that admitted it, "node/side/nonce". persons: granted; passed, unused, left: of those.
+
+    entries: how many of the ticket's it uses; turns: 1 when it counts as a use of the day. Both come back with an
+    annulment. A way in that leads into several zones at once makes one visit in each, for those who really passed.
+    """
 
     key: str
     node: str
@@ -39,6 +43,8 @@ class Visit:
     began_ms: int | None = None
     ended_ms: int | None = None
     doubtful: bool = False
+    entries: int = 1
+    turns: int = 1
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +73,7 @@ def release(visit: Visit) -> bool:
 def enter(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int, doubtful: bool = False) -> None:
     """So many went through. Also after an annulment: a body that passed is a body inside."""
     if visit.state == ANNULLED and ticket is not None:
-        ticket.entries_used += 1
+        _use(visit, ticket, 1)
     if visit.began_ms is None:
         visit.began_ms = at_ms
     visit.state = PRESENT
@@ -95,8 +101,19 @@ def annul(visit: Visit, ticket: Ticket | None, at_ms: int) -> bool:
     visit.state = ANNULLED
     visit.ended_ms = at_ms
     if ticket is not None:
-        ticket.entries_used = max(0, ticket.entries_used - 1)
+        give_back(visit, ticket)
     return True
+
+
+def give_back(visit: Visit, ticket: Ticket) -> None:
+    """What the visit used of the ticket is there again."""
+    _use(visit, ticket, -1)
+
+
+def _use(visit: Visit, ticket: Ticket, sign: int) -> None:
+    ticket.entries_used = max(0, ticket.entries_used + sign * visit.entries)
+    if visit.granted_ms >= ticket.day_ms:  # another day's count is not touched by a late annulment
+        ticket.entries_today = max(0, ticket.entries_today + sign * visit.turns)
 
 
 def leave(visit: Visit, persons: int, at_ms: int) -> int:
@@ -121,3 +138,38 @@ def of_earlier_boots(visits: Iterable[Visit], state: str, node: str, inc: str, b
 def _earlier_boot(nonce: str, inc: str, boot: int) -> bool:
     parts = nonce.split(".")
     return len(parts) == 3 and parts[0] == inc and parts[1].isdigit() and int(parts[1]) < boot
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the bearers of a ticket are, as a lane into some zone sees it.
+
+    inside: nobody of them can come in here: they are, or just walk in, or are under way elsewhere. movable: so many
+    are elsewhere in the house and may walk over. first: the visit to tell them about.
+    """
+
+    inside: bool
+    movable: int
+    first: Visit | None
+
+
+def stand(visits: Iterable[Visit], zone: str, chain_of: Callable[[str], Sequence[str]]) -> Standing:
+    """chain_of: a zone and all it lies in. People in a zone are also in those around it."""
+    here, under_way = 0, False
+    elsewhere: dict[str, int] = {}
+    first: Visit | None = None
+    for visit in visits:
+        if not visit.is_open:
+            continue
+        under = visit.state in (RESERVED, RELEASED)
+        covers = zone in chain_of(visit.zone)
+        if first is None or (covers and zone not in chain_of(first.zone)):
+            first = visit
+        if covers and (under or visit.zone == zone):
+            here += visit.persons - visit.unused if under else visit.inside
+        elif under:
+            under_way = True
+        elif not covers:
+            elsewhere[visit.zone] = elsewhere.get(visit.zone, 0) + visit.inside
+    movable = 0 if under_way else max(0, max(elsewhere.values(), default=0) - here)
+    return Standing(movable == 0 and (here > 0 or under_way), movable, first)

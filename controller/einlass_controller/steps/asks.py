@@ -1,21 +1,28 @@
 """A scan is answered: idempotency first, then the rules, then the cap; the answer is stored before it is sent."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from einlass_controller.domain import admission, visits
 from einlass_controller.domain import decision as codes
+from einlass_controller.domain.admission import Use
+from einlass_controller.domain.catalogue import Product
 from einlass_controller.domain.decision import Decision
 from einlass_controller.domain.occupancy import Limit
+from einlass_controller.domain.rules import Fact, Verdict
 from einlass_controller.domain.tickets import Ticket
-from einlass_controller.domain.visits import Visit
+from einlass_controller.domain.visits import Standing, Visit
 from einlass_controller.live import Lane
-from einlass_controller.messages import ENTRY, EXIT, Ask, Proof, Redeem, Redeemed
+from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
 from einlass_controller.steps.batch import Batch, log
+from einlass_controller.steps.moving import arrived, departed
+from einlass_controller.steps.presenting import Shown, keep, present
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.work import Stored
 from einlass_core import wire
+
+NO_USE = Use(0, 0)
 
 
 def ask(batch: Batch, message: Ask) -> None:
@@ -39,44 +46,49 @@ def ask(batch: Batch, message: Ask) -> None:
         _answer(batch, message, "x0", Decision(codes.ERROR, values={"reason": reason}), None)
         return
     batch.take(node, message.report)
-    ticket = batch.rows.by_digest.get(message.proof.digest)
-    decision, limit = _decide(batch, lane, message.side, message.proof, ticket, node.emergency)
+    shown = present(batch, message.proof)
+    ticket = shown.ticket
+    found = decide(batch, Question(lane, message.side, shown, emergency=node.emergency))
     number = _number(batch)
-    payload = _answer(batch, message, f"d{number}", decision, limit)
-    _store(batch, message, number, lane, decision, payload, ticket)
-    if decision.admits and ticket is not None:
-        _reserve(batch, message.key, message.node, message.nonce, lane, ticket, decision)
+    payload = _answer(batch, message, f"d{number}", found.decision, found.limit)
+    _store(batch, message, number, lane, found, payload, ticket)
+    if found.decision.admits and ticket is not None:
+        _reserve(batch, message.key, message.node, message.nonce, lane, ticket, found)
 
 
 def redeem(batch: Batch, message: Redeem) -> Redeemed:
     """A scan over HTTP, where scan, release and passage are one: somebody stands there and lets people through."""
     stored = batch.rows.decisions.get(message.key)
     if stored is not None:
-        return Redeemed(stored.answer, conflict=(stored.content, stored.lane) != (message.proof.content, message.lane))
+        return Redeemed(stored.answer, conflict=(stored.content, stored.lane) != (message.content, message.lane))
     lane = batch.live.lanes[message.lane]
-    ticket = batch.rows.by_digest.get(message.proof.digest)
-    decision, _ = _decide(batch, lane, message.side, message.proof, ticket, emergency=False)
+    shown = present(batch, message.proof)
+    ticket = shown.ticket
+    found = decide(
+        batch,
+        Question(lane, message.side, shown, message.persons, message.proof_seen, message.paid_cents),
+    )
     number = _number(batch)
-    answer = _as_json(f"d{number}", decision)
-    _store(batch, message, number, lane, decision, answer, ticket)
-    ticket = _genuine(ticket, message.proof)
-    if decision.admits and ticket is not None:
-        visit = _reserve(batch, message.key, message.client, message.nonce, lane, ticket, decision)
-        visits.enter(visit, ticket, decision.persons, batch.now_ms)
-        batch.record(
-            "passed", node=message.client, lane=lane.id, side=ENTRY, persons=decision.persons, ticket=ticket.id
-        )
-    elif message.side == EXIT and ticket is not None:
+    answer = _as_json(f"d{number}", found.decision)
+    _store(batch, message, number, lane, found, answer, ticket)
+    if ticket is None:
+        return Redeemed(answer)
+    if message.paid_cents and found.decision.code in (codes.OK, codes.OK_REENTRY, codes.OK_EXIT):
+        batch.record("paid", by=message.client, ticket=ticket.id, cents=message.paid_cents, decision=f"d{number}")
+        ticket.due_cents = 0
+        batch.rows.ticket_changed(ticket)
+    if found.decision.admits:
+        persons = found.decision.persons
+        visit = _reserve(batch, message.key, message.client, message.nonce, lane, ticket, found)
+        arrived(batch, visit, persons, batch.now_ms)
+        batch.record("passed", node=message.client, lane=lane.id, side=ENTRY, persons=persons, ticket=ticket.id)
+    elif found.decision.code == codes.OK_EXIT:
         _walk_out(batch, message, lane, ticket)
     return Redeemed(answer)
 
 
 def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None:
-    gone = 0
-    for visit in batch.rows.visits_of_ticket(ticket.id):
-        if visit.is_open and visit.inside:
-            gone += visits.leave(visit, visit.inside, batch.now_ms)
-            batch.rows.changed(visit, ticket)
+    gone = departed(batch, message.key, ticket, lane, message.persons or wire.PERSONS_MAX, batch.now_ms)
     if gone:
         batch.live.books.walk(lane.id, -gone)
         batch.touch(lane)
@@ -85,59 +97,139 @@ def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None
         batch.record("exit_without_entry", node=message.client, lane=lane.id, ticket=ticket.id)
 
 
-def _decide(
-    batch: Batch, lane: Lane, side: str, proof: Proof, ticket: Ticket | None, emergency: bool
-) -> tuple[Decision, Limit | None]:
-    ticket = _genuine(ticket, proof)
-    if side == EXIT:
-        return Decision(codes.OK_EXIT), None
-    refused = admission.refuse(_scan(batch, lane, ticket, emergency))
-    if refused is not None:
-        return refused, None
-    if ticket is None:
-        return Decision(codes.INVALID), None
-    books = batch.live.books
-    if lane.node:
-        limit = books.grant(lane.id, ticket.persons)
-        room = limit is not None
-    else:
-        limit, room = None, books.walk(lane.id, ticket.persons)
-    if not room:
-        return admission.full(ticket, min(books.zones[name].figures().free for name in lane.zones)), None
-    batch.touch(lane)
-    batch.rows.ticket_changed(ticket)
-    return admission.admit(ticket), limit
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A scan that is to be decided. persons 0: as many as the ticket is for."""
+
+    lane: Lane
+    side: str
+    shown: Shown
+    persons: int = 0
+    proof_seen: bool = False
+    paid_cents: int = 0
+    emergency: bool = False
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """None: the code is not known."""
+        return self.shown.ticket
 
 
-def _scan(batch: Batch, lane: Lane, ticket: Ticket | None, emergency: bool) -> admission.Scan:
-    live = batch.live
-    stays = batch.rows.visits_of_ticket(ticket.id) if ticket is not None else []
-    first = next((visit for visit in stays if visit.is_open), None)
-    first_lane = live.lanes.get(first.lane) if first is not None else None
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A decision, the ceiling that makes room for it, what the rules were asked with, and what the ticket gives."""
+
+    decision: Decision
+    limit: Limit | None = None
+    facts: str = ""
+    use: Use = NO_USE
+
+
+def decide(batch: Batch, asked: Question) -> Found:
+    """The fixed checks, then the house's rules, then the cap."""
+    if asked.side == EXIT:
+        return _decide_exit(batch, asked)
+    live, lane, ticket = batch.live, asked.lane, asked.ticket
     area = live.areas.get(ticket.zone) if ticket is not None else None
-    return admission.Scan(
+    fixed = admission.Scan(
         batch.now_ms,
-        lane.id,
         lane.zones,
-        tuple(live.areas[name].name for name in lane.zones),
-        all(live.areas[name].is_open for name in lane.zones),
-        emergency,
         ticket,
-        stays,
+        asked.emergency or live.site.mode == admission.EVACUATION,
         area.name if area is not None else "",
-        first_lane.name if first_lane is not None else "",
+        asked.paid_cents,
+    )
+    refused = admission.refuse(fixed)
+    if refused is not None:
+        return Found(refused)
+    if ticket is None:
+        return Found(Decision(codes.INVALID))
+    version = str(batch.catalogue.version)
+    product = batch.catalogue.products.get(ticket.product)
+    standing = visits.stand(batch.rows.visits_of_ticket(ticket.id), lane.zone, live.chain_of)
+    persons = _persons(asked, ticket, product, standing)
+    facts = _facts(batch, asked, ticket, product, standing, persons)
+    shut = live.site.mode == admission.LOCKDOWN or any(live.areas[name].shut_at(batch.now_ms) for name in lane.zones)
+    openings = [live.opening(name, batch.now_ms) for name in lane.zones]
+    verdict = batch.catalogue.judge(ticket.product, facts, openings, shut)
+    kept = json.dumps(facts | {"shut": shut}, separators=(",", ":"))
+    if not verdict.admits:
+        first = standing.first
+        where = live.lanes.get(first.lane) if first is not None else None
+        name = where.name if where is not None else ""
+        return Found(admission.refusal(ticket, verdict, version, first, name), facts=kept)
+    booked = ticket.slot_ms is not None
+    places = {} if booked else {name: live.guarded(name, batch.now_ms) for name in lane.zones}
+    limit = live.books.grant(lane.id, persons, places) if lane.node else None
+    if limit is None and (lane.node or not live.books.walk(lane.id, persons, places)):
+        free = min(live.books.zones[name].figures().free - places.get(name, 0) for name in lane.zones)
+        return Found(admission.full(ticket, free, version), facts=kept)
+    batch.touch(lane)
+    keep(batch, asked.shown)
+    batch.rows.ticket_changed(ticket)
+    if booked and not ticket.entries_used:
+        _came(batch, ticket)
+    use = admission.use_of(verdict, facts, product, persons)
+    return Found(admission.admit(ticket, verdict, persons, use, batch.moment, version), limit, kept, use)
+
+
+def _decide_exit(batch: Batch, asked: Question) -> Found:
+    """Nobody is kept in; where staff stands, money that is due is asked for first, but not in an emergency."""
+    ticket = asked.ticket
+    if ticket is None or batch.live.site.mode:
+        return Found(Decision(codes.OK_EXIT))
+    verdict = judge_exit(batch, asked.lane, ticket)
+    if verdict.code != codes.OVERSTAY_DUE or asked.paid_cents >= int(verdict.values.get("amount_cents", 0)):
+        return Found(Decision(codes.OK_EXIT))
+    version = str(batch.catalogue.version)
+    return Found(admission.about(ticket, verdict.code, verdict.values, verdict=verdict, version=version))
+
+
+def judge_exit(batch: Batch, lane: Lane, ticket: Ticket) -> Verdict:
+    """What the house's rules say of somebody who leaves."""
+    product = batch.catalogue.products.get(ticket.product)
+    standing = visits.stand(batch.rows.visits_of_ticket(ticket.id), lane.zone, batch.live.chain_of)
+    facts = _facts(batch, Question(lane, EXIT, Shown(ticket)), ticket, product, standing, ticket.persons)
+    return batch.catalogue.judge_exit(ticket.product, facts)
+
+
+def _persons(asked: Question, ticket: Ticket, product: Product | None, standing: Standing) -> int:
+    if standing.movable:
+        return min(asked.persons or standing.movable, standing.movable, wire.PERSONS_MAX)
+    if product is not None and product.group:
+        return asked.persons or ticket.persons
+    return min(asked.persons or ticket.persons, ticket.persons)
+
+
+def _facts(
+    batch: Batch, asked: Question, ticket: Ticket, product: Product | None, standing: Standing, persons: int
+) -> dict[str, Fact]:
+    company = batch.rows.visits_of_ticket(ticket.company_of) if ticket.company_of else ()
+    return admission.facts(
+        ticket,
+        product,
+        batch.moment,
+        standing,
+        lane=asked.lane.id,
+        zone=asked.lane.zone,
+        persons=persons,
+        proof=asked.proof_seen,
+        company_inside=any(visit.is_open for visit in company),
+        stays=batch.rows.visits_of_ticket(ticket.id),
     )
 
 
-def _genuine(ticket: Ticket | None, proof: Proof) -> Ticket | None:
-    """The digest finds a ticket, the whole hash proves it."""
-    return ticket if ticket is not None and ticket.code_sha256 == proof.sha256 else None
+def _came(batch: Batch, ticket: Ticket) -> None:
+    """A booked place is used now and no longer guarded; what is stored is read again every few seconds."""
+    for booking in batch.live.bookings:
+        if (booking.zone, booking.slot_ms) == (ticket.zone, ticket.slot_ms):
+            booking.persons = max(0, booking.persons - ticket.persons)
 
 
-def _reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: Ticket, decision: Decision) -> Visit:
-    visit = Visit(
-        key, node, nonce, ticket.id, lane.id, lane.zone, decision.persons, visits.RESERVED, granted_ms=batch.now_ms
-    )
+def _reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: Ticket, found: Found) -> Visit:
+    persons, use = found.decision.persons, found.use
+    visit = Visit(key, node, nonce, ticket.id, lane.id, lane.zone, persons, visits.RESERVED, granted_ms=batch.now_ms)
+    visit.entries, visit.turns = use.entries, use.turns
     batch.rows.add_visit(visit)
     return visit
 
@@ -147,18 +239,19 @@ def _store(
     message: Ask | Redeem,
     number: int,
     lane: Lane,
-    decision: Decision,
+    found: Found,
     answer: bytes,
     ticket: Ticket | None,
 ) -> None:
-    ticket = _genuine(ticket, message.proof)
+    decision = found.decision
+    content = message.content if isinstance(message, Redeem) else message.proof.content
     node = message.node if isinstance(message, Ask) else message.client
     name = ticket.id if ticket is not None else ""
     batch.rows.add_decision(
         Stored(
             message.key,
             number,
-            message.proof.content,
+            content,
             decision.code,
             decision.persons,
             name,
@@ -167,10 +260,14 @@ def _store(
             message.side,
             batch.now_ms,
             answer,
+            found.facts,
         )
     )
     # An unknown code is written down so that it can be recognised again, but not read.
     who = {"ticket": name} if name else {"code_hash": message.proof.content, "fault": message.proof.fault}
+    why = {"rule": decision.rule, "rules_version": decision.rules_version} if decision.rule else {}
+    if isinstance(message, Redeem) and message.proof_seen:
+        why["proof_seen"] = message.client
     batch.record(
         "decision",
         id=f"d{number}",
@@ -181,6 +278,7 @@ def _store(
         code=decision.code,
         persons=decision.persons,
         **who,
+        **why,
     )
 
 

@@ -1,10 +1,14 @@
 """The workbench of one batch: state, rows, what to publish, what to write down. Nothing leaves it before the commit."""
 
+from functools import cache
 from typing import Any
 
 import structlog
 
-from einlass_controller.domain import ledger, visits
+from einlass_controller import fastwire
+from einlass_controller.domain import ledger, snapshot, visits
+from einlass_controller.domain.admission import Moment, moment
+from einlass_controller.domain.catalogue import Catalogue, in_force
 from einlass_controller.domain.occupancy import Limit, Report
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
@@ -16,8 +20,13 @@ from einlass_core import wire
 LETTERS_A_BATCH_MAX = 100
 LETTER_BYTES_MAX = 1024
 REASON_LENGTH_MAX = 300
+# The line of the ledger that says what a batch has changed; for replay, not for screens.
+CHANGES = snapshot.CHANGES
 
 log = structlog.get_logger("einlass.engine")
+
+
+_topic_down = cache(wire.topic_down)  # of known nodes only
 
 
 class Batch:
@@ -34,6 +43,26 @@ class Batch:
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
         self._letters = 0
+        self._moment: Moment | None = None
+        self._catalogue: Catalogue | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """Now, by the clocks on the site's walls."""
+        if self._moment is None:
+            self._moment = moment(self.now_ms, self.live.clocks)
+        return self._moment
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The house's rules that hold now."""
+        if self._catalogue is None:
+            self._catalogue = in_force(self.live.catalogues, self.now_ms)
+        return self._catalogue
+
+    def rules_changed(self) -> None:
+        """Look again which rules hold."""
+        self._catalogue = None
 
     def record(self, kind: str, at_ms: int | None = None, /, **body: Any) -> None:
         """Append to the ledger. at_ms: when it happened, if that is not now."""
@@ -42,17 +71,32 @@ class Batch:
         entry = ledger.append(live.ledger_hash, live.ledger_number + 1, when, kind, body)
         live.ledger_number, live.ledger_hash = entry.number, entry.hash
         self.rows.add_entry(entry)
-        self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
+        if kind != CHANGES:
+            self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
+
+    def record_changes(self) -> None:
+        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again."""
+        tickets, fresh, stays = self.rows.touched()
+        books = self.live.books
+        body: dict[str, Any] = {
+            "tickets": {ticket.id: snapshot.state_of(ticket) for ticket in tickets},
+            "visits": {visit.key: snapshot.visit_row_of(visit) for visit in fresh}
+            | {visit.key: snapshot.visit_state_of(visit) for visit in stays},
+            "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
+            "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
+        }
+        if any(body.values()):
+            self.record(CHANGES, **{name: found for name, found in body.items() if found})
 
     def send(self, node: str, kind: str, fields: dict[str, Any]) -> bytes:
         """Publish to one node after the commit; returns the bytes."""
-        payload = wire.encode(kind, fields)
+        payload = fastwire.encode(kind, fields)
         self.resend(node, kind, payload)
         return payload
 
     def resend(self, node: str, kind: str, payload: bytes) -> None:
         """Publish these bytes to one node after the commit."""
-        self.outbound.append(Outbound(wire.topic_down(self.live.site.id, node, kind), payload))
+        self.outbound.append(Outbound(_topic_down(self.live.site.id, node, kind), payload))
 
     def send_limit(self, lane: Lane, limit: Limit) -> None:
         """Tell a lane its ceiling; it is told again until it says that it took it."""
@@ -63,8 +107,11 @@ class Batch:
 
     def send_time(self) -> None:
         """Tell every node the time."""
-        payload = wire.encode("time", {"unix_ms": self.now_ms})
-        self.outbound.append(Outbound(wire.topic_all(self.live.site.id, "time"), payload))
+        self.tell_all("time", {"unix_ms": self.now_ms})
+
+    def tell_all(self, kind: str, fields: dict[str, Any]) -> None:
+        """Publish to every node of the site after the commit."""
+        self.outbound.append(Outbound(wire.topic_all(self.live.site.id, kind), fastwire.encode(kind, fields)))
 
     def letter(self, origin: str, reason: str, payload: bytes = b"") -> None:
         """A message that cannot be used: a log line and, bounded, a row for the technician."""
@@ -110,6 +157,7 @@ class Batch:
         """This lane's books (and with them its zones') may have changed: they are written, and lowered if need be."""
         self.lanes.add(lane.id)
         self.zones.update(lane.zones)
+        self.zones.update(lane.leaves)
 
     def settle(self, visit: Visit) -> None:
         """A visit leaves `reserved`: whatever comes of it, its grant is no longer open."""

@@ -6,12 +6,14 @@ from typing import Any
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain import visits
 from einlass_controller.domain.decision import Decision
+from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
-from einlass_controller.steps.asks import answer_fields
+from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.moving import arrived, departed, recount
 from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.work import Stored
 from einlass_core import wire
@@ -120,9 +122,9 @@ def _uncertain(batch: Batch, node: Node, message: NodeEvent) -> None:
         batch.rows.visits_of_node(node.id), visits.RELEASED, node.id, message.inc, message.boot
     )
     for visit in under_way:
-        ticket = batch.ticket_of(visit)
-        visits.enter(visit, ticket, visit.persons - visit.unused, _when(batch, message), doubtful=True)
-        batch.rows.changed(visit, ticket)
+        persons = visit.persons - visit.unused
+        arrived(batch, visit, persons, _when(batch, message), doubtful=True)
+        recount(batch, message, ENTRY, persons)
     _note(batch, node, message, tickets=[visit.ticket for visit in under_way])
 
 
@@ -130,22 +132,21 @@ def _went_in(batch: Batch, node: Node, message: NodeEvent, doubtful: bool) -> No
     visit = _visit(batch, node, message)
     if visit is not None:
         batch.settle(visit)
-        ticket = batch.ticket_of(visit)
-        visits.enter(visit, ticket, _persons(message), _when(batch, message), doubtful)
-        batch.rows.changed(visit, ticket)
+        arrived(batch, visit, _persons(message), _when(batch, message), doubtful)
+    recount(batch, message, ENTRY, _persons(message))
     _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
 
 
 def _went_out(batch: Batch, node: Node, message: NodeEvent) -> None:
     """Who left is known when a ticket was scanned before; the body left in any case (the account says so)."""
     scan = batch.rows.decisions.get(f"{node.id}/{EXIT}/{message.fields.get('nonce') or ''}")
-    left, ticket = _persons(message), None
-    if scan is not None and scan.ticket:
-        ticket = batch.rows.tickets.get(scan.ticket)
-        for visit in batch.rows.visits_of_ticket(scan.ticket):
-            if visit.is_open and left:
-                left -= visits.leave(visit, left, _when(batch, message))
-                batch.rows.changed(visit, ticket)
+    lane = batch.live.lane_of_node.get(node.id)
+    left = _persons(message)
+    ticket = batch.rows.tickets.get(scan.ticket) if scan is not None else None
+    if scan is not None and ticket is not None and lane is not None:
+        key = f"{scan.key}/{message.seq}"  # one scan may be followed by the passages of a whole family
+        left -= departed(batch, key, ticket, lane, left, _when(batch, message))
+    recount(batch, message, EXIT, _persons(message))
     _note(batch, node, message, ticket=ticket.id if ticket is not None else "", anonymous=left)
 
 
@@ -199,8 +200,21 @@ def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
             Stored(key, number, "", codes.OK_EXIT, 0, ticket.id, node.id, where, EXIT, batch.now_ms, answer)
         )
     _note(batch, node, message, ticket=ticket.id if ticket is not None else "")
+    if ticket is not None and inside and not batch.live.site.mode:
+        _charge(batch, node, ticket)
     if not inside:
         batch.record("exit_without_entry", node=node.id, ticket=ticket.id if ticket is not None else "")
+
+
+def _charge(batch: Batch, node: Node, ticket: Ticket) -> None:
+    """A stay that was too long: the exit is free all the same, the money is asked for before the next entry."""
+    lane = batch.live.lane_of_node.get(node.id)
+    verdict = judge_exit(batch, lane, ticket) if lane is not None else None
+    due = int(verdict.values.get("amount_cents", 0)) if verdict is not None else 0
+    if due != ticket.due_cents:
+        ticket.due_cents = due
+        batch.rows.ticket_changed(ticket)
+        batch.record("overstay", node=node.id, ticket=ticket.id, cents=due)
 
 
 def _emergency(batch: Batch, node: Node, message: NodeEvent) -> None:
@@ -225,6 +239,7 @@ def _fault_over(batch: Batch, node: Node, message: NodeEvent) -> None:
 
 
 def _forced(batch: Batch, node: Node, message: NodeEvent) -> None:
+    recount(batch, message, str(message.fields.get("side") or ENTRY), _persons(message))
     _note(batch, node, message)
 
 

@@ -1,6 +1,8 @@
 """What people order over the API: tickets, commands; and what time orders: limits sent again."""
 
-from einlass_controller.messages import Issue, Order, Tick
+from einlass_controller.domain.snapshot import row_of
+from einlass_controller.messages import Declined, Issue, Order, Tick
+from einlass_controller.steps import house
 from einlass_controller.steps.batch import Batch
 
 LIMIT_RESEND_MS = 2_000
@@ -15,12 +17,18 @@ def tick(batch: Batch, message: Tick) -> None:
             batch.touch(lane)
         elif lane.node and account.unacknowledged and not account.frozen and batch.now_ms - sent_ms >= LIMIT_RESEND_MS:
             batch.send_limit(lane, account.newest)
+    house.night(batch)
+    house.bookings(batch)
     if message.announce:
         batch.send_time()
+        house.send_emergency(batch)
 
 
-def issue(batch: Batch, message: Issue) -> None:
+def issue(batch: Batch, message: Issue) -> Declined | None:
     """Store tickets; their codes are only known to whoever ordered them."""
+    declined = house.slots_left(batch, message.tickets, message.walk_in)
+    if declined is not None:
+        return declined
     for ticket in message.tickets:
         batch.rows.add_ticket(ticket)
     first = message.tickets[0]
@@ -31,7 +39,9 @@ def issue(batch: Batch, message: Issue) -> None:
         product=first.product,
         persons=first.persons,
         zone=first.zone,
+        rows=[row_of(ticket) for ticket in message.tickets],
     )
+    return None
 
 
 def order(batch: Batch, message: Order) -> bool:

@@ -1,10 +1,13 @@
 """Who a node is: its incarnation, whether its memory is whole, whether it is there."""
 
 from einlass_controller.domain import visits
+from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.house import send_emergency
+from einlass_controller.steps.moving import arrived
 
 STRIKES_MAX = 3
 STRIKE_APART_MS = 2_000
@@ -45,6 +48,8 @@ def hello(batch: Batch, message: Hello) -> None:
         _tell_limit(batch, node)
     batch.acks[node.id] = node
     batch.send_time()
+    if batch.live.site.mode == EVACUATION:
+        send_emergency(batch)
 
 
 def status(batch: Batch, message: Status) -> None:
@@ -119,9 +124,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
         for visit in batch.rows.visits_of_node(node.id):
             if visit.state in (visits.RESERVED, visits.RELEASED):
                 batch.settle(visit)
-                ticket = batch.ticket_of(visit)
-                visits.enter(visit, ticket, visit.persons, batch.now_ms, doubtful=True)
-                batch.rows.changed(visit, ticket)
+                arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
     node.inc, node.boot, node.applied, node.strikes = inc, boot, 0, 0
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)

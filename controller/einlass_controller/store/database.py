@@ -39,6 +39,14 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def directory_of(url: str) -> Path | None:
+    """Where an SQLite file lies; None for what has no directory here."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database).resolve().parent
+
+
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to this revision, upwards (or downwards, for tests)."""
     with engine.connect() as connection:

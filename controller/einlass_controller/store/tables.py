@@ -1,7 +1,10 @@
 """The tables, as migrations make them. Instants are Unix milliseconds, money integer cents; no code is ever stored."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
+
+# Few of all visits are open; the index on them stays small whatever the history.
+PRESENT_ONLY = "state = 'present'"
 
 
 def _big(nullable: bool = False) -> Column[int]:
@@ -16,10 +19,16 @@ class SiteRow(SQLModel, table=True):
     name: str
     name_en: str
     time_zone: str
+    mode: str = ""
+    mode_by: str = ""
+    closed_ms: int = Field(default=0, sa_column=_big())
 
 
 class ZoneRow(SQLModel, table=True):
-    """A cap and the counted base of its books."""
+    """A cap and the counted base of its books. shut: by hand, for so long.
+
+    counted_ms: when it was counted last; counted: up to which record of each lane (JSON: lane, incarnation, number).
+    """
 
     __tablename__ = "zone"
     id: str = Field(primary_key=True, max_length=32)
@@ -31,6 +40,10 @@ class ZoneRow(SQLModel, table=True):
     base: int = 0
     ghosts: int = 0
     is_open: bool = True
+    shut_from_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    shut_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    counted_ms: int = Field(default=0, sa_column=_big())
+    counted: str = Field(default="{}", sa_column=Column(Text, nullable=False))
 
 
 class LaneRow(SQLModel, table=True):
@@ -83,6 +96,14 @@ class TicketRow(SQLModel, table=True):
     """A right to enter; found by `digest`, proved by `code_sha256`."""
 
     __tablename__ = "ticket"
+    __table_args__ = (
+        Index(
+            "ix_ticket_slot",
+            "slot_ms",
+            sqlite_where=text("slot_ms IS NOT NULL"),
+            postgresql_where=text("slot_ms IS NOT NULL"),
+        ),
+    )
     id: str = Field(primary_key=True, max_length=32)
     digest: str = Field(unique=True, max_length=16)
     code_sha256: str = Field(max_length=64)
@@ -98,13 +119,30 @@ class TicketRow(SQLModel, table=True):
     first_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     last_use_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     last_lane: str = ""
+    key_id: int = 0
+    import_id: str = Field(default="", max_length=32)
+    reason: str = ""
+    status_before: str = ""
+    replaces: str = ""
+    replaced_by: str = ""
+    last_exit_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    day_ms: int = Field(default=0, sa_column=_big())
+    entries_today: int = 0
+    slot_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    company_of: str = ""
+    proof_until_ms: int = Field(default=0, sa_column=_big())
+    due_cents: int = 0
 
 
 class VisitRow(SQLModel, table=True):
     """One stay (domain.visits.Visit)."""
 
     __tablename__ = "visit"
-    __table_args__ = (Index("ix_visit_ticket_state", "ticket", "state"), Index("ix_visit_node_state", "node", "state"))
+    __table_args__ = (
+        Index("ix_visit_ticket_state", "ticket", "state"),
+        Index("ix_visit_node_state", "node", "state"),
+        Index("ix_visit_present", "zone", sqlite_where=text(PRESENT_ONLY), postgresql_where=text(PRESENT_ONLY)),
+    )
     key: str = Field(primary_key=True, max_length=128)
     node: str
     nonce: str
@@ -120,12 +158,15 @@ class VisitRow(SQLModel, table=True):
     began_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     ended_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     doubtful: bool = False
+    entries: int = 1
+    turns: int = 1
 
 
 class DecisionRow(SQLModel, table=True):
     """An answered scan, under "node/side/nonce": looked up first, answered again byte for byte.
 
-    content: a keyed hash of what was asked. answer: the bytes that were sent.
+    content: a keyed hash of what was asked. answer: the bytes that were sent. facts: what the rules were asked with
+    (JSON; "": they were not), so that other rules can be tried on it.
     """
 
     __tablename__ = "decision"
@@ -140,6 +181,7 @@ class DecisionRow(SQLModel, table=True):
     side: str
     at_ms: int = Field(sa_column=_big())
     answer: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    facts: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
 class CommandRow(SQLModel, table=True):
@@ -179,6 +221,18 @@ class DeadLetterRow(SQLModel, table=True):
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class RulesRow(SQLModel, table=True):
+    """One version of the house's rules (domain.catalogue), as they were given; never changed, only followed."""
+
+    __tablename__ = "rules"
+    version: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    valid_from_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=_big())
+    by: str
+    reason: str
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
 class ApiKeyRow(SQLModel, table=True):
     """Who may use the API; the key itself is only its hash here."""
 
@@ -186,3 +240,48 @@ class ApiKeyRow(SQLModel, table=True):
     name: str = Field(primary_key=True, max_length=32)
     key_sha256: str = Field(unique=True, max_length=64)
     created_ms: int = Field(sa_column=_big())
+    scopes: str = "admin"
+    rate_per_s: int = 0
+    revoked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class SigningKeyRow(SQLModel, table=True):
+    """The public half of a key that signs tickets (domain.signed.PublicKey)."""
+
+    __tablename__ = "signing_key"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    public: str = Field(max_length=64)
+    created_ms: int = Field(sa_column=_big())
+    verify_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    revoked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+
+
+class HeldBackRow(SQLModel, table=True):
+    """A signed ticket that nobody has shown yet and that must not be let in when somebody does."""
+
+    __tablename__ = "held_back"
+    ticket: str = Field(primary_key=True, max_length=32)
+    status: str
+    reason: str
+    at_ms: int = Field(sa_column=_big())
+
+
+class ImportRow(SQLModel, table=True):
+    """Tickets from a file: none of them counts before `done`."""
+
+    __tablename__ = "ticket_import"
+    id: str = Field(primary_key=True, max_length=32)
+    by: str
+    begun_ms: int = Field(sa_column=_big())
+    tickets: int
+    done: bool = False
+
+
+class EpochRow(SQLModel, table=True):
+    """One row: which count this is, and why a new one is needed (recount "": it is not)."""
+
+    __tablename__ = "epoch"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    epoch: int
+    recount: str
+    since_ms: int = Field(sa_column=_big())

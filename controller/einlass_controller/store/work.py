@@ -1,18 +1,18 @@
 """One batch's sets of rows: read in a handful of statements, changed in memory, written in a handful of statements."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, Connection, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.domain import visits
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
-from einlass_controller.domain.tickets import Ticket
+from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.domain.visits import Visit
-from einlass_controller.live import Node
+from einlass_controller.live import Booking, Node
 from einlass_controller.store.schema import (
     ACCOUNT,
     COMMAND,
@@ -24,15 +24,12 @@ from einlass_controller.store.schema import (
     VISIT,
     ZONE,
 )
+from einlass_controller.store.sets import Columns, Row, sets_on
+from einlass_controller.store.tables import PRESENT_ONLY
 
-# SQLite allows 32,766 variables a statement, PostgreSQL 65,535; longer lists are not faster.
-CHUNK = 500
+# SQLite allows 32,766 variables a statement; longer lists are not faster.
+CHUNK = 512
 DEAD_LETTERS_MAX = 10_000
-
-_TICKET_COLUMNS = [TICKET.c[item.name] for item in fields(Ticket)]
-_VISIT_COLUMNS = [VISIT.c[item.name] for item in fields(Visit)]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,24 @@ class Stored:
     side: str
     at_ms: int
     answer: bytes
+    facts: str = ""
 
 
-_DECISION_COLUMNS = [DECISION.c[item.name] for item in fields(Stored)]
+_TICKET_COLUMNS = Columns(TICKET, [item.name for item in fields(Ticket)])
+_VISIT_COLUMNS = Columns(VISIT, [item.name for item in fields(Visit)])
+_DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
+_ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
+_ACCOUNT_COLUMNS = Columns(
+    ACCOUNT,
+    ("lane", "inc", "epoch", "seq", "version", "balance", "pending", "version_sent", "lowering", "frozen", "sent"),
+)
+_NODE_COLUMNS = Columns(
+    NODE,
+    ("id", "inc", "past", "boot", "applied_seq", "software", "hardware", "emergency", "fault", "alarm"),
+)
+_ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts"))
+_OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
+_UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
 
 
 class Rows:
@@ -60,6 +72,7 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._sets = sets_on(connection)
         self.tickets: dict[str, Ticket] = {}
         self.by_digest: dict[str, Ticket] = {}
         self.visits: dict[str, Visit] = {}
@@ -74,18 +87,26 @@ class Rows:
         self._changed_tickets: set[str] = set()
         self._changed_visits: set[str] = set()
         self._replies: list[dict[str, Any]] = []
+        self._executed = False
+        self._others: list[tuple[Any, dict[str, Any]]] = []
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
         """Read what a batch needs: at most five statements for every 500 of each."""
-        for row in self._select(_DECISION_COLUMNS, DECISION.c.key, decision_keys):
-            self.decisions[row[0]] = Stored(*row)
-        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.key, visit_keys))
-        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.digest, digests))
+        decisions, stays, tickets = self._sets.select_all(
+            [
+                (_DECISION_COLUMNS, "key", list(decision_keys)),
+                (_VISIT_COLUMNS, "key", list(visit_keys)),
+                (_TICKET_COLUMNS, "digest", list(digests)),
+            ]
+        )
+        self.decisions = {row[0]: Stored(*row) for row in decisions}
+        self._add_visits(stays)
+        self._add_tickets(tickets)
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted - self.tickets.keys() - {""}))
-        for some in _chunks(list(self.tickets)):
-            statement = select(*_VISIT_COLUMNS).where(VISIT.c.ticket.in_(some), VISIT.c.state.in_(visits.OPEN))
-            self._add_visits(self._connection.execute(statement))
+        company = {ticket.company_of for ticket in self.tickets.values() if ticket.company_of}
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, company - self.tickets.keys()))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, self.tickets, _OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
         """Visits of this ticket that are open, or were when the batch began."""
@@ -93,13 +114,93 @@ class Rows:
 
     def visits_of_node(self, node: str) -> list[Visit]:
         """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
-        states = (visits.RESERVED, visits.RELEASED)
-        statement = select(*_VISIT_COLUMNS).where(VISIT.c.node == node, VISIT.c.state.in_(states))
-        self._add_visits(self._connection.execute(statement))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.node, [node], _UNDER_WAY))
         found = [visit for visit in self.visits.values() if visit.node == node]
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted))
         return found
+
+    def ticket(self, name: str) -> Ticket | None:
+        """A ticket by its id, with its open visits; reads it (what people order is rare)."""
+        if name not in self.tickets:
+            self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, [name]))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [name], _OPEN))
+        return self.tickets.get(name)
+
+    def visits_ever(self, ticket: str) -> list[Visit]:
+        """All visits of this ticket, those that are over too; reads them."""
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [ticket]))
+        return self.visits_of_ticket(ticket)
+
+    def move_visit(self, visit: Visit, ticket: Ticket) -> None:
+        """A visit goes on under another ticket."""
+        self._visits_of[visit.ticket].remove(visit.key)
+        self._visits_of.setdefault(ticket.id, []).append(visit.key)
+        visit.ticket = ticket.id
+        self._changed_visits.add(visit.key)
+
+    def touched(self) -> tuple[list[Ticket], list[Visit], list[Visit]]:
+        """What write() will write: tickets that changed, new visits, visits that changed."""
+        fresh = {visit.key for visit in self._new_visits}
+        changed = [self.visits[key] for key in sorted(self._changed_visits - fresh)]
+        return [self.tickets[key] for key in sorted(self._changed_tickets)], self._new_visits, changed
+
+    def scalar(self, statement: Any) -> Any:
+        """The first value that a rare question finds, or None."""
+        return self._connection.execute(statement).scalar()
+
+    def execute(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> int:
+        """A rare change of a table that no scan touches, in the same transaction; how many rows it changed."""
+        self._executed = True
+        done = self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
+        return int(done.rowcount)
+
+    def visits_inside(self) -> list[Visit]:
+        """Every visit of which somebody is inside now, with what this batch has changed; reads them."""
+        self._add_visits(self._connection.execute(select(*_VISIT_COLUMNS).where(text(PRESENT_ONLY))))
+        return [visit for visit in self.visits.values() if visit.state == visits.PRESENT and visit.inside]
+
+    def passages_since(self, since_ms: int) -> list[dict[str, Any]]:
+        """The ledger's passages after an instant, oldest first. Reads the whole ledger: once a night at most."""
+        kinds = ("passed", "forced", "uncertain")
+        statement = select(LEDGER.c.body).where(LEDGER.c.at_ms >= since_ms, LEDGER.c.kind.in_(kinds))
+        stored = self._connection.execute(statement.order_by(LEDGER.c.number)).scalars()
+        new = [entry.body for entry in self._entries if entry.at_ms >= since_ms and entry.kind in kinds]
+        return [json.loads(body) for body in (*stored, *new)]
+
+    def products_in_use(self) -> list[str]:
+        """Products of which there are valid tickets."""
+        statement = select(TICKET.c.product).where(TICKET.c.status == VALID).distinct()
+        return [str(name) for name in self._connection.execute(statement).scalars()]
+
+    def sold(self, product: str, slot_ms: int) -> int:
+        """Persons for whom tickets of a time slot were sold, those of this batch included."""
+        statement = select(func.coalesce(func.sum(TICKET.c.persons), 0)).where(
+            TICKET.c.slot_ms == slot_ms, TICKET.c.product == product, TICKET.c.status.in_((VALID, "unpaid"))
+        )
+        new = [item for item in self._new_tickets if (item.product, item.slot_ms) == (product, slot_ms)]
+        return int(self._connection.execute(statement).scalar_one()) + sum(item.persons for item in new)
+
+    def bookings(self, from_ms: int, until_ms: int) -> list[Booking]:
+        """Persons booked for slots that begin in this time, whose tickets were not used yet."""
+        columns = (TICKET.c.zone, TICKET.c.slot_ms)
+        statement = select(*columns, func.sum(TICKET.c.persons)).where(
+            TICKET.c.slot_ms >= from_ms,
+            TICKET.c.slot_ms <= until_ms,
+            TICKET.c.status == VALID,
+            TICKET.c.entries_used == 0,
+        )
+        rows = self._connection.execute(statement.group_by(*columns))
+        return [Booking(zone, int(slot_ms), int(persons)) for zone, slot_ms, persons in rows]
+
+    def insert(self, table: Table, row: dict[str, Any]) -> None:
+        """A new row of a table that is seldom written."""
+        self._others.append((insert(table), row))
+
+    def update(self, table: Table, key: str, row: dict[str, Any]) -> None:
+        """A change in a table that is seldom written."""
+        named = {"b_key": row.pop(key), **row}
+        self._others.append((update(table).where(table.c[key] == bindparam("b_key")), named))
 
     def add_ticket(self, ticket: Ticket) -> None:
         """A new ticket."""
@@ -146,20 +247,23 @@ class Rows:
         """Write every change; False when there was none, so that nothing need be committed."""
         old_tickets = self._changed_tickets - {ticket.id for ticket in self._new_tickets}
         old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
-        wrote = [
-            self._insert(TICKET, [asdict(ticket) for ticket in self._new_tickets]),
-            self._insert(VISIT, [asdict(visit) for visit in self._new_visits]),
-            self._insert(DECISION, [asdict(item) for item in self._new_decisions]),
-            self._insert(LEDGER, [asdict(entry) for entry in self._entries]),
-            self._insert(COMMAND, self._commands),
-            self._insert(DEAD_LETTER, self._letters),
-            self._update(TICKET, "id", [asdict(self.tickets[key]) for key in sorted(old_tickets)]),
-            self._update(VISIT, "key", [asdict(self.visits[key]) for key in sorted(old_visits)]),
-            self._update(ACCOUNT, "lane", [_account_row(account) for account in accounts]),
-            self._update(NODE, "id", [_node_row(node) for node in nodes]),
-            self._update(ZONE, "id", [{"id": zone.id, "base": zone.base, "ghosts": zone.ghosts} for zone in zones]),
-            self._write_replies(),
-        ]
+        tickets, stays = self.tickets, self.visits
+        with self._sets.together():
+            wrote = [
+                self._insert(_TICKET_COLUMNS, self._new_tickets),
+                self._insert(_VISIT_COLUMNS, self._new_visits),
+                self._insert(_DECISION_COLUMNS, self._new_decisions),
+                self._insert(_ENTRY_COLUMNS, self._entries),
+                self._update(_TICKET_COLUMNS, [tickets[key] for key in sorted(old_tickets)], _TICKET_COLUMNS.row_of),
+                self._update(_VISIT_COLUMNS, [stays[key] for key in sorted(old_visits)], _VISIT_COLUMNS.row_of),
+                self._update(_ACCOUNT_COLUMNS, accounts, _account_row),
+                self._update(_NODE_COLUMNS, nodes, _node_row),
+                self._update(_ZONE_COLUMNS, zones, _ZONE_COLUMNS.row_of),
+            ]
+        wrote += [self._add(COMMAND, self._commands), self._add(DEAD_LETTER, self._letters), self._write_replies()]
+        wrote += [self._executed, bool(self._others)]
+        for statement, row in self._others:
+            self._connection.execute(statement, [row])
         if self._letters:
             oldest = self._letters[-1]["number"] - DEAD_LETTERS_MAX
             self._connection.execute(delete(DEAD_LETTER).where(DEAD_LETTER.c.number <= oldest))
@@ -172,20 +276,28 @@ class Rows:
         self._connection.execute(statement, self._replies)
         return True
 
-    def _insert(self, table: Table, rows: list[dict[str, Any]]) -> bool:
+    def _insert(self, columns: Columns, things: list[Any]) -> bool:
+        if things:
+            self._sets.insert(columns, list(map(columns.row_of, things)))
+        return bool(things)
+
+    def _update(self, columns: Columns, things: Sequence[Any], row_of: Callable[[Any], Row]) -> bool:
+        if things:
+            self._sets.update(columns, list(map(row_of, things)))
+        return bool(things)
+
+    def _add(self, table: Table, rows: list[dict[str, Any]]) -> bool:
+        """Rows that are rare: no statement of their own."""
         if rows:
             self._connection.execute(insert(table), rows)
         return bool(rows)
 
-    def _update(self, table: Table, key: str, rows: list[dict[str, Any]]) -> bool:
-        if rows:
-            statement = update(table).where(table.c[key] == bindparam("b_key"))
-            self._connection.execute(statement, [{"b_key": row.pop(key), **row} for row in rows])
-        return bool(rows)
-
-    def _select(self, columns: list[Any], key: Any, wanted: set[str]) -> Iterator[Any]:
-        for some in _chunks(sorted(wanted)):
-            yield from self._connection.execute(select(*columns).where(key.in_(some)))
+    def _select(self, columns: Columns, key: Column[str], wanted: Collection[str], also: str = "") -> list[Row]:
+        found: list[Row] = []
+        names = list(wanted)
+        for start in range(0, len(names), CHUNK):
+            found += self._sets.select(columns, key.name, names[start : start + CHUNK], also)
+        return found
 
     def _add_tickets(self, rows: Iterable[Any]) -> None:
         for row in rows:
@@ -204,37 +316,32 @@ class Rows:
         self._visits_of.setdefault(visit.ticket, []).append(visit.key)
 
 
-def _chunks(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def _account_row(account: Account) -> Row:
+    return (
+        account.lane,
+        account.inc,
+        account.epoch,
+        account.seq,
+        account.version,
+        account.balance,
+        account.pending,
+        account.version_sent,
+        account.lowering,
+        account.frozen,
+        json.dumps(account.sent),
+    )
 
 
-def _account_row(account: Account) -> dict[str, Any]:
-    return {
-        "lane": account.lane,
-        "inc": account.inc,
-        "epoch": account.epoch,
-        "seq": account.seq,
-        "version": account.version,
-        "balance": account.balance,
-        "pending": account.pending,
-        "version_sent": account.version_sent,
-        "lowering": account.lowering,
-        "frozen": account.frozen,
-        "sent": json.dumps(account.sent),
-    }
-
-
-def _node_row(node: Node) -> dict[str, Any]:
-    return {
-        "id": node.id,
-        "inc": node.inc,
-        "past": json.dumps(node.past),
-        "boot": node.boot,
-        "applied_seq": node.applied,
-        "software": node.software,
-        "hardware": node.hardware,
-        "emergency": node.emergency,
-        "fault": node.fault,
-        "alarm": node.alarm,
-    }
+def _node_row(node: Node) -> Row:
+    return (
+        node.id,
+        node.inc,
+        json.dumps(node.past),
+        node.boot,
+        node.applied,
+        node.software,
+        node.hardware,
+        node.emergency,
+        node.fault,
+        node.alarm,
+    )

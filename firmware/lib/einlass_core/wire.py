@@ -45,7 +45,7 @@ class WireError(ValueError):
 
 
 # What a field may be: its type, and the least and greatest value (or the greatest length).
-_TYPES = {
+TYPES = {
     "flag": (bool, 0, 0),
     "object": (dict, 0, 0),
     "count": (int, 0, COUNT_MAX),
@@ -57,7 +57,7 @@ _TYPES = {
     "text": (str, 0, TEXT_LENGTH_MAX),
     "code": (str, 0, CODE_LENGTH_MAX),
 }
-_PARTS = {
+PARTS = {
     "account": "epoch:count version:count ceiling:signed balance:signed pending:count",
     "limit": "epoch:count version:count ceiling:signed",
 }
@@ -143,14 +143,15 @@ def decode(kind: str, payload: bytes) -> "dict[str, Any]":
 
 def keep_rules() -> None:
     """Read the rules once instead of at every message: for a host, which has the memory."""
-    for text in list(MESSAGES.values()) + list(_PARTS.values()):
-        _kept[text] = _read_rules(text)
+    for text in list(MESSAGES.values()) + list(PARTS.values()):
+        _kept[text] = read_rules(text)
 
 
 _kept: "dict[str, list[tuple[str, bool, str]]]" = {}
 
 
-def _read_rules(text: str) -> "list[tuple[str, bool, str]]":
+def read_rules(text: str) -> "list[tuple[str, bool, str]]":
+    """(field, whether it may be missing, a key of TYPES or PARTS) for each field that a message's text names."""
     rules = []
     for field in text.split():
         name, kind = field.split(":")
@@ -169,17 +170,17 @@ def _check(kind: str, fields: "dict[str, Any]") -> None:
 def _check_fields(where: str, rules: str, fields: "dict[str, Any]") -> None:
     if not isinstance(fields, dict):
         raise WireError("%s must be an object" % where)
-    for name, optional, kind in _kept.get(rules) or _read_rules(rules):
+    for name, optional, kind in _kept.get(rules) or read_rules(rules):
         value = fields.get(name)
         if value is None:
             if optional:
                 continue
             raise WireError("%s lacks %s" % (where, name))
-        part = _PARTS.get(kind)
+        part = PARTS.get(kind)
         if part is not None:
             _check_fields("%s.%s" % (where, name), part, value)
         else:
-            _check_value(where, name, _TYPES[kind], value)
+            _check_value(where, name, TYPES[kind], value)
 
 
 def _check_value(where: str, name: str, rule: "tuple[Any, int, int]", value: "Any") -> None:

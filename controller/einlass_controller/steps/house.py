@@ -1,0 +1,214 @@
+"""What the people who run the house order: rules, corrections, closing, lockdown; what the clock orders at night."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from einlass_controller.domain import visits
+from einlass_controller.domain.admission import EVACUATION
+from einlass_controller.domain.catalogue import in_force, read_catalogue
+from einlass_controller.domain.hours import last_close
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.live import Area
+from einlass_controller.messages import EXIT, Correct, Declined, Done, SetMode, SetRules, Shut, Vouch
+from einlass_controller.steps.batch import Batch
+from einlass_controller.store.schema import RULES, SITE, ZONE
+from einlass_core import wire
+
+BOOKINGS_EVERY_MS = 5_000
+# A close that comes later than this (the controller was down) asks the ledger who came since.
+LATE_MS = 60_000
+VERSIONS_MAX = 1_000
+
+
+def set_rules(batch: Batch, message: SetRules) -> Done | Declined:
+    """Keep a new version. It holds from its instant on; what was decided before stays as it was decided."""
+    live = batch.live
+    version, valid_from_ms = live.catalogues[-1].version + 1, message.valid_from_ms or batch.now_ms
+    catalogue = read_catalogue(message.body, version, valid_from_ms)
+    if version > VERSIONS_MAX:
+        return Declined(f"there are {VERSIONS_MAX} versions already")
+    if valid_from_ms < batch.now_ms:
+        return Declined("valid_from is in the past: what was decided then was decided by other rules")
+    missing = sorted(set(batch.rows.products_in_use()) - catalogue.products.keys())
+    if missing:
+        return Declined(f"there are valid tickets of {', '.join(missing)}: keep a product until they are gone")
+    unknown = sorted(catalogue.zones.keys() - live.areas.keys())
+    if unknown:
+        return Declined(f"zone {unknown[0]!r} is not known; known are: {', '.join(live.areas)}")
+    who = {"valid_from_ms": valid_from_ms, "by": message.by, "reason": message.reason}
+    body = json.dumps(message.body, sort_keys=True, default=str)
+    batch.rows.insert(RULES, {"version": version, "created_ms": batch.now_ms, "body": body, **who})
+    live.catalogues.append(catalogue)
+    batch.rules_changed()
+    batch.record("rules", version=version, rules=json.loads(body), **who)
+    return Done({"version": version, "valid_from_ms": valid_from_ms})
+
+
+def correct(batch: Batch, message: Correct) -> Done | Declined:
+    """The count of a zone is what staff counted. An entry in the ledger; no account and no older entry changes."""
+    if message.zone not in batch.live.areas:
+        return Declined(f"zone {message.zone!r} is not known", missing=True)
+    books, zone = batch.live.books, batch.live.books.zones[message.zone]
+    before = zone.figures().present
+    if message.seen is None:
+        _count(batch, message.zone, message.count)
+    else:  # people went in and out since the figure was read: only the difference is wrong
+        books.shift(message.zone, message.count - message.seen)
+        batch.zones.add(message.zone)
+    after = zone.figures()
+    body = {"before": before, "after": after.present, "count": message.count, "seen": message.seen, "base": zone.base}
+    batch.record("corrected", zone=message.zone, **body, by=message.by, reason=message.reason)
+    return Done({"zone": message.zone, "before": before, "present": after.present, "over": after.over})
+
+
+def shut(batch: Batch, message: Shut) -> Done | Declined:
+    """Close early, or open again what a person closed. Who is inside stays; the exits are as they were."""
+    area = batch.live.areas.get(message.zone)
+    if area is None:
+        return Declined(f"zone {message.zone!r} is not known", missing=True)
+    opened = message.from_ms == 0 and message.until_ms == 0
+    span = (None, None) if opened else (message.from_ms, message.until_ms)
+    _keep(batch, replace(area, is_open=area.is_open or opened, shut_from_ms=span[0], shut_until_ms=span[1]))
+    kind = "opened" if opened else "closed"
+    batch.record(kind, zone=area.id, from_ms=span[0], until_ms=span[1], by=message.by, reason=message.reason)
+    return Done({"zone": area.id, "shut_from_ms": span[0], "shut_until_ms": span[1]})
+
+
+def set_mode(batch: Batch, message: SetMode) -> Done | Declined:
+    """Lockdown and evacuation for the whole site, and their end.
+
+    Lanes that were told of an emergency stay in it until two people re-arm each of them.
+    """
+    live = batch.live
+    before = live.site.mode
+    if before == EVACUATION != message.mode and len({name.strip().casefold() for name in message.people}) < 2:
+        return Declined("the end of an evacuation needs the names of two different people in `by`")
+    live.site = replace(live.site, mode=message.mode, mode_by=message.by)
+    batch.rows.update(SITE, "id", {"id": live.site.id, "mode": message.mode, "mode_by": message.by})
+    batch.record(
+        "mode", before=before, mode=message.mode, by=message.by, people=list(message.people), reason=message.reason
+    )
+    if EVACUATION in (before, message.mode):
+        send_emergency(batch)
+    return Done({"before": before, "mode": message.mode})
+
+
+def send_emergency(batch: Batch) -> None:
+    """Tell every node whether the site is being evacuated; said again and again, since the broker keeps nothing."""
+    site = batch.live.site
+    by = site.mode_by[: wire.TEXT_LENGTH_MAX]
+    batch.tell_all("emergency", {"on": site.mode == EVACUATION, "by": by})
+
+
+def vouch(batch: Batch, message: Vouch) -> Done | Declined:
+    """Staff saw the proof: a lane that cannot look need not ask again until then."""
+    ticket = batch.rows.ticket(message.ticket)
+    if ticket is None:
+        return Declined("no such ticket", missing=True)
+    ticket.proof_until_ms = message.until_ms
+    batch.rows.ticket_changed(ticket)
+    batch.record("vouched", ticket=ticket.id, until_ms=message.until_ms, by=message.by)
+    return Done({"ticket": ticket.id, "proof_until_ms": message.until_ms})
+
+
+def slots_left(batch: Batch, tickets: tuple[Ticket, ...], walk_in: bool) -> Declined | None:
+    """Whether the time slots that these tickets are for have room for them."""
+    wanted: dict[tuple[str, int], int] = {}
+    for ticket in tickets:
+        if ticket.slot_ms is not None:
+            key = (ticket.product, ticket.slot_ms)
+            wanted[key] = wanted.get(key, 0) + ticket.persons
+    for (name, slot_ms), persons in wanted.items():
+        product = in_force(batch.live.catalogues, max(slot_ms, batch.now_ms)).products.get(name)
+        if product is None or product.slots is None:
+            return Declined(f"product {name!r} has no time slots then")
+        limit = product.slots.quota if walk_in else product.slots.presale
+        sold = batch.rows.sold(name, slot_ms)
+        if sold + persons > limit:
+            return Declined(f"the slot has {max(0, limit - sold)} places left, {persons} were asked for")
+    return None
+
+
+def night(batch: Batch) -> None:
+    """The nightly close, once for each night, also when it is noticed late."""
+    live = batch.live
+    if batch.catalogue.nightly_close_ms is None:
+        return
+    due_ms = last_close(batch.now_ms, batch.catalogue.nightly_close_ms, live.clocks)
+    if due_ms <= live.site.closed_ms:
+        return
+    live.site = replace(live.site, closed_ms=due_ms)
+    batch.rows.update(SITE, "id", {"id": live.site.id, "closed_ms": due_ms})
+    if due_ms < batch.catalogue.valid_from_ms:
+        return  # before there was a rule that says so
+    ended = 0
+    for visit in batch.rows.visits_inside():
+        if visit.since_ms < due_ms:
+            visits.leave(visit, visit.inside, due_ms)
+            ticket = batch.rows.ticket(visit.ticket) if visit.ticket else None
+            if ticket is not None:
+                ticket.last_exit_ms = due_ms
+            batch.rows.changed(visit, ticket)
+            ended += 1
+    since = _came_since(batch, due_ms)
+    zones = {}
+    for name in live.areas:
+        before = live.books.zones[name].figures().present
+        _count(batch, name, max(0, since.get(name, 0)), due_ms)
+        zones[name] = {"before": before, "after": live.books.zones[name].figures().present}
+    batch.record("nightly_close", due_ms, visits=ended, zones=zones)
+
+
+def _came_since(batch: Batch, due_ms: int) -> dict[str, int]:
+    """Who is inside by passages after an instant: from the visits, or when that was long ago from the ledger."""
+    found: dict[str, int] = {}
+    if batch.now_ms - due_ms <= LATE_MS:
+        for visit in batch.rows.visits_inside():
+            found[visit.zone] = found.get(visit.zone, 0) + visit.inside
+        return found
+    for body in batch.rows.passages_since(due_ms):
+        lane = batch.live.lanes.get(str(body.get("lane", "")))
+        if lane is None:
+            continue
+        persons = int(body.get("persons") or 1) * (-1 if body.get("side") == EXIT else 1)
+        for zones, sign in ((lane.zones, 1), (lane.leaves, -1)):
+            for zone in zones:
+                found[zone] = found.get(zone, 0) + sign * persons
+    return found
+
+
+def bookings(batch: Batch) -> None:
+    """Who is booked and has not come, read again every few seconds."""
+    live = batch.live
+    guards = [rules.guard for rules in batch.catalogue.zones.values() if rules.guard is not None]
+    if guards and batch.now_ms - live.bookings_read_ms >= BOOKINGS_EVERY_MS:
+        live.bookings_read_ms = batch.now_ms
+        before_ms, release_ms = max(item.before_ms for item in guards), max(item.release_ms for item in guards)
+        live.bookings = batch.rows.bookings(batch.now_ms - release_ms, batch.now_ms + before_ms)
+
+
+def _count(batch: Batch, zone: str, persons: int, at_ms: int | None = None) -> None:
+    live = batch.live
+    live.books.correct(zone, persons)
+    batch.zones.add(zone)
+    counted = {
+        lane.id: (live.books.accounts[lane.id].inc, live.books.accounts[lane.id].seq)
+        for lane in live.lanes.values()
+        if lane.node and zone in (*lane.zones, *lane.leaves)
+    }
+    _keep(batch, replace(live.areas[zone], counted_ms=batch.now_ms if at_ms is None else at_ms, counted=counted))
+
+
+def _keep(batch: Batch, area: Area) -> None:
+    batch.live.areas[area.id] = area
+    row: Mapping[str, Any] = {
+        "id": area.id,
+        "is_open": area.is_open,
+        "shut_from_ms": area.shut_from_ms,
+        "shut_until_ms": area.shut_until_ms,
+        "counted_ms": area.counted_ms,
+        "counted": json.dumps(area.counted),
+    }
+    batch.rows.update(ZONE, "id", dict(row))

@@ -1,0 +1,143 @@
+"""Where people are after a passage: visits follow bodies, through nested zones and from one zone into the next."""
+
+from einlass_controller.domain import visits
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.domain.visits import Visit
+from einlass_controller.live import Lane
+from einlass_controller.messages import ENTRY, NodeEvent
+from einlass_controller.steps.batch import Batch
+
+# An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
+# the safe mistake, clocks of nodes are right to a second or two.
+CLOCK_MARGIN_MS = 2_000
+
+
+def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool = False) -> None:
+    """So many of a visit went in: they are in every zone the lane leads into, and in none that does not lie around."""
+    ticket, lane = batch.ticket_of(visit), batch.live.lanes.get(visit.lane)
+    visits.enter(visit, ticket, persons, at_ms, doubtful)
+    batch.rows.changed(visit, ticket)
+    entered = [visit]
+    if lane is not None:
+        for zone in lane.zones:
+            if zone != visit.zone:
+                entered.append(_beside(batch, visit, zone, persons, at_ms))
+        _leave_behind(batch, visit, lane, persons, at_ms)
+    closed_ms = batch.live.site.closed_ms
+    for item in entered:
+        if item.began_ms is not None and item.began_ms < closed_ms:  # told late, by a lane that was cut off
+            visits.leave(item, item.inside, closed_ms)
+
+
+def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, at_ms: int) -> int:
+    """So many of a ticket's bearers went out by this lane; returns how many of them were known to be in there.
+
+    They are then where the lane starts: in none of the zones that do not lie around that.
+    """
+    chain_of = batch.live.chain_of
+    around = chain_of(lane.outer)
+    open_visits = _inside(batch, ticket.id)
+    known = 0
+    for zone in sorted(open_visits, key=lambda name: len(chain_of(name))):
+        if zone in around:
+            continue
+        chain = chain_of(zone)
+        if zone != lane.zone and lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
+            stay = sum(item.inside for item in open_visits.get(chain[1], ()))
+            there = sum(item.inside for item in open_visits[zone])
+            gone = _leave(batch, open_visits[zone], there - stay, at_ms, deeper=True)
+        else:
+            gone = _leave(batch, open_visits[zone], persons, at_ms)
+        known = max(known, gone)
+    for zone in lane.leaves:  # the lane starts in another zone: there they are again
+        back = Visit(f"{key}+{zone}", lane.node, "", ticket.id, lane.id, zone, known, visits.PRESENT, at_ms)
+        if known and back.key not in batch.rows.visits:
+            back.entries = back.turns = 0
+            back.passed, back.began_ms = known, at_ms
+            batch.rows.add_visit(back)
+    if known and not any(_inside(batch, ticket.id).values()):
+        ticket.last_exit_ms = at_ms
+    batch.rows.ticket_changed(ticket)
+    return known
+
+
+def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
+    """A passage that was before the zone's last count, and is only told now, is in that count already.
+
+    Not when the account that the count was made from had it in it, and not when the node did not know the time.
+    """
+    lane, told_ms = batch.live.lane_of_node.get(message.node), int(message.fields.get("unix_ms", 0))
+    if lane is None or not told_ms:
+        return
+    sign = 1 if side == ENTRY else -1
+    margin_ms = CLOCK_MARGIN_MS if side == ENTRY else 0
+    for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
+        for zone in zones:
+            area = batch.live.areas[zone]
+            inc, seq = area.counted.get(lane.id, ("", 0))
+            if told_ms < area.counted_ms - margin_ms and not (inc == message.inc and message.seq <= seq):
+                batch.live.books.shift(zone, -effect * persons)
+                batch.zones.add(zone)
+                batch.record("counted_before", told_ms, lane=lane.id, zone=zone, change=-effect * persons)
+
+
+def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> Visit:
+    key = f"{visit.key}+{zone}"
+    found = batch.rows.visits.get(key)
+    if found is None:
+        found = Visit(key, visit.node, visit.nonce, visit.ticket, visit.lane, zone, 0, visits.PRESENT, visit.granted_ms)
+        found.entries = found.turns = 0
+        batch.rows.add_visit(found)
+    visits.enter(found, None, persons, at_ms)
+    found.persons += persons
+    batch.rows.changed(found, None)
+    return found
+
+
+def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: int) -> None:
+    """Who comes into a zone leaves all those that it does not lie in. What sensors count there is theirs to say."""
+    if not visit.ticket:
+        return
+    around = batch.live.chain_of(lane.zone)
+    for zone, there in _inside(batch, visit.ticket).items():
+        if zone in around:
+            continue
+        left = persons
+        for item in there:
+            gone = visits.leave(item, left, at_ms)
+            left -= gone
+            batch.rows.changed(item, None)
+            if not lane.node and zone not in lane.leaves:
+                _count_out(batch, item, gone)
+
+
+def _count_out(batch: Batch, visit: Visit, persons: int) -> None:
+    """In a zone that only desks count people are counted out where they were counted in.
+
+    Where sensors count as well, one of them may have seen them leave: then the count stays until staff corrects it.
+    """
+    desk = batch.live.lanes.get(visit.lane)
+    sensed = any(lane.node and visit.zone in (*lane.zones, *lane.leaves) for lane in batch.live.lanes.values())
+    if persons and desk is not None and not sensed and desk.zone == visit.zone:
+        batch.live.books.walk(desk.id, -persons)
+        batch.touch(desk)
+
+
+def _inside(batch: Batch, ticket: str) -> dict[str, list[Visit]]:
+    found: dict[str, list[Visit]] = {}
+    for visit in batch.rows.visits_of_ticket(ticket):
+        if visit.state == visits.PRESENT and visit.inside:
+            found.setdefault(visit.zone, []).append(visit)
+    return found
+
+
+def _leave(batch: Batch, there: list[Visit], persons: int, at_ms: int, deeper: bool = False) -> int:
+    left = max(0, persons)
+    for visit in there:
+        if left:
+            gone = visits.leave(visit, left, at_ms)
+            left -= gone
+            batch.rows.changed(visit, None)
+            if deeper:
+                _count_out(batch, visit, gone)
+    return max(0, persons) - left

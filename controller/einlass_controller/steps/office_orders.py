@@ -1,0 +1,94 @@
+"""What people order beside scans (orders.py): each a few rows and a line of the ledger."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from einlass_controller.domain.signed import KEY_ID_MAX, PublicKey
+from einlass_controller.orders import (
+    AddApiKey,
+    AddSigningKey,
+    AnnulEntry,
+    BeginImport,
+    ChangeTicket,
+    EndImport,
+    ImportTickets,
+    OfficeOrder,
+    ReplaceTicket,
+    RevokeApiKey,
+    RevokeSigningKey,
+    UndoImport,
+)
+from einlass_controller.steps import imports, ticket_life
+from einlass_controller.steps.batch import Batch
+from einlass_controller.store.schema import API_KEY, SIGNING_KEY
+
+
+def apply(batch: Batch, order: OfficeOrder) -> Any:
+    """Do it; returns what the order's docstring says."""
+    return STEPS[type(order)](batch, order)
+
+
+def _add_key(batch: Batch, order: AddSigningKey) -> int:
+    ring = batch.live.ring
+    name = max(ring, default=0) + 1
+    if name > KEY_ID_MAX:
+        raise ValueError("all key ids are used up")
+    for key in list(ring.values()):
+        ends = key.verify_until_ms
+        if key.revoked_ms is None and order.old_until_ms is not None and (ends is None or ends > order.old_until_ms):
+            ring[key.id] = PublicKey(key.id, key.public, order.old_until_ms)
+            change = update(SIGNING_KEY).where(SIGNING_KEY.c.id == key.id)
+            batch.rows.execute(change.values(verify_until_ms=order.old_until_ms))
+    ring[name] = PublicKey(name, order.public)
+    row = {"id": name, "public": order.public.hex(), "created_ms": batch.now_ms}
+    batch.rows.execute(insert(SIGNING_KEY), [row])
+    batch.record("signing_key", key=name, public=order.public.hex(), old_until_ms=order.old_until_ms, by=order.by)
+    return name
+
+
+def _revoke_key(batch: Batch, order: RevokeSigningKey) -> bool:
+    key = batch.live.ring.get(order.id)
+    if key is None:
+        return False
+    if key.revoked_ms is None:
+        batch.live.ring[key.id] = PublicKey(key.id, key.public, key.verify_until_ms, batch.now_ms)
+        change = update(SIGNING_KEY).where(SIGNING_KEY.c.id == key.id)
+        batch.rows.execute(change.values(revoked_ms=batch.now_ms))
+        batch.record("signing_key_revoked", key=key.id, reason=order.reason, by=order.by)
+    return True
+
+
+def _add_api_key(batch: Batch, order: AddApiKey) -> bool:
+    if batch.rows.scalar(select(API_KEY.c.name).where(API_KEY.c.name == order.name)) is not None:
+        return False
+    scopes = " ".join(order.scopes)
+    row = {"name": order.name, "key_sha256": order.key_sha256, "created_ms": batch.now_ms}
+    batch.rows.execute(insert(API_KEY), [row | {"scopes": scopes, "rate_per_s": order.rate_per_s}])
+    batch.record("api_key", name=order.name, scopes=scopes, rate_per_s=order.rate_per_s, by=order.by)
+    return True
+
+
+def _revoke_api_key(batch: Batch, order: RevokeApiKey) -> bool:
+    if batch.rows.scalar(select(API_KEY.c.name).where(API_KEY.c.name == order.name)) is None:
+        return False
+    change = update(API_KEY).where(API_KEY.c.name == order.name, API_KEY.c.revoked_ms.is_(None))
+    if batch.rows.execute(change.values(revoked_ms=batch.now_ms)):
+        batch.record("api_key_revoked", name=order.name, by=order.by)
+    return True
+
+
+STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
+    AddSigningKey: _add_key,
+    RevokeSigningKey: _revoke_key,
+    BeginImport: imports.begin,
+    ImportTickets: imports.take,
+    UndoImport: imports.undo,
+    EndImport: imports.end,
+    AddApiKey: _add_api_key,
+    RevokeApiKey: _revoke_api_key,
+    ChangeTicket: ticket_life.change,
+    ReplaceTicket: ticket_life.replace,
+    AnnulEntry: ticket_life.annul,
+}
