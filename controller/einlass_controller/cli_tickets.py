@@ -36,7 +36,8 @@ class BadLines(ValueError):
         self.faults = faults
 
 
-def _language() -> str:
+def language_of() -> str:
+    """The language of the person at the keyboard."""
     return "en" if os.environ.get("LANG", "").startswith("en") else "de"
 
 
@@ -66,7 +67,7 @@ def issue(
 def show(directory: Directory, name: TicketId, lang: Language = "", as_json: AsJson = False) -> None:
     """What a ticket is and whether it is inside."""
     found = _call(directory, "GET", f"/tickets/{quote(name, safe='')}")
-    words = found["status_" + (lang or _language())]
+    words = found["status_" + (lang or language_of())]
     typer.echo(f"{found['id']}  {words}  {found['reason']}".rstrip())
     _end(found, as_json)
 
@@ -75,7 +76,7 @@ def show(directory: Directory, name: TicketId, lang: Language = "", as_json: AsJ
 def replace(directory: Directory, name: TicketId, reason: Reason, lang: Language = "", as_json: AsJson = False) -> None:
     """A new code for a lost ticket; the old one is dead, entries left go over."""
     made = _call(directory, "POST", f"/tickets/{quote(name, safe='')}/replace", {"reason": reason})
-    typer.echo(made["text_" + (lang or _language())])
+    typer.echo(made["text_" + (lang or language_of())])
     typer.echo(f"{made['id']}  {made['code']}")
     _end(made, as_json)
 
@@ -84,7 +85,7 @@ def replace(directory: Directory, name: TicketId, reason: Reason, lang: Language
 def annul(directory: Directory, name: TicketId, reason: Reason, lang: Language = "", as_json: AsJson = False) -> None:
     """Take back the ticket's newest entry."""
     done = _call(directory, "POST", f"/tickets/{quote(name, safe='')}/annul", {"reason": reason})
-    typer.echo(done["text_" + (lang or _language())])
+    typer.echo(done["text_" + (lang or language_of())])
     _end(done, as_json)
 
 
@@ -93,7 +94,7 @@ def _changing(do: str, words: str) -> Callable[..., None]:
         directory: Directory, name: TicketId, reason: Reason, lang: Language = "", as_json: AsJson = False
     ) -> None:
         done = _call(directory, "POST", f"/tickets/{quote(name, safe='')}/change", {"do": do, "reason": reason})
-        typer.echo(done["text_" + (lang or _language())])
+        typer.echo(done["text_" + (lang or language_of())])
         _end(done, as_json)
 
     command.__doc__ = words
@@ -123,7 +124,7 @@ def import_file(
         made = call(directory, "POST", "/tickets/import", content=("text/csv", file)).json
     except BadLines as error:
         for fault in error.faults[:LINES_SHOWN_MAX]:
-            typer.echo(f"{file}:{fault['line']}: {fault['text_' + (lang or _language())]}", err=True)
+            typer.echo(f"{file}:{fault['line']}: {fault['text_' + (lang or language_of())]}", err=True)
         raise typer.Exit(2) from error
     typer.echo(f"{made['tickets']} tickets")
     _end(made, as_json)
@@ -238,7 +239,7 @@ def call(directory: Path, method: str, path: str, body: Any = None, content: tup
         typer.echo(f"error: {error}", err=True)
         if error.detail.get("faults"):
             raise BadLines(error.detail["faults"]) from error
-        words = error.detail.get("text_" + _language())
+        words = error.detail.get("text_" + language_of())
         if words:
             typer.echo(words, err=True)
         raise typer.Exit(2) from error

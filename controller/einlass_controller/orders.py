@@ -1,5 +1,6 @@
 """What people order at a desk or over the API beside scans: each becomes a step of steps/office_orders.py."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from einlass_controller.domain.tickets import Ticket
@@ -122,3 +123,28 @@ class EndImport(OfficeOrder):
     id: str
     by: str
     done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(OfficeOrder):
+    """The database is not the one that was used last; epoch: above any that was used. result: True."""
+
+    reason: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRecount(OfficeOrder):
+    """So many people are in each zone. without: lanes out of reach that are known to be shut; result: Recounted."""
+
+    people: Mapping[str, int]
+    without: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """what: done, not_needed, zones (missing or unknown), waiting (for these lanes), unreached (these lanes)."""
+
+    what: str
+    names: tuple[str, ...] = ()

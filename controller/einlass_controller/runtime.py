@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Self
 
 from sqlalchemy import Engine as Database
 from sqlalchemy import func, make_url, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from einlass_controller import importing
 from einlass_controller.bus import Bus
 from einlass_controller.engine import Engine
+from einlass_controller.guard import Guard, Known, older, position
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
+from einlass_controller.orders import Restored
 from einlass_controller.settings import Settings
 from einlass_controller.signing import Signer
 from einlass_controller.store.database import DatabaseError, checkpoint, directory_of, migrate, open_database
@@ -40,6 +43,7 @@ class Controller:
     bus: Bus
     engine: Engine
     signer: Signer
+    guard: Guard
     lock: Callable[[], None] | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
@@ -67,6 +71,8 @@ class Controller:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.bus.stop()
         await self.writer.stop()
+        with suppress(SQLAlchemyError, OSError):  # the next start only knows a little less
+            await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
         self.close()
 
     def close(self) -> None:
@@ -84,6 +90,7 @@ class Controller:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             await asyncio.to_thread(checkpoint, self.database)
+            await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
 
 
 def open_controller(settings: Settings) -> Controller:
@@ -93,6 +100,8 @@ def open_controller(settings: Settings) -> Controller:
         database = open_database(settings.database_url)
         migrate(database)
         engine = Engine(database)
+        guard = Guard(state_directory(settings))
+        _look_back(database, engine, guard)
     except BaseException:
         lock()
         raise
@@ -102,7 +111,23 @@ def open_controller(settings: Settings) -> Controller:
     bus = Bus(settings, site.id, intake, writer.post)
     writer.publish = bus.publish
     signer = Signer(state_directory(settings))
-    return Controller(settings, database, site, intake, writer, bus, engine, signer, lock)
+    return Controller(settings, database, site, intake, writer, bus, engine, signer, guard, lock)
+
+
+def _look_back(database: Database, engine: Engine, guard: Guard) -> None:
+    """Is this the database that was used last? If not, nobody is let in before people were counted."""
+    known = guard.read()
+    reason = older(database, known, engine.live.epoch)
+    if reason and known is not None:
+        epoch = max(known.epoch, engine.live.epoch) + 1
+        guard.write(Known(epoch, max(0, known.number), known.hash))
+        engine.run([Restored(reason, epoch)], time.time_ns() // 1_000_000)
+    remember(database, guard, engine.live.epoch)
+
+
+def remember(database: Database, guard: Guard, epoch: int) -> None:
+    """Keep outside the database how far it has come. Only what is stored is known."""
+    guard.write(Known(epoch, *position(database)))
 
 
 def state_directory(settings: Settings) -> Path | None:

@@ -17,6 +17,7 @@ def look(live: Live, now_ms: int) -> Picture:
     """site, zones, nodes and the last passages and decisions, as of now_ms."""
     return {
         "as_of_ms": now_ms,
+        "recount": live.recount,
         "site": {
             "id": live.site.id,
             "name": live.site.name,

@@ -11,9 +11,20 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from einlass_controller.api import commands, exchange, house, keys, scans, signing_keys, state, ticket_life, tickets
+from einlass_controller.api import (
+    commands,
+    exchange,
+    house,
+    keys,
+    recount,
+    scans,
+    signing_keys,
+    state,
+    ticket_life,
+    tickets,
+)
 from einlass_controller.api.access import Keys
-from einlass_controller.api.models import PROBLEMS
+from einlass_controller.api.models import PROBLEMS, Contradiction
 from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board
@@ -56,7 +67,8 @@ def make_app(controller: Controller) -> FastAPI:
     )
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
-    for part in (exchange, tickets, ticket_life, scans, state, commands, house, signing_keys, keys):
+    parts = (exchange, tickets, ticket_life, scans, state, commands, house, signing_keys, keys, recount)
+    for part in parts:
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)
@@ -64,6 +76,7 @@ def make_app(controller: Controller) -> FastAPI:
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)
     app.add_exception_handler(LifeError, _contradiction)
+    app.add_exception_handler(Contradiction, _contradiction)
     app.add_exception_handler(RequestValidationError, _mistaken)
     app.add_exception_handler(RecursionError, _mistaken)
     app.add_middleware(_Headers)
@@ -75,7 +88,7 @@ async def _try_again(_request: Request, error: Exception) -> Response:
 
 
 async def _contradiction(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, LifeError)
+    assert isinstance(error, LifeError | Contradiction)
     return JSONResponse({"detail": str(error), "text_de": error.text.de, "text_en": error.text.en}, 409)
 
 

@@ -1,9 +1,12 @@
 """What goes over HTTP. Instants are ISO 8601 with an offset on the way in, Unix milliseconds (`_ms`) on the way out."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from einlass_controller.domain.decision import Text
 from einlass_controller.domain.tickets import SINGLE
 from einlass_controller.messages import ENTRY
 from einlass_core.codes import CODE_LENGTH_MAX
@@ -23,6 +26,16 @@ RATE_DEFAULT_PER_S = 50
 RATE_MAX_PER_S = 100_000
 NONCE_PATTERN = r"^[A-Za-z0-9._:-]{1,48}$"
 
+
+def _iso_text(value: object) -> object:
+    """A number would be taken for seconds since 1970: it is a mistake more often than not."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE.match(value)):
+        return value
+    raise ValueError("write an instant such as 2026-05-01T09:00:00+02:00")
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+Instant = Annotated[AwareDatetime, BeforeValidator(_iso_text)]
 Code = Annotated[str, Field(min_length=1, max_length=CODE_LENGTH_MAX)]
 Name = Annotated[str, Field(max_length=40)]
 Reason = Annotated[str, Field(min_length=1, max_length=REASON_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -82,6 +95,14 @@ class ReasonIn(Model):
     reason: Reason
 
 
+class Contradiction(Exception):
+    """What is asked contradicts what is: 409, with the reason in both languages."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text.en)
+        self.text = text
+
+
 class TicketOrder(Model):
     """n tickets of the same kind. zone "": every zone of the site. persons: let in together by one scan."""
 
@@ -92,8 +113,8 @@ class TicketOrder(Model):
     walk_in: bool = Field(default=False, description="sold at the desk, also from what is not sold ahead of a slot")
     company_of: Name = Field(default="", description="the ticket that this one may only come along with")
     zone: Name = ""
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
     signed: bool = Field(default=False, description="a signed code (E2:), which a lane can judge without a list")
     with_qr: bool = Field(default=False, description="put an SVG of each QR code into the answer")
 
@@ -221,7 +242,7 @@ class SigningKey(Model):
 class Rotation(Model):
     """A new key signs; the others count until old_until (without it: without end)."""
 
-    old_until: AwareDatetime | None = None
+    old_until: Instant | None = None
 
 
 class CodeIn(Model):

@@ -3,8 +3,9 @@
 Written in absolute terms, so that a ledger can be replayed years later without the rules of its day.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from einlass_controller.domain.occupancy import Account, Zone
@@ -29,26 +30,39 @@ _TICKET = [item.name for item in fields(Ticket)]
 _TICKET_STATE = [name for name in _TICKET if name not in TICKET_FIXED]
 _VISIT = [item.name for item in fields(Visit)]
 _VISIT_STATE = [name for name in _VISIT if name not in VISIT_FIXED]
+# Several attributes in one call: this runs for every scan.
+_ticket, _ticket_state = attrgetter(*_TICKET), attrgetter(*_TICKET_STATE)
+_visit, _visit_state = attrgetter(*_VISIT), attrgetter(*_VISIT_STATE)
 
 
 def row_of(ticket: Ticket) -> Row:
     """A new ticket, whole."""
-    return _said(ticket, _TICKET)
+    return _said(_TICKET, _ticket(ticket))
 
 
 def state_of(ticket: Ticket) -> Row:
     """What may change of a ticket."""
-    return _said(ticket, _TICKET_STATE)
+    return _said(_TICKET_STATE, _ticket_state(ticket))
 
 
 def visit_row_of(visit: Visit) -> Row:
     """A new visit, whole."""
-    return _said(visit, _VISIT)
+    return _said(_VISIT, _visit(visit))
 
 
 def visit_state_of(visit: Visit) -> Row:
     """What may change of a visit."""
-    return _said(visit, _VISIT_STATE)
+    return _said(_VISIT_STATE, _visit_state(visit))
+
+
+def said_of_ticket(columns: Mapping[str, Any]) -> Row:
+    """A row of the table, as a ledger that says the same would have it."""
+    return _said(_TICKET, [columns[name] for name in _TICKET])
+
+
+def said_of_visit(columns: Mapping[str, Any]) -> Row:
+    """A row of the table, as a ledger that says the same would have it."""
+    return _said(_VISIT, [columns[name] for name in _VISIT])
 
 
 def account_row_of(account: Account) -> Row:
@@ -70,24 +84,9 @@ def zone_row_of(zone: Zone) -> Row:
     return {"base": zone.base, "ghosts": zone.ghosts}
 
 
-def said_of_ticket(columns: Mapping[str, Any]) -> Row:
-    """A row of the table, as a ledger that says the same would have it."""
-    return {name: columns[name] for name in _TICKET if _says(columns[name])}
-
-
-def said_of_visit(columns: Mapping[str, Any]) -> Row:
-    """A row of the table, as a ledger that says the same would have it."""
-    return {name: columns[name] for name in _VISIT if _says(columns[name])}
-
-
-def _says(value: Any) -> bool:
-    return value is not None and value != "" and value is not False
-
-
-def _said(item: Any, names: list[str]) -> Row:
-    found = {}
-    for name in names:
-        value = getattr(item, name)
-        if _says(value):
-            found[name] = value
-    return found
+def _said(names: list[str], values: Iterable[Any]) -> Row:
+    return {
+        name: value
+        for name, value in zip(names, values, strict=True)
+        if value is not None and value is not False and value != ""
+    }

@@ -80,6 +80,7 @@ def _without_age(picture: dict[str, Any]) -> dict[str, Any]:
     nodes = [{name: value for name, value in node.items() if name != "last_seen_ms"} for node in picture["nodes"]]
     return {
         "zones": picture["zones"],
+        "recount": picture["recount"],
         "recent": picture["recent"],
         "nodes": nodes,
         "minute": picture["as_of_ms"] // 60_000,
@@ -102,6 +103,7 @@ def _values(picture: dict[str, Any], language: str) -> dict[str, Any]:
         "other": "en" if say.language == "de" else "de",
         "site": _name(picture["site"], language),
         "as_of": clock(picture["as_of_ms"]),
+        "recount": bool(picture["recount"]),
         "zones": [_zone(zone, say, lanes) for zone in picture["zones"]],
         "nodes": [_node(node, say, clock) | {"lane": node[lane]} for node in picture["nodes"]],
         "recent": [_event(event, say, clock) | {"lane": event[lane]} for event in picture["recent"]],

@@ -48,6 +48,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "fault_over": ("Störung vorbei", "Fault over"),
     "alarm": ("Alarm: {reason}", "Alarm: {reason}"),
     "persons": ("{n} Personen", "{n} persons"),
+    "recount": (
+        "Kein Einlass, bis nachgezählt ist: eine Sicherung wurde zurückgespielt.",
+        "Nobody is let in until people are counted: a backup was put back.",
+    ),
     "other_language": ("English", "Deutsch"),
     "skip": ("Zum Inhalt", "Skip to content"),
     "legend": ("Belegung", "Occupancy"),
@@ -73,6 +77,8 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "used_up": ("abgewiesen: verbraucht", "refused: used up"),
     "zone_full": ("abgewiesen: voll", "refused: full"),
     "closed": ("abgewiesen: geschlossen", "refused: closed"),
+    "staff": ("abgewiesen: Personal gerufen", "refused: staff called"),
+    "wrong_product": ("abgewiesen: andere Kartenart", "refused: other kind of ticket"),
     "emergency": ("abgewiesen: Notfall", "refused: emergency"),
     "error": ("außer Betrieb", "out of service"),
 }

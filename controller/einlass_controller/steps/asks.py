@@ -144,6 +144,8 @@ def decide(batch: Batch, asked: Question) -> Found:
         return Found(refused)
     if ticket is None:
         return Found(Decision(codes.INVALID))
+    if live.recount:  # nobody knows how many are inside, so nobody can say that there is a place
+        return Found(Decision(codes.STAFF, values={"reason": "recount"}))
     version = str(batch.catalogue.version)
     product = batch.catalogue.products.get(ticket.product)
     standing = visits.stand(batch.rows.visits_of_ticket(ticket.id), lane.zone, live.chain_of)

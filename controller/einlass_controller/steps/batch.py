@@ -4,9 +4,10 @@ from functools import cache
 from typing import Any
 
 import structlog
+from sqlalchemy import delete, insert
 
 from einlass_controller import fastwire
-from einlass_controller.domain import ledger, snapshot, visits
+from einlass_controller.domain import ledger, recount, snapshot, visits
 from einlass_controller.domain.admission import Moment, moment
 from einlass_controller.domain.catalogue import Catalogue, in_force
 from einlass_controller.domain.occupancy import Limit, Report
@@ -14,6 +15,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane, Live, Node
 from einlass_controller.messages import Outbound
+from einlass_controller.store.schema import EPOCH
 from einlass_controller.store.work import Rows
 from einlass_core import wire
 
@@ -143,6 +145,10 @@ class Batch:
         if lane is None:
             return False
         account = self.live.books.accounts[lane.id]
+        if recount.knows_more(account, report.inc, report.epoch, report.version):
+            limit = f"epoch {report.epoch}, version {report.version}"
+            self.need_recount(f"{node.id} has a ceiling that was never sent: {limit}", report.epoch + 1)
+            return False
         known = (account.seq, account.version, account.balance, account.pending)
         taken = self.live.books.report(lane.id, report)
         if not taken.accepted:
@@ -152,6 +158,32 @@ class Batch:
         if taken.raised:
             self.record("over_ceiling", node=node.id, lane=lane.id, persons=taken.raised)
         return True
+
+    def need_recount(self, reason: str, epoch: int) -> None:
+        """These books are older than reality: every lane begins a new epoch with nothing, and people must count."""
+        live = self.live
+        live.epoch = max(epoch, live.epoch + 1, *(account.epoch + 1 for account in live.books.accounts.values()))
+        live.books = recount.restart(live.books, live.epoch)
+        live.recount = live.recount or reason[:REASON_LENGTH_MAX]
+        log.error("recount_needed", reason=reason, epoch=live.epoch)
+        self.keep_epoch()
+        self.touch_all()
+        self.record("recount_needed", reason=reason[:REASON_LENGTH_MAX], epoch=live.epoch)
+        self.record("alarm", node="", reason=f"recount_needed: {reason}"[:REASON_LENGTH_MAX])
+        for lane in live.lanes.values():
+            if live.books.accounts[lane.id].unacknowledged:
+                self.send_limit(lane, live.books.accounts[lane.id].newest)
+
+    def keep_epoch(self) -> None:
+        """Write down which count this is."""
+        self.rows.execute(delete(EPOCH))
+        row = {"id": 1, "epoch": self.live.epoch, "recount": self.live.recount, "since_ms": self.now_ms}
+        self.rows.execute(insert(EPOCH), [row])
+
+    def touch_all(self) -> None:
+        """All books may have changed."""
+        self.lanes.update(self.live.lanes)
+        self.zones.update(self.live.areas)
 
     def touch(self, lane: Lane) -> None:
         """This lane's books (and with them its zones') may have changed: they are written, and lowered if need be."""

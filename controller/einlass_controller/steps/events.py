@@ -20,6 +20,8 @@ from einlass_core import wire
 
 CLOCK_AHEAD_MS = 60_000
 GAP_ALARM_MS = 10_000
+# A node sends again every 3 s: what has not come by then it does not have any more.
+GAP_LOST_MS = 5_000
 PERSONS_DEFAULT = 1
 
 
@@ -33,8 +35,7 @@ def event(batch: Batch, message: NodeEvent) -> None:
     batch.acks[node.id] = node
     if message.seq <= node.applied:
         return
-    if message.seq != node.applied + 1:
-        _gap(batch, node, message.seq)
+    if message.seq != node.applied + 1 and not _gap(batch, node, message.seq):
         return
     node.applied = message.seq
     node.boot = max(node.boot, message.boot)
@@ -50,12 +51,17 @@ def event(batch: Batch, message: NodeEvent) -> None:
     step(batch, node, message)
 
 
-def _gap(batch: Batch, node: Node, seq: int) -> None:
+def _gap(batch: Batch, node: Node, seq: int) -> bool:
+    """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come."""
     if node.gap_since_ms == 0:
         node.gap_since_ms = batch.now_ms
+    elif batch.live.recount and batch.now_ms - node.gap_since_ms > GAP_LOST_MS:
+        batch.record("events_missing", node=node.id, first=node.applied + 1, last=seq - 1)
+        return True
     elif batch.now_ms - node.gap_since_ms > GAP_ALARM_MS:
         node.gap_since_ms = batch.now_ms
         batch.alarm(node, f"journal_gap: record {node.applied + 1} does not come, {seq} does")
+    return False
 
 
 def _note(batch: Batch, node: Node, message: NodeEvent, **more: Any) -> None:

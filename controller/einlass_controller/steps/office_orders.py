@@ -12,15 +12,17 @@ from einlass_controller.orders import (
     AnnulEntry,
     BeginImport,
     ChangeTicket,
+    ConfirmRecount,
     EndImport,
     ImportTickets,
     OfficeOrder,
     ReplaceTicket,
+    Restored,
     RevokeApiKey,
     RevokeSigningKey,
     UndoImport,
 )
-from einlass_controller.steps import imports, ticket_life
+from einlass_controller.steps import imports, recounts, ticket_life
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
@@ -86,6 +88,8 @@ STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     ImportTickets: imports.take,
     UndoImport: imports.undo,
     EndImport: imports.end,
+    Restored: recounts.restored,
+    ConfirmRecount: recounts.confirm,
     AddApiKey: _add_api_key,
     RevokeApiKey: _revoke_api_key,
     ChangeTicket: ticket_life.change,

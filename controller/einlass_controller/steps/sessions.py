@@ -130,6 +130,10 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
     batch.nodes.add(node.id)
     if lane is not None:
         ghosts = batch.live.books.renew(lane.id, inc)
+        if batch.live.epoch:  # its journal begins at epoch 0: it has to take ours before what it says counts
+            account = batch.live.books.accounts[lane.id]
+            account.version_sent, account.sent = 1, [(1, 0)]
+            batch.send_limit(lane, account.newest)
         batch.touch(lane)
     batch.record("incarnation", node=node.id, inc=inc, lost=lost, ghosts=ghosts)
     if lost:

@@ -1,0 +1,58 @@
+"""A new count: after a restore no book can be trusted, so nobody is let in until people have been counted.
+
+needed: every lane is told "ceiling 0 in a new epoch" and begins at 0; what the old books held stays taken
+counted: the zones stand on what people counted; from then on the books are as good as any
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from einlass_controller.domain.occupancy import Account, Books, Zone
+
+
+def restart(books: Books, epoch: int) -> Books:
+    """Books of a new epoch. What lanes had, or might have used, is in the base now: never below what it was.
+
+    Who came back through a lane that starts in a zone is in it; who left it there may have come back since.
+    """
+    accounts = [fresh(account, epoch) for account in books.accounts.values()]
+    zones = [_bare(zone, zone.base + zone.exposure - min(0, zone.gone), zone.ghosts) for zone in books.zones.values()]
+    return Books(zones, accounts)
+
+
+def fresh(account: Account, epoch: int) -> Account:
+    """The account of a lane that has to take a ceiling of 0 before anything it says counts."""
+    lane = replace(account, epoch=epoch, version=0, balance=0, pending=0, lowering=0, granted=0)
+    # A lane that the controller keeps itself has no incarnation and nothing to acknowledge.
+    lane.version_sent, lane.sent = (1, [(1, 0)]) if account.inc else (0, [(0, 0)])
+    return lane
+
+
+def counted(books: Books, people: Mapping[str, int]) -> Books:
+    """The zones hold so many people now, whatever the books said; ghosts are gone."""
+    zones = []
+    for zone in books.zones.values():
+        present = zone.balance - zone.pending - zone.gone
+        zones.append(_bare(zone, people[zone.id] - present, 0))
+    return Books(zones, list(books.accounts.values()))
+
+
+def waiting(books: Books) -> list[str]:
+    """Lanes that have not begun the new epoch, or where somebody is under way: a count now would be wrong."""
+    return sorted(
+        account.lane
+        for account in books.accounts.values()
+        if account.inc and (account.unacknowledged or account.pending)
+    )
+
+
+def knows_more(account: Account, inc: str, epoch: int, version: int) -> bool:
+    """Whether a lane has a ceiling that this controller never sent: then its books are older than the lane's."""
+    if inc != account.inc or account.frozen:
+        return False
+    return (epoch, version) > (account.epoch, account.version_sent)
+
+
+def _bare(zone: Zone, base: int, ghosts: int) -> Zone:
+    """Without the running sums, which new books add up again."""
+    return replace(zone, base=base, ghosts=ghosts, exposure=0, balance=0, pending=0, held=0, gone=0, excused=0)
