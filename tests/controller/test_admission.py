@@ -28,7 +28,7 @@ def a_visit(**changes: Any) -> Visit:
 
 
 def judge(ticket: Ticket, *stays: Visit, closed: bool = False) -> Decision:
-    standing = visits.stand(stays, "bath", lambda zone: (zone,))
+    standing = visits.stand(stays, ticket.persons, "bath", "", lambda zone: (zone,) if zone else ())
     known = admission.facts(ticket, HOUSE.products["single"], NOW, standing, zone="bath", persons=ticket.persons)
     verdict = HOUSE.judge(ticket.product, known, (Opening(not closed, not closed),))
     return admission.refusal(ticket, verdict, "0", standing.first, "East")

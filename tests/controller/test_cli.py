@@ -1,12 +1,21 @@
 import json
+import socket
 import sqlite3
+import threading
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from typer.testing import CliRunner
 
-from einlass_controller import cli
+from einlass_controller import cli, cli_house
+from einlass_controller.api.app import make_app
+from einlass_controller.runtime import open_controller
+from einlass_controller.settings import read_settings
+from einlass_sim.processes import wait_until
 
 PLAN = """
 [site]
@@ -33,6 +42,7 @@ def directory(tmp_path: Path) -> Path:
     done = CliRunner().invoke(cli.controller, ["setup", "--plan", str(plan), "--dir", str(tmp_path / "site")])
     assert done.exit_code == 0, done.output
     assert "ek_" in done.output
+    set_port(tmp_path / "site", FREE_PORT_OF_NOBODY)  # another controller may be running on this machine
     return tmp_path / "site"
 
 
@@ -130,3 +140,89 @@ def test_signing_keys_and_api_keys_from_the_command_line(directory: Path) -> Non
     assert "already" in run("key", directory, "add", "shop", "--scope", "sell", status=2)
     run("key", directory, "revoke", "shop")
     assert run_json("key", directory, "list")["keys"][1]["revoked_ms"] > 0
+
+
+RULES = """
+nightly_close = "03:00"
+[[product]]
+id = "single"
+name = "Einzel"
+entries = 1
+[[product]]
+id = "family"
+name = "Familie"
+persons = 4
+[[zone]]
+id = "bath"
+days = [{ date = 2026-12-24, closed = true }]
+"""
+
+
+def test_rules_are_checked_without_a_controller(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    good = CliRunner().invoke(cli_house.rules, ["check", str(file)])
+    assert (good.exit_code, "2 products" in good.output) == (0, True)
+    file.write_text(RULES.replace("entries = 1", "entriess = 1"))
+    wrong = CliRunner().invoke(cli_house.rules, ["check", str(file)])
+    assert (wrong.exit_code, "did you mean 'entries'" in wrong.output) == (2, True)
+    file.write_text("[[product")
+    assert "cannot be read as rules" in CliRunner().invoke(cli_house.rules, ["check", str(file)]).output
+
+
+# Nothing listens on the port that only root may take.
+FREE_PORT_OF_NOBODY = 1
+
+
+def set_port(directory: Path, port: int) -> None:
+    toml = directory / "controller.toml"
+    values = tomllib.loads(toml.read_text()) | {"http_port": port}
+    toml.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+
+
+def test_without_a_running_controller_the_house_says_how_to_start_it(directory: Path) -> None:
+    done = CliRunner().invoke(cli_house.zone, ["muster", "--dir", str(directory)])
+    assert (done.exit_code, "einlass controller run" in done.output) == (2, True)
+
+
+@pytest.fixture
+def running(directory: Path) -> Iterator[Path]:
+    """The controller of the directory, serving on a port of its own; no broker is needed for this."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        set_port(directory, listener.getsockname()[1])
+        controller = open_controller(read_settings(directory / "controller.toml"))
+        server = uvicorn.Server(uvicorn.Config(make_app(controller), log_config=None))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        wait_until(lambda: server.started, 20, "the server starts")
+        yield directory
+        server.should_exit = True
+        thread.join(20)
+
+
+def test_a_shift_lead_runs_the_house_from_the_command_line(running: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    where = ["--dir", str(running)]
+
+    def run(group: Any, *words: str, status: int = 0) -> str:
+        done = CliRunner().invoke(group, [*words, *where])
+        assert done.exit_code == status, done.output
+        return done.output
+
+    assert "0 scans tried" in run(cli_house.rules, "preview", str(file))
+    assert "version 1" in run(cli_house.rules, "put", str(file), "--reason", "a new season", "--by", "Ann")
+    assert "a new season  holds now" in run(cli_house.rules, "show")
+    assert '"2026-12-24"' in run(cli_house.rules, "show", "--version", "1")
+    assert "E1:" in run(cli.ticket, "issue", "--product", "family")
+    assert "known are: single, family" in run(cli.ticket, "issue", "--product", "sauna", status=2)
+    assert "0 before, 5 now, 2 over the cap" in run(cli_house.zone, "count", "bath", "5", "--reason", "counted")
+    assert "5 inside, about (0 by ticket, 5 without)" in run(cli_house.zone, "muster")
+    assert "'gym' is not known" in run(cli_house.zone, "count", "gym", "5", "--reason", "counted", status=2)
+    run(cli_house.zone, "close", "bath", "--reason", "storm")
+    run(cli_house.zone, "open", "bath", "--reason", "over")
+    assert "normal -> evacuation" in run(cli_house.site, "evacuate", "--reason", "fire", "--by", "Ann")
+    assert "two different people" in run(cli_house.site, "normal", "--reason", "over", "--by", "Ann", status=2)
+    assert "-> normal" in run(cli_house.site, "normal", "--reason", "over", "--by", "Ann", "--by", "Bob")
+    assert "reason" in run(cli_house.zone, "close", "bath", "--reason", "", status=2)

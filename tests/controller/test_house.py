@@ -410,3 +410,29 @@ def test_walk_ins_have_their_share_whatever_is_booked(make_bench: Callable[[int]
     bench.attempt(Tick())
     found = [bench.redeem(bench.ticket())["code"] for _ in range(3)]
     assert found == ["ok", "ok", "zone_full"]
+
+
+def test_the_rest_of_a_family_comes_later_on_the_same_entry(make_bench: Any) -> None:
+    bench = make_bench(10)
+    gate, code = bench.gate(), bench.ticket(persons=4)
+    answer = gate.ask(code)
+    gate.release(answer)
+    gate.walk_in(answer, 2)
+    gate.turn_back(answer, 2)
+    gate.status()
+    rest = gate.ask(code)
+    assert (rest["code"], rest["persons"]) == ("ok", 2)
+    gate.release(rest)
+    gate.walk_in(rest, 2)
+    assert gate.ask(code)["code"] == "already_inside"
+    assert bench.rows("SELECT entries_used FROM ticket") == [(1,)]
+    leave(gate, code, "x1")
+    assert gate.ask(code)["code"] == "used_up", "one of them left: that was the entry"
+
+
+def test_who_is_outside_while_the_family_is_next_door_pays_for_himself(spa: Bench) -> None:
+    ice, direct, code = spa.gate("gate-5"), spa.gate("gate-3"), spa.ticket(persons=2)
+    ice.enter(code)
+    leave(ice, code, "x1")
+    assert direct.ask(code)["code"] == "used_up"
+    assert (counts(spa), by_ticket(spa)) == ((0, 0, 1), {"rink": 1})

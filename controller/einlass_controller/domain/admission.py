@@ -141,6 +141,7 @@ def facts(
         "since_first": _since(ticket.first_use_ms, now),
         "inside": standing.inside,
         "moving": standing.movable > 0,
+        "missed": standing.missed,
         "stay": _since(began, now),
         "proof": proof or ticket.proof_until_ms > now.now_ms,
         "company_inside": company_inside,
@@ -180,7 +181,7 @@ def admit(ticket: Ticket, verdict: Verdict, persons: int, use: "Use", now: Momen
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What an admission takes from a ticket: entries, and turns of the day (none for a walk within the house)."""
+    """What an admission takes from a ticket: entries, and turns of the day. Both 0 for what belongs to a use so far."""
 
     entries: int
     turns: int
@@ -189,7 +190,8 @@ class Use:
 def use_of(verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int) -> Use:
     """A group's card gives an entry for each person, every other ticket one for all of them."""
     needed = persons if product is not None and product.group else 1
-    return Use(0 if verdict.free else needed, 0 if verdict.free and known.get("moving") else 1)
+    same_use = verdict.free and (known.get("moving") or known.get("missed"))
+    return Use(0 if verdict.free else needed, 0 if same_use else 1)
 
 
 def about(

@@ -237,6 +237,7 @@ def _place(table: Table, group: bool) -> list[Rule]:
         rules.append(Rule("zones", (Condition("zone", "not_in", zones),), codes.WRONG_PRODUCT, _NOT_HERE))
     if not group:
         rules.append(Rule("inside", (Condition("inside", "is", True),), codes.ALREADY_INSIDE))
+        rules.append(Rule("missed", (Condition("missed", "at_least", 1),), codes.OK, free=True))
     rules.append(Rule("moving", (Condition("moving", "is", True),), codes.OK, free=True))
     return rules
 

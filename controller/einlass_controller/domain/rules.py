@@ -41,6 +41,7 @@ FACTS: Mapping[str, str] = {
     "since_first": DURATION,
     "inside": FLAG,
     "moving": FLAG,
+    "missed": COUNT,
     "stay": DURATION,
     "proof": FLAG,
     "company_inside": FLAG,

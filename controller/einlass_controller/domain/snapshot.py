@@ -24,7 +24,7 @@ TICKET_FIXED = frozenset(
         *("entries_max", "issued_ms", "key_id", "import_id", "replaces"),
     )
 )
-VISIT_FIXED = frozenset(("key", "node", "nonce", "lane", "zone", "persons", "granted_ms"))
+VISIT_FIXED = frozenset(("key", "node", "nonce", "lane", "zone", "granted_ms"))  # persons grow with a group (moving.py)
 
 _TICKET = [item.name for item in fields(Ticket)]
 _TICKET_STATE = [name for name in _TICKET if name not in TICKET_FIXED]

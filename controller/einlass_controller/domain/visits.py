@@ -57,6 +57,11 @@ class Visit:
         return max(0, self.passed - self.left)
 
     @property
+    def walking(self) -> int:
+        """Persons of this visit who were let in and may still go through."""
+        return max(0, self.persons - self.passed - self.unused) if self.is_open else 0
+
+    @property
     def since_ms(self) -> int:
         """When the first of them went through, or was let in."""
         return self.granted_ms if self.began_ms is None else self.began_ms
@@ -144,32 +149,58 @@ def _earlier_boot(nonce: str, inc: str, boot: int) -> bool:
 class Standing:
     """Where the bearers of a ticket are, as a lane into some zone sees it.
 
-    inside: nobody of them can come in here: they are, or just walk in, or are under way elsewhere. movable: so many
-    are elsewhere in the house and may walk over. first: the visit to tell them about.
+    outside: so many of them are in no zone and not on their way into one. movable: so many are elsewhere in the house
+    and may walk over. missed: so many were let in on an entry that still runs, and did not go through. first: the visit
+    to tell them about.
     """
 
-    inside: bool
+    outside: int
     movable: int
+    missed: int
     first: Visit | None
 
+    @property
+    def inside(self) -> bool:
+        """Nobody of them can come in here."""
+        return self.outside == 0 and self.movable == 0
 
-def stand(visits: Iterable[Visit], zone: str, chain_of: Callable[[str], Sequence[str]]) -> Standing:
-    """chain_of: a zone and all it lies in. People in a zone are also in those around it."""
-    here, under_way = 0, False
-    elsewhere: dict[str, int] = {}
+
+ANY_NUMBER = 1_000_000
+
+
+def stand(
+    visits: Iterable[Visit], persons: int, zone: str, outer: str, chain_of: Callable[[str], Sequence[str]]
+) -> Standing:
+    """A ticket for so many persons at a lane from `outer` into `zone`. chain_of: a zone and all it lies in."""
+    start = chain_of(outer)
+    bodies: dict[str, int] = {}
     first: Visit | None = None
+    on_the_way = here = passed = granted = 0
     for visit in visits:
         if not visit.is_open:
             continue
-        under = visit.state in (RESERVED, RELEASED)
-        covers = zone in chain_of(visit.zone)
-        if first is None or (covers and zone not in chain_of(first.zone)):
+        if first is None or (visit.zone == zone and first.zone != zone):
             first = visit
-        if covers and (under or visit.zone == zone):
-            here += visit.persons - visit.unused if under else visit.inside
-        elif under:
-            under_way = True
-        elif not covers:
-            elsewhere[visit.zone] = elsewhere.get(visit.zone, 0) + visit.inside
-    movable = 0 if under_way else max(0, max(elsewhere.values(), default=0) - here)
-    return Standing(movable == 0 and (here > 0 or under_way), movable, first)
+        walking = visit.walking
+        on_the_way += walking
+        bodies[visit.zone] = bodies.get(visit.zone, 0) + visit.inside
+        if visit.zone == zone or zone in chain_of(visit.zone):
+            here += walking + (visit.inside if visit.zone == zone else 0)
+        if len(chain_of(visit.zone)) == 1:
+            passed += visit.passed
+            granted = max(granted, visit.persons if visit.entries else 0)
+    known = sum(count for name, count in bodies.items() if len(chain_of(name)) == 1)
+    outside = max(0, persons - known - on_the_way)
+
+    # Who stands where the lane starts walks over. Who is anywhere else may only be meant if nobody is outside.
+    def may_walk(name: str) -> int:
+        """Of those in a zone; who is in a zone within it is in it as well."""
+        if name == zone or zone in chain_of(name):
+            return 0
+        return max(0, bodies[name] - (here if name in chain_of(zone) else on_the_way))
+
+    movable = max((may_walk(name) for name in bodies if name in start), default=0)
+    if not movable and not outside and not on_the_way:
+        movable = max((may_walk(name) for name in bodies), default=0)
+    missed = min(outside, max(0, granted - passed - on_the_way))
+    return Standing(outside, movable, missed, first)

@@ -148,7 +148,7 @@ def decide(batch: Batch, asked: Question) -> Found:
         return Found(Decision(codes.STAFF, values={"reason": "recount"}))
     version = str(batch.catalogue.version)
     product = batch.catalogue.products.get(ticket.product)
-    standing = visits.stand(batch.rows.visits_of_ticket(ticket.id), lane.zone, live.chain_of)
+    standing = _stand(batch, lane, ticket, product)
     persons = _persons(asked, ticket, product, standing)
     facts = _facts(batch, asked, ticket, product, standing, persons)
     shut = live.site.mode == admission.LOCKDOWN or any(live.areas[name].shut_at(batch.now_ms) for name in lane.zones)
@@ -190,7 +190,7 @@ def _decide_exit(batch: Batch, asked: Question) -> Found:
 def judge_exit(batch: Batch, lane: Lane, ticket: Ticket) -> Verdict:
     """What the house's rules say of somebody who leaves."""
     product = batch.catalogue.products.get(ticket.product)
-    standing = visits.stand(batch.rows.visits_of_ticket(ticket.id), lane.zone, batch.live.chain_of)
+    standing = _stand(batch, lane, ticket, product)
     facts = _facts(batch, Question(lane, EXIT, Shown(ticket)), ticket, product, standing, ticket.persons)
     return batch.catalogue.judge_exit(ticket.product, facts)
 
@@ -200,7 +200,14 @@ def _persons(asked: Question, ticket: Ticket, product: Product | None, standing:
         return min(asked.persons or standing.movable, standing.movable, wire.PERSONS_MAX)
     if product is not None and product.group:
         return asked.persons or ticket.persons
-    return min(asked.persons or ticket.persons, ticket.persons)
+    possible = standing.missed or standing.outside or ticket.persons
+    return min(asked.persons or possible, possible)
+
+
+def _stand(batch: Batch, lane: Lane, ticket: Ticket, product: Product | None) -> Standing:
+    """A card for several stands for any number of people: some of them are always outside."""
+    persons = visits.ANY_NUMBER if product is not None and product.group else ticket.persons
+    return visits.stand(batch.rows.visits_of_ticket(ticket.id), persons, lane.zone, lane.outer, batch.live.chain_of)
 
 
 def _facts(

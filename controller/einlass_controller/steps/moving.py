@@ -15,6 +15,7 @@ CLOCK_MARGIN_MS = 2_000
 def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool = False) -> None:
     """So many of a visit went in: they are in every zone the lane leads into, and in none that does not lie around."""
     ticket, lane = batch.ticket_of(visit), batch.live.lanes.get(visit.lane)
+    outside = _outside(batch, ticket) if lane is not None and not lane.outer else 0
     visits.enter(visit, ticket, persons, at_ms, doubtful)
     batch.rows.changed(visit, ticket)
     entered = [visit]
@@ -22,7 +23,7 @@ def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool
         for zone in lane.zones:
             if zone != visit.zone:
                 entered.append(_beside(batch, visit, zone, persons, at_ms))
-        _leave_behind(batch, visit, lane, persons, at_ms)
+        _leave_behind(batch, visit, lane, max(0, persons - outside), at_ms)
     closed_ms = batch.live.site.closed_ms
     for item in entered:
         if item.began_ms is not None and item.began_ms < closed_ms:  # told late, by a lane that was cut off
@@ -36,19 +37,14 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     """
     chain_of = batch.live.chain_of
     around = chain_of(lane.outer)
-    open_visits = _inside(batch, ticket.id)
-    known = 0
-    for zone in sorted(open_visits, key=lambda name: len(chain_of(name))):
-        if zone in around:
-            continue
-        chain = chain_of(zone)
-        if zone != lane.zone and lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
-            stay = sum(item.inside for item in open_visits.get(chain[1], ()))
-            there = sum(item.inside for item in open_visits[zone])
-            gone = _leave(batch, open_visits[zone], there - stay, at_ms, deeper=True)
-        else:
-            gone = _leave(batch, open_visits[zone], persons, at_ms)
-        known = max(known, gone)
+    there = _inside(batch, ticket.id)
+    known = max((_leave(batch, there[zone], persons, at_ms) for zone in lane.zones if zone in there), default=0)
+    for zone in sorted(there.keys() - {*around, *lane.zones}, key=lambda name: len(chain_of(name))):
+        chain, count = chain_of(zone), sum(item.inside for item in there[zone])
+        if lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
+            _leave(batch, there[zone], count - sum(item.inside for item in there.get(chain[1], ())), at_ms, deeper=True)
+        else:  # by the records somewhere else altogether: those who were not known to be here
+            known += _leave(batch, there[zone], persons - known, at_ms)
     for zone in lane.leaves:  # the lane starts in another zone: there they are again
         back = Visit(f"{key}+{zone}", lane.node, "", ticket.id, lane.id, zone, known, visits.PRESENT, at_ms)
         if known and back.key not in batch.rows.visits:
@@ -94,9 +90,21 @@ def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> 
     return found
 
 
+def _outside(batch: Batch, ticket: Ticket | None) -> int:
+    """Bearers of a ticket who are in no zone: they come in first at a lane from outside, and leave nothing behind."""
+    if ticket is None:
+        return 0
+    product = batch.catalogue.products.get(ticket.product)
+    if product is not None and product.group:
+        return visits.ANY_NUMBER
+    there = _inside(batch, ticket.id).items()
+    top = sum(item.inside for zone, items in there if len(batch.live.chain_of(zone)) == 1 for item in items)
+    return max(0, ticket.persons - top)
+
+
 def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: int) -> None:
     """Who comes into a zone leaves all those that it does not lie in. What sensors count there is theirs to say."""
-    if not visit.ticket:
+    if not visit.ticket or not persons:
         return
     around = batch.live.chain_of(lane.zone)
     for zone, there in _inside(batch, visit.ticket).items():
