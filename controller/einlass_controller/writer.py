@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from einlass_controller import view
-from einlass_controller.engine import Engine, StoreError
+from einlass_controller.engine import Engine, Spent, StoreError
 from einlass_controller.messages import Message, Outbound, Outcome
 
 BATCH_MAX = 2_000
@@ -54,6 +54,11 @@ class Writer:
         self._turn = asyncio.Lock()
         self.publish: Callable[[list[Outbound]], None] = lambda outbound: None
         self.store_works = True
+
+    @property
+    def spent(self) -> Spent:
+        """What the engine has done so far."""
+        return self._engine.spent
 
     async def start(self) -> None:
         """Begin to take messages."""

@@ -75,14 +75,15 @@ class Keys:
             return {row[0]: Key(row[1], frozenset(row[2].split()), row[3]) for row in rows}
 
 
-def controller_of(request: Request) -> Controller:
+# async: a plain function would be sent to a thread for every request.
+async def controller_of(request: Request) -> Controller:
     """The controller that this application serves."""
     controller = request.app.state.controller
     assert isinstance(controller, Controller)
     return controller
 
 
-def keys_of(request: Request) -> Keys:
+async def keys_of(request: Request) -> Keys:
     """The keys of this application."""
     keys = request.app.state.keys
     assert isinstance(keys, Keys)

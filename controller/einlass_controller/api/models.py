@@ -561,3 +561,16 @@ class ProofTaken(Model):
 
     ticket: str
     proof_until_ms: int
+
+
+class EngineOut(Model):
+    """Seconds of processor, but waiting_s: seconds until commits were on disk."""
+
+    batches: int
+    commits: int
+    messages: int
+    reading_s: float
+    deciding_s: float
+    writing_s: float
+    committing_s: float
+    waiting_s: float

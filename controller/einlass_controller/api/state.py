@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -35,6 +36,12 @@ async def nodes(client: Watcher, controller: ControllerOf) -> dict[str, Any]:
     """Every node: whether it can be reached, when it was last heard of, what it has still to tell."""
     picture = await controller.writer.look()
     return {"as_of_ms": picture["as_of_ms"], "nodes": picture["nodes"]}
+
+
+@router.get("/engine")
+async def engine(client: Watcher, controller: ControllerOf) -> models.EngineOut:
+    """What the engine has done since its start, and where its time went."""
+    return models.EngineOut(**asdict(controller.writer.spent))
 
 
 @router.get("/ledger")

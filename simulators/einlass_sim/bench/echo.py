@@ -41,7 +41,7 @@ def _ready() -> None:
 def _gmqtt(host: str, port: int, site: str, password: str) -> None:
     import logging
 
-    from gmqtt import Client
+    from gmqtt import Client  # of the development tools only
     from gmqtt.mqtt.constants import MQTTv311
 
     logging.getLogger("gmqtt").setLevel(logging.CRITICAL)

@@ -41,6 +41,11 @@ class Driver:
             [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def order(self, **order: Any) -> dict[str, Any]:
         """Send one command, wait for its result. Raises BenchError."""
         assert self._process.stdin is not None
@@ -67,6 +72,7 @@ class Line:
     controller: Process
     driver: Driver
     http_port: int
+    echo: subprocess.Popen[str]
     postmaster: int | None
 
     def get(self, path: str) -> Any:
@@ -83,10 +89,14 @@ class Line:
         except OSError:
             return False
 
-    def cpu_s(self) -> tuple[float, float, float]:
-        """Processor time so far: broker, controller, database server."""
-        server = 0.0 if self.postmaster is None else probe.cpu_s(probe.family(self.postmaster))
-        return probe.cpu_s([self.broker.process.pid]), probe.cpu_s([self.controller.pid]), server
+    def watched(self) -> dict[str, list[int]]:
+        """The processes of every part whose processor time is measured."""
+        return {
+            "broker": [self.broker.process.pid],
+            "controller": [self.controller.pid],
+            "database": [] if self.postmaster is None else probe.family(self.postmaster),
+            "echo": [self.echo.pid],
+        }
 
 
 @contextmanager
@@ -115,13 +125,13 @@ def line(nodes: int, tickets: int, database: str, client: str) -> Iterator[Line]
         users = [controller_user(made.passwords["controller"]), controller_user(echo_password, echo.USER)]
         users += [node_user(SITE, name, made.passwords[name]) for name in names]
         broker = stack.enter_context(start_broker("mosquitto", directory / "broker", users, ports["mqtt_port"]))
-        _start_echo(stack, client, ports["mqtt_port"], echo_password)
+        echoing = _start_echo(stack, client, ports["mqtt_port"], echo_password)
         command = [sys.executable, "-c", CONTROLLER, "run", "--dir", str(made.directory)]
         controller = Process("controller", command, directory=directory)
         driver = Driver()
         stack.callback(driver.close)
         stack.enter_context(controller)
-        running = Line(directory, made, broker, controller, driver, ports["http_port"], postmaster)
+        running = Line(directory, made, broker, controller, driver, ports["http_port"], echoing, postmaster)
         controller.wait_ready(running.healthy, DEADLINE_S)
         driver.order(
             do="connect",
@@ -136,7 +146,7 @@ def line(nodes: int, tickets: int, database: str, client: str) -> Iterator[Line]
         yield running
 
 
-def _start_echo(stack: ExitStack, client: str, port: int, password: str) -> None:
+def _start_echo(stack: ExitStack, client: str, port: int, password: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "einlass_sim.bench.echo", client, LOOPBACK, str(port), SITE],
         stdin=subprocess.PIPE,
@@ -151,6 +161,7 @@ def _start_echo(stack: ExitStack, client: str, port: int, password: str) -> None
     process.stdin.flush()
     if process.stdout.readline().strip() != echo.READY:
         raise BenchError(f"the echo with the client {client} does not start")
+    return process
 
 
 def _plan(nodes: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from einlass_core import codes, wire
+from einlass_sim.bench import probe
 from einlass_sim.bench.stock import code_of
 
 READ_BYTES = 65_536
@@ -132,6 +133,7 @@ class Load:
         self._idle: deque[Node] = deque()
         self._heard_s = 0.0
         self._events = 0
+        self.watched: dict[str, list[int]] = {}
         self.nodes = [self._connect(host, port, name, password) for name, password in users]
 
     def _connect(self, host: str, port: int, name: str, password: str) -> Node:
@@ -176,7 +178,7 @@ class Load:
         self._mix, self._rate_per_s, self._events = mix, rate_per_s, 0
         self._latencies_s, self._codes_seen = [], Counter()
         self._prepare(seconds)
-        cpu_s, began_s = time.process_time(), time.monotonic()
+        cpu_s, began_s = self._cpu_s(), time.monotonic()
         self._until_s, self._ended_s, self._going = began_s + seconds, 0.0, True
         if rate_per_s:
             self._paced(rate_per_s, seconds)
@@ -189,10 +191,8 @@ class Load:
         self._going = False
         elapsed_s = (self._ended_s or self._until_s) - began_s
         done = len(self._latencies_s)
-        cpu_s = time.process_time() - cpu_s
+        cpu_s = {name: value - cpu_s[name] for name, value in self._cpu_s().items()}
         self._settle()
-        if mix == "scans":
-            self._reboot()
         return {
             "mix": mix,
             "per_s": done / elapsed_s,
@@ -203,6 +203,9 @@ class Load:
             "codes": dict(self._codes_seen),
             "latencies_ms": [round(value * 1000, 3) for value in sorted(self._latencies_s)],
         }
+
+    def _cpu_s(self) -> dict[str, float]:
+        return {name: probe.cpu_s(pids) for name, pids in self.watched.items()} | {"load": time.process_time()}
 
     def _prepare(self, seconds: float) -> None:
         """Make codes before the clock runs."""
@@ -350,7 +353,7 @@ class Load:
             if now_s > deadline_s:
                 raise LoadError(f"no end within {SETTLE_S:g} s at {open_still[:3]}")
 
-    def _reboot(self) -> None:
+    def reboot(self) -> None:
         """Nobody was let through on these answers: a reboot makes every grant void, its ticket is as before."""
         for node in self.nodes:
             node.boot += 1
@@ -377,7 +380,11 @@ def main() -> None:
                 answer: dict[str, Any] = {"ok": True}
             elif load is None:
                 raise LoadError("connect first")
+            elif order["do"] == "reboot":
+                load.reboot()
+                answer = {"ok": True}
             else:
+                load.watched = order["watched"]
                 answer = load.window(order["mix"], order["seconds"], order["rate_per_s"])
         except (LoadError, OSError, wire.WireError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
