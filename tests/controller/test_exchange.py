@@ -4,7 +4,8 @@ import asyncio
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from einlass_controller import cli, exchange, importing
+from einlass_controller import cells, cli, exchange, importing
 from einlass_controller.api.app import make_app
+from einlass_controller.domain.catalogue import Product, read_catalogue
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine, StoreError
 from einlass_controller.live import load
@@ -29,8 +31,27 @@ from einlass_core import codes
 NOW_MS = 1_790_000_000_000
 
 
-def read(text: str) -> exchange.Batch:
-    return exchange.read(text.encode(), "i1", ["bath", "sauna"], NOW_MS)
+PRODUCTS = read_catalogue(
+    {
+        "product": [
+            {"id": "single", "name": "Einzel", "entries": 1},
+            {"id": "family", "name": "Familie", "entries": 1, "persons": 4},
+            {"id": "ten", "name": "Zehner", "entries": 10, "group": True},
+            {"id": "season", "name": "Saison", "times_per_day": 2},
+            {
+                "id": "slot",
+                "name": "Vormittag",
+                "entries": 1,
+                "slots": {"minutes": 60, "early_minutes": 5, "late_minutes": 5, "quota": 9, "walk_in_percent": 0},
+            },
+        ]
+    }
+).products
+
+
+def read(text: str | bytes, products: Mapping[str, Product] = PRODUCTS) -> exchange.Batch:
+    raw = text.encode() if isinstance(text, str) else text
+    return exchange.read(raw, "i1", ["bath", "sauna"], products, NOW_MS)
 
 
 def faults(text: str) -> list[tuple[int, str]]:
@@ -86,17 +107,48 @@ def test_a_file_that_is_none_is_named() -> None:
     assert faults("code,colour\nx,red") == [(1, "header")]
     assert faults("code,code\nx,y") == [(1, "header")]
     assert faults("code\na\nb\na\n") == [(4, "twice")]
-    assert [fault.reason for fault in exchange.read(b"code\n\n\xff\n", "i", [], 0).faults] == ["no_utf8"]
-    assert exchange.read(b"code\n\n\xff\n", "i", [], 0).faults[0].line == 3
+    assert [fault.reason for fault in read(b"code\n\n\xff\n").faults] == ["no_utf8"]
+    assert read(b"code\n\n\xff\n").faults[0].line == 3
     many = read("code\n" + "E1:X\n" * 500)
     assert (many.count, len(many.faults), many.rows) == (500, exchange.FAULTS_TOLD_MAX, [])
 
 
 def test_every_fault_has_words_in_both_languages() -> None:
-    for reason in exchange.FAULTS:
-        words = exchange.Fault(1, reason, "this").words()
+    for reason in cells.FAULTS:
+        words = cells.Fault(1, reason, "this").words()
         assert words.de
         assert words.en
+
+
+def test_every_product_has_its_own_entries_and_persons() -> None:
+    text = "code,product,slot\n" + "".join(
+        f"{code(n)},{name},\n" for n, name in enumerate(("family", "ten", "season", ""))
+    )
+    found = read(text + f"{code(9)},slot,2026-09-22T10:00:00+02:00\n").tickets
+    assert [(item.product, item.persons, item.entries_max) for item in found] == [
+        ("family", 4, 1),
+        ("ten", 1, 10),
+        ("season", 1, None),
+        ("single", 1, 1),
+        ("slot", 1, 1),
+    ]
+    assert found[-1].slot_ms == 1_790_064_000_000
+    assert faults(f"code,product\n{code(1)},gold\n") == [(2, "product")]
+    assert faults(f"code,product\n{code(1)},slot\n") == [(2, "slot")]
+    assert faults(f"code,slot\n{code(1)},2026-09-22T10:00:00+02:00\n") == [(2, "no_slots")]
+    assert faults(f"code,status_before\n{code(1)},unpaid\n") == [(2, "before")]
+    nothing_single = {name: product for name, product in PRODUCTS.items() if name != "single"}
+    assert [fault.reason for fault in read(f"code\n{code(1)}\n", nothing_single).faults] == ["product"]
+
+
+def test_nothing_of_a_ticket_is_lost_on_the_way_out_and_in_again() -> None:
+    ticket = Ticket(
+        "0123456789AB", "a" * 16, "a" * 64, "slot", "sauna", 2, "blocked", NOW_MS, NOW_MS + 1, 3, 1, NOW_MS, NOW_MS + 2,
+        NOW_MS + 3, "east", 7, "i1", "lost", "unpaid", "0123456789AC", "0123456789AD", NOW_MS + 4, NOW_MS + 5, 2,
+        NOW_MS + 6, "0123456789AE", NOW_MS + 7, 150,
+    )  # fmt: skip
+    assert [item.name for item in fields(Ticket) if getattr(ticket, item.name) == item.default] == [], "all have values"
+    assert read("".join(exchange.write([ticket]))).tickets == [ticket]
 
 
 @settings(max_examples=100, deadline=None)
@@ -142,6 +194,8 @@ def test_over_the_api_all_or_nothing(staff: TestClient, bench: Any) -> None:
     assert [fault["line"] for fault in known.json()["faults"]] == [3]
     assert staff.post("/api/v1/tickets/find", json={"code": code(700)}).status_code == 404
     assert staff.post("/api/v1/tickets/import", json={}).status_code == 415
+    company = send(staff, f"code,company_of\n{code(800)},0123456789AB\n")
+    assert [fault["text_en"] for fault in company.json()["faults"]] == ["company_of: there is no such ticket"]
     export = staff.get("/api/v1/tickets/export")
     assert export.headers["content-type"] == "text/csv; charset=utf-8"
     assert export.text.count("\n") == 601

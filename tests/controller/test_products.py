@@ -7,6 +7,7 @@ import pytest
 
 from einlass_controller.domain.hours import local_day, local_instant
 from einlass_controller.messages import Declined, Issue, Redeem, SetRules, Vouch
+from einlass_controller.orders import ReplaceTicket
 from einlass_core import codes
 
 HOUR_MS = 3_600_000
@@ -156,6 +157,30 @@ def test_company_comes_with_whom_it_belongs_to(bench: Any) -> None:
     assert bench.redeem(company)["code"] == "staff"
     bench.redeem(main)
     assert bench.redeem(company)["code"] == "ok"
+
+
+def test_company_comes_along_whatever_code_the_other_ticket_has_now(bench: Any) -> None:
+    bench.rules(product=[{"id": "company", "name": "Begleitung", "entries": 1, "company": True}])
+    main = bench.ticket()
+    company = bench.ticket(product="company", company_of="T1")
+    bench.redeem(main)
+    for old, new in (("T1", "R1"), ("R1", "R2")):
+        proof = bench.intake.prove(codes.opaque(len(new + old) + int(new[1])).encode())
+        bench.order(ReplaceTicket(old, new, proof.digest, proof.sha256, 0, "lost", "Ann"))
+    bench.restart()
+    assert bench.redeem(company)["code"] == "ok"
+
+
+def test_a_replaced_companion_still_may_only_come_along(bench: Any) -> None:
+    bench.rules(product=[{"id": "company", "name": "Begleitung", "entries": 1, "company": True}])
+    main, _ = bench.ticket(), bench.ticket(product="company", company_of="T1")
+    new = codes.opaque(77)
+    proof = bench.intake.prove(new.encode())
+    bench.order(ReplaceTicket("T2", "R2", proof.digest, proof.sha256, 0, "lost", "Ann"))
+    bench.restart()
+    assert bench.redeem(new)["code"] == "staff"
+    bench.redeem(main)
+    assert bench.redeem(new)["code"] == "ok"
 
 
 def test_a_stay_that_is_too_long_costs_and_is_paid_at_the_desk(bench: Any) -> None:

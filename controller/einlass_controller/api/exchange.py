@@ -15,6 +15,8 @@ from sqlalchemy import or_, select
 from einlass_controller import exchange
 from einlass_controller.api import models
 from einlass_controller.api.access import ClientOf, ControllerOf, Seller
+from einlass_controller.cells import Fault
+from einlass_controller.domain.catalogue import in_force
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.importing import take
 from einlass_controller.runtime import Controller
@@ -24,6 +26,7 @@ from einlass_controller.store.schema import TICKET
 IMPORT_ID_BYTES = 8
 CSV = "text/csv"
 _COLUMNS = [TICKET.c[item.name] for item in fields(Ticket)]
+_ID = [item.name for item in fields(Ticket)].index("id")
 
 router = APIRouter(tags=["tickets"])
 
@@ -42,8 +45,9 @@ async def take_file(request: Request, client: Seller, controller: ControllerOf) 
     name = secrets.token_hex(IMPORT_ID_BYTES)
     now_ms = time.time_ns() // 1_000_000
     raw = await request.body()
-    zones = list(controller.live.areas)
-    found = await asyncio.to_thread(exchange.read, raw, name, zones, now_ms)
+    live = controller.live
+    products = in_force(live.catalogues, now_ms).products
+    found = await asyncio.to_thread(exchange.read, raw, name, list(live.areas), products, now_ms)
     if not found.count:
         await asyncio.to_thread(_check_known, controller.database, found)
     if found.count:
@@ -78,7 +82,8 @@ def _refused(found: exchange.Batch) -> JSONResponse:
 
 
 def _check_known(database: Database, found: exchange.Batch) -> None:
-    """Blame lines whose ticket is in the database already."""
+    """Blame lines whose ticket is in the database already, or comes along with one that is nowhere."""
+    mine = {row[_ID] for row in found.rows}
     with database.connect() as connection:
         for start in range(0, len(found.rows), exchange.ROWS_AT_ONCE):
             some = found.some(start, exchange.ROWS_AT_ONCE)
@@ -86,9 +91,13 @@ def _check_known(database: Database, found: exchange.Batch) -> None:
             there = or_(TICKET.c.id.in_(names), TICKET.c.digest.in_(digests))
             rows = connection.execute(select(TICKET.c.id, TICKET.c.digest).where(there)).all()
             known = {value for row in rows for value in row}
+            others = {ticket.company_of for ticket in some} - mine - {""}
+            hosts = set(connection.execute(select(TICKET.c.id).where(TICKET.c.id.in_(others))).scalars())
             for ticket, line in zip(some, found.lines[start : start + len(some)], strict=True):
                 if known and (ticket.id in known or ticket.digest in known):
-                    found.blame(exchange.Fault(line, "known"))
+                    found.blame(Fault(line, "known"))
+                elif ticket.company_of in others - hosts:
+                    found.blame(Fault(line, "company"))
 
 
 def _pieces(controller: Controller) -> Iterator[str]:

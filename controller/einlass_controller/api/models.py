@@ -155,6 +155,9 @@ class TicketOut(Model):
     key_id: int = Field(description="of the key that signed it; 0: an opaque code")
     replaces: str
     replaced_by: str
+    slot_ms: int | None = Field(description="start of the time slot that it was sold for")
+    company_of: str = Field(description="the ticket that it may only come along with")
+    due_cents: int = Field(description="owed for a stay that was too long")
 
 
 class TicketChange(Model):

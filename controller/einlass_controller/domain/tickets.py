@@ -5,9 +5,6 @@ from dataclasses import dataclass
 VALID = "valid"
 STATUSES = (VALID, "revoked", "blocked", "cancelled", "unpaid")
 SINGLE = "single"
-PRODUCTS = (SINGLE,)
-# How often each product lets in; None: without limit.
-ENTRIES: dict[str, int | None] = {SINGLE: 1}
 
 
 @dataclass(slots=True)

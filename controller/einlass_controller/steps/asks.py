@@ -213,7 +213,6 @@ def _stand(batch: Batch, lane: Lane, ticket: Ticket, product: Product | None) ->
 def _facts(
     batch: Batch, asked: Question, ticket: Ticket, product: Product | None, standing: Standing, persons: int
 ) -> dict[str, Fact]:
-    company = batch.rows.visits_of_ticket(ticket.company_of) if ticket.company_of else ()
     return admission.facts(
         ticket,
         product,
@@ -223,7 +222,7 @@ def _facts(
         zone=asked.lane.zone,
         persons=persons,
         proof=asked.proof_seen,
-        company_inside=any(visit.is_open for visit in company),
+        company_inside=any(visit.is_open for visit in batch.rows.company_of(ticket)),
         stays=batch.rows.visits_of_ticket(ticket.id),
     )
 

@@ -30,6 +30,8 @@ from einlass_controller.store.tables import PRESENT_ONLY
 # SQLite allows 32,766 variables a statement; longer lists are not faster.
 CHUNK = 512
 DEAD_LETTERS_MAX = 10_000
+# So often may a ticket be replaced, one after the other, and whoever comes along with it still does.
+REPLACED_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,24 @@ class Rows:
         wanted = {visit.ticket for visit in self.visits.values()} | {item.ticket for item in self.decisions.values()}
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted - self.tickets.keys() - {""}))
         company = {ticket.company_of for ticket in self.tickets.values() if ticket.company_of}
-        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, company - self.tickets.keys()))
+        for _ in range(REPLACED_MAX):
+            if not company:
+                break
+            self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, company - self.tickets.keys()))
+            company = {self.tickets[name].replaced_by for name in company if name in self.tickets} - {""}
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, self.tickets, _OPEN))
 
     def visits_of_ticket(self, ticket: str) -> list[Visit]:
         """Visits of this ticket that are open, or were when the batch began."""
         return [self.visits[key] for key in self._visits_of.get(ticket, ())]
+
+    def company_of(self, ticket: Ticket) -> list[Visit]:
+        """Open visits of the ticket that this one comes along with, under whatever code that is now."""
+        host = self.tickets.get(ticket.company_of)
+        for _ in range(REPLACED_MAX):
+            if host is not None and host.replaced_by:
+                host = self.tickets.get(host.replaced_by)
+        return [] if host is None else self.visits_of_ticket(host.id)
 
     def visits_of_node(self, node: str) -> list[Visit]:
         """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
