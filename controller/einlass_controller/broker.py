@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from einlass_core.wire import NAME_LENGTH_MAX, ROOT, topic_all, topic_down, topic_state, topic_up
 
@@ -62,6 +63,14 @@ class BrokerUser:
     node: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerTls:
+    """Paths of the broker's certificate (with its chain, PEM) and its private key."""
+
+    certificate: str
+    key: str
+
+
 def new_password() -> str:
     """A random password that both brokers and a QR code can carry (192 bits)."""
     return secrets.token_hex(PASSWORD_RANDOM_BYTES)
@@ -91,9 +100,13 @@ def mosquitto_config(
     acl_file: str,
     store_directory: str,
     bind: str = BIND_DEFAULT,
+    tls: BrokerTls | None = None,
     run_as: str | None = None,
 ) -> str:
-    """The main configuration file for mosquitto 2. `run_as` is the account that it drops to when started as root."""
+    """The main configuration file for mosquitto 2. `run_as` is the account that it drops to when started as root.
+
+    With `tls` there is no listener without.
+    """
     _check_port(port)
     lines = [
         "per_listener_settings false",
@@ -101,6 +114,7 @@ def mosquitto_config(
         *([f"user {run_as}"] if run_as is not None else []),
         f"listener {port} {_bind(bind)}",
         "protocol mqtt",
+        *(_mosquitto_tls(tls) if tls is not None else []),
         # Without it a QoS 1 exchange waits for the delayed acknowledgement of TCP: 44 ms instead of 0.5 ms.
         "set_tcp_nodelay true",
         # Else one node's credentials with another's client id throw that other one out.
@@ -131,6 +145,10 @@ def mosquitto_config(
     return "\n".join(lines) + "\n"
 
 
+def _mosquitto_tls(tls: BrokerTls) -> list[str]:
+    return [f"certfile {_path(tls.certificate)}", f"keyfile {_path(tls.key)}"]
+
+
 def mosquitto_passwords(users: Sequence[BrokerUser]) -> str:
     """The password file: one salted PBKDF2-SHA512 hash a user, as `mosquitto_passwd` writes it."""
     _check_users(users)
@@ -156,16 +174,22 @@ def mosquitto_acl(users: Sequence[BrokerUser]) -> str:
 
 
 def nats_config(
-    *, port: int, users: Sequence[BrokerUser], store_directory: str, client_port: int = -1, bind: str = BIND_DEFAULT
+    *,
+    port: int,
+    users: Sequence[BrokerUser],
+    store_directory: str,
+    client_port: int = -1,
+    bind: str = BIND_DEFAULT,
+    tls: BrokerTls | None = None,
 ) -> str:
     """The one configuration file for nats-server; it holds the passwords, so it must be readable by its owner only.
 
     `client_port` is for nats' own protocol, which cannot be turned off: bound to loopback, no user may use it
-    (-1: any free port).
+    (-1: any free port). With `tls` there is no MQTT listener without.
     """
     _check_port(port)
     _check_users(users)
-    config = {
+    config: dict[str, Any] = {
         "server_name": "einlass",
         "host": "127.0.0.1",
         "port": client_port,
@@ -184,6 +208,8 @@ def nats_config(
         },
         "authorization": {"users": [_nats_user(user) for user in users]},
     }
+    if tls is not None:
+        config["mqtt"]["tls"] = {"cert_file": _path(tls.certificate), "key_file": _path(tls.key)}
     # The configuration language of nats is a superset of JSON.
     return json.dumps(config, indent=2) + "\n"
 

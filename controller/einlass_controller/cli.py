@@ -56,6 +56,41 @@ def run_command(directory: Directory) -> None:
         raise _stop(error) from error
 
 
+@controller.command("broker")
+def broker_command(
+    directory: Directory,
+    to: Annotated[Path, typer.Option(help="Where the broker's files go; readable by their owner only.")],
+    kind: Annotated[str, typer.Option(help="mosquitto or nats.")] = "mosquitto",
+    port: Annotated[int | None, typer.Option(help="1883, or 8883 with a certificate, unless given.")] = None,
+    bind: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    store: Annotated[Path | None, typer.Option(help="Where the broker keeps its own; a directory that exists.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Its certificate with the chain (PEM): TLS only.")] = None,
+    cert_key: Annotated[Path | None, typer.Option(help="The certificate's private key (PEM).")] = None,
+) -> None:
+    """Write the broker's configuration: who may connect, and what each may say and hear."""
+    from einlass_controller.broker import BrokerSettingError, BrokerTls
+    from einlass_controller.broker_files import KINDS, PORT_DEFAULT, TLS_PORT_DEFAULT, users_of_site, write_broker_files
+    from einlass_controller.store.database import DatabaseError
+
+    chosen = next((name for name in KINDS if name == kind), None)
+    if chosen is None:
+        raise _stop(SettingsError(f"--kind {kind}: there is mosquitto and nats"))
+    if (cert is None) != (cert_key is None):
+        raise _stop(SettingsError("a certificate needs its key: give --cert and --cert-key"))
+    try:
+        for file in (cert, cert_key):
+            if file is not None and not file.is_file():
+                raise SettingsError(f"{file} is not there")
+        tls = BrokerTls(str(cert.resolve()), str(cert_key.resolve())) if cert and cert_key else None
+        port = port if port is not None else PORT_DEFAULT if tls is None else TLS_PORT_DEFAULT
+        users = users_of_site(directory)
+        made = write_broker_files(chosen, users, to, port=port, bind=bind, store=store, tls=tls)
+    except (SettingsError, BrokerSettingError, DatabaseError, OSError) as error:
+        raise _stop(error) from error
+    program = "mosquitto" if chosen == "mosquitto" else "nats-server"
+    typer.echo(f"{len(users)} users may connect on port {port}; start it with: {program} -c {made}")
+
+
 def _stop(error: Exception) -> typer.Exit:
     typer.echo(f"error: {error}", err=True)
     return typer.Exit(2)

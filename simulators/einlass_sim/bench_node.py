@@ -20,7 +20,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from einlass_controller.broker import CONTROLLER_NAME, controller_user, new_password, node_user
+from einlass_controller.broker import CONTROLLER_NAME, BrokerTls, controller_user, new_password, node_user
 from einlass_core import wire
 from einlass_core.events import ENTRY, EXIT
 from einlass_core.profile import board as read_board
@@ -34,6 +34,7 @@ SITE, NODE = "bench", "gate"
 BOARD = "esp32-turnstile"
 REFUSED = "BAD"  # codes that begin so are refused
 WAIT_S_MAX = 20.0
+CA_FILE = "ca.pem"
 LOOK_S = 0.005
 STEP_S = 0.022  # of a quick passage: just longer than the firmware's debouncing
 GM65_SAME_CODE = 0x0013
@@ -42,7 +43,7 @@ GM65_SAME_CODE = 0x0013
 class Controller:
     """What it has heard is in `said`, in order; `events` are those taken, by incarnation, without a gap."""
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(self, port: int, password: str, ca: Path | None = None) -> None:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.faults: list[str] = []
@@ -51,6 +52,8 @@ class Controller:
         self._client.username_pw_set(CONTROLLER_NAME, password)
         self._client.on_connect = lambda client, *_: client.subscribe("einlass/1/#", 1)
         self._client.on_message = self._received
+        if ca is not None:
+            self._client.tls_set(str(ca))
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
 
@@ -200,8 +203,13 @@ async def bench_node(
     lane_settings: Mapping[str, Any] | None = None,
     real_pacing: bool = False,
     seed: int = 1,
+    tls: BrokerTls | None = None,
+    ca: Path | None = None,
 ) -> AsyncIterator[BenchNode]:
-    """Everything but the board's power is on. BuildError, BrokerMissingError, ProcessError when a part is missing."""
+    """Everything but the board's power is on; with tls, and the authority ca, no word goes in clear.
+
+    BuildError, BrokerMissingError, ProcessError when a part is missing.
+    """
     passwords = {NODE: new_password(), CONTROLLER_NAME: new_password()}
     profile = json.loads(board_text(BOARD))
     lines, active_low = wiring(profile)
@@ -209,9 +217,9 @@ async def bench_node(
     boards: list[Board] = []
     async with AsyncExitStack() as stack:
         users = [node_user(SITE, NODE, passwords[NODE]), controller_user(passwords[CONTROLLER_NAME])]
-        server = await asyncio.to_thread(start_broker, broker, directory / "broker", users)
+        server = await asyncio.to_thread(start_broker, broker, directory / "broker", users, None, tls)
         stack.callback(server.kill)
-        controller = Controller(server.port, passwords[CONTROLLER_NAME])
+        controller = Controller(server.port, passwords[CONTROLLER_NAME], ca)
         stack.callback(controller.close)
         lane = await stack.enter_async_context(
             esp32_lane(
@@ -226,14 +234,18 @@ async def bench_node(
         )
         for reader in lane.readers.values():
             reader.module.registers[GM65_SAME_CODE] = 0  # it reads the same code again at once
-        config = {
+        config: dict[str, Any] = {
             "site": SITE,
             "node": NODE,
             "broker": {"host": server.host, "port": server.port, "password": passwords[NODE]},
             "lane": {"exit_free": True, **(lane_settings or {})},
         }
         readers = {reader.uart: str(directory / f"{NODE}-{reader.side}") for reader in read_board(profile).readers}
-        files = {"profile.json": board_text(BOARD).encode(), "config.json": json.dumps(config).encode()}
+        files = {"profile.json": board_text(BOARD).encode()}
+        if ca is not None:
+            config["broker"]["ca_file"] = CA_FILE
+            files[CA_FILE] = await asyncio.to_thread(ca.read_bytes)
+        files["config.json"] = json.dumps(config).encode()
         board = Board(NODE, directory, pins=lane.address, uarts=readers, files=files, firmware=firmware, heap=heap)
         boards.append(board)
         stack.callback(board.kill)

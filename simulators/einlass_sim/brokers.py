@@ -1,25 +1,22 @@
 """A real broker as a process: mosquitto where it is installed, else the nats-server wheel with its MQTT listener."""
 
+import contextlib
 import os
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
-from einlass_controller.broker import (
-    BrokerUser,
-    mosquitto_acl,
-    mosquitto_config,
-    mosquitto_passwords,
-    nats_config,
-)
+from einlass_controller.broker import BrokerTls, BrokerUser
+from einlass_controller.broker_files import KINDS, BrokerKind, write_broker_files
 from einlass_sim.processes import LOOPBACK, Process, ProcessError, free_port
 
-BrokerKind = Literal["mosquitto", "nats"]
-KINDS: tuple[BrokerKind, ...] = ("mosquitto", "nats")
+__all__ = ["KINDS", "Broker", "BrokerKind", "BrokerMissingError", "best_broker", "broker_program", "start_broker"]
+
 START_TRIES_MAX = 3
 PROBE_TIMEOUT_S = 1.0
 # An ordinary account's PATH leaves these out on Debian, and mosquitto is in one of them.
@@ -54,8 +51,11 @@ def best_broker() -> BrokerKind:
 class Broker:
     """A running broker on 127.0.0.1 with the given users; keeps its port and its store when it is started again."""
 
-    def __init__(self, kind: BrokerKind, directory: Path, users: Sequence[BrokerUser], port: int) -> None:
+    def __init__(
+        self, kind: BrokerKind, directory: Path, users: Sequence[BrokerUser], port: int, tls: BrokerTls | None = None
+    ) -> None:
         """`directory` gets the configuration, the store and the log; it is made readable for its owner only."""
+        self._tls = tls
         program = broker_program(kind)
         if program is None:
             raise BrokerMissingError(
@@ -76,7 +76,7 @@ class Broker:
         """Start it and wait until it answers MQTT. Raises ProcessError with the tail of its log."""
         self.process.start()
         try:
-            self.process.wait_ready(lambda: _answers(self.host, self.port))
+            self.process.wait_ready(lambda: _answers(self.host, self.port, self._tls is not None))
         except ProcessError:
             self.process.kill()
             raise
@@ -112,26 +112,23 @@ class Broker:
         self.stop()
 
     def _write_config(self) -> Path:
-        store = self.directory / "store"
-        store.mkdir(exist_ok=True, mode=0o700)
-        if self.kind == "nats":
-            text = nats_config(port=self.port, users=self.users, store_directory=str(store))
-            return _write_private(self.directory / "nats.conf", text)
-        passwords = _write_private(self.directory / "passwords", mosquitto_passwords(self.users))
-        acl = _write_private(self.directory / "acl", mosquitto_acl(self.users))
-        text = mosquitto_config(
+        return write_broker_files(
+            self.kind,
+            self.users,
+            self.directory,
             port=self.port,
-            password_file=str(passwords),
-            acl_file=str(acl),
-            store_directory=str(store),
+            tls=self._tls,
             # Started by root it would become `mosquitto` and then not be allowed to read what only root may read.
             run_as="root" if os.geteuid() == 0 else None,
         )
-        return _write_private(self.directory / "mosquitto.conf", text)
 
 
 def start_broker(
-    kind: BrokerKind | None, directory: Path, users: Sequence[BrokerUser], port: int | None = None
+    kind: BrokerKind | None,
+    directory: Path,
+    users: Sequence[BrokerUser],
+    port: int | None = None,
+    tls: BrokerTls | None = None,
 ) -> Broker:
     """Start a broker (`kind` None: the best that is installed) and wait until it answers; a free port unless given.
 
@@ -139,7 +136,7 @@ def start_broker(
     """
     chosen = kind if kind is not None else best_broker()
     for tries_left in reversed(range(START_TRIES_MAX)):
-        broker = Broker(chosen, directory, users, port if port is not None else free_port())
+        broker = Broker(chosen, directory, users, port if port is not None else free_port(), tls)
         try:
             return broker.start()
         except ProcessError:
@@ -149,10 +146,16 @@ def start_broker(
     raise AssertionError("unreachable")
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, tls: bool) -> bool:
     """Whether an MQTT server answers there: one that is up refuses the probe properly."""
     try:
-        with socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S) as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((host, port), timeout=PROBE_TIMEOUT_S))
+            if tls:
+                # Whose certificate it is, is the clients' business.
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                connection = stack.enter_context(context.wrap_socket(connection))
             connection.sendall(_PROBE)
             answer = connection.recv(4)
     except OSError:
@@ -164,10 +167,3 @@ def _taken(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(PROBE_TIMEOUT_S)
         return probe.connect_ex((host, port)) == 0
-
-
-def _write_private(path: Path, text: str) -> Path:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path

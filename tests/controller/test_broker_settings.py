@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from einlass_controller.broker import (
 from einlass_core.wire import NAME_LENGTH_MAX
 
 GOOD = "long-enough-password"
-FILES = {"password_file": "/p", "acl_file": "/a", "store_directory": "/s"}
+FILES: dict[str, Any] = {"password_file": "/p", "acl_file": "/a", "store_directory": "/s"}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ class Driver:
             arguments["will"] = tuple(arguments["will"])
         if "backoff_ms" in arguments:
             arguments["backoff_ms"] = tuple(arguments["backoff_ms"])
+        ca_file = arguments.pop("ca_file", None)
+        if ca_file is not None:
+            from einlass_node.tls import context
+
+            arguments["ssl"] = context(ca_file)
+            arguments["server_hostname"] = arguments["host"]
         self.client = Client(on_message=self.on_message, on_link=self.on_link, random01=random01, **arguments)
 
     def tell(self, *event):

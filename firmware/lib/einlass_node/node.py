@@ -141,10 +141,6 @@ def _health() -> "dict[str, Any]":
 def _tls(config: "NodeConfig") -> "Any":
     if not config.ca_file:
         return None
-    import ssl
+    from einlass_node.tls import context
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED
-    with open(config.ca_file, "rb") as file:
-        context.load_verify_locations(cadata=file.read())
-    return context
+    return context(config.ca_file)
