@@ -1,6 +1,7 @@
 """What every test may use: `@pytest.mark.needs("mosquitto")` for a program or library that pip cannot bring."""
 
 import ctypes.util
+import glob
 import os
 import re
 import shutil
@@ -8,9 +9,16 @@ from typing import Any
 
 import pytest
 
-_PACKAGES = {"mosquitto_passwd": "mosquitto", "libzbar": "libzbar0", "libatomic": "libatomic1", "setpriv": "util-linux"}
+_PACKAGES = {
+    "mosquitto_passwd": "mosquitto",
+    "libzbar": "libzbar0",
+    "libatomic": "libatomic1",
+    "setpriv": "util-linux",
+    "initdb": "postgresql",
+}
 # Debian keeps servers where an ordinary account's PATH does not look.
-_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+_SERVERS = ["/usr/sbin", "/usr/local/sbin", *glob.glob("/usr/lib/postgresql/*/bin")]
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), *_SERVERS])
 
 
 def _is_there(what: str) -> bool:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs what the tests need from Debian and pip cannot bring: mosquitto, Chromium, libzbar, and libatomic for the
-# program that drives Chromium.
+# Installs what the tests need from Debian and pip cannot bring: mosquitto, PostgreSQL, Chromium, libzbar, and libatomic
+# for the program that drives Chromium.
 #
 # Only what is missing, as root or by `sudo -n`. Otherwise it says what to install and goes on: the tests that need it
-# are skipped and say so (with CI=true they fail). Installing mosquitto starts Debian's own service on port 1883;
-# nothing here uses it, every test starts a broker of its own.
+# are skipped and say so (with CI=true they fail). Installing mosquitto and PostgreSQL starts Debian's own services on
+# ports 1883 and 5432; nothing here uses them, the tests start servers of their own.
 set -eu
 
 # Debian keeps servers where an ordinary account's PATH does not look.
@@ -14,6 +14,7 @@ have() {
     case "$1" in
         mosquitto) command -v mosquitto ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+        postgresql) command -v initdb || ls /usr/lib/postgresql/*/bin/initdb ;;
         libatomic1) ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' ;;
         libzbar0) ldconfig -p 2>/dev/null | grep -q 'libzbar\.so\.0' ;;
     esac >/dev/null 2>&1
@@ -23,7 +24,7 @@ as_root() {
 }
 
 missing=
-for package in mosquitto chromium libatomic1 libzbar0; do
+for package in mosquitto postgresql chromium libatomic1 libzbar0; do
     have "$package" || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

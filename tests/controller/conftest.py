@@ -17,7 +17,7 @@ from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
 from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_core import codes, wire
-from einlass_sim.postgres import DATABASE, Postgres, private_postgres, programs
+from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
 EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
 NOON_MS = 1_790_000_000_000
@@ -225,9 +225,7 @@ def database_kind() -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
     if module in EVERY_DATABASE and "database_kind" in metafunc.fixturenames:
-        reason = "PostgreSQL is not installed: apt-get install postgresql"
-        skipped = pytest.mark.skipif(programs() is None, reason=reason)
-        metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=skipped)])
+        metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs("initdb"))])
 
 
 @pytest.fixture
