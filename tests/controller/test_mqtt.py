@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from einlass_controller import mqtt
+from einlass_controller.bus import Bus
+from einlass_controller.intake import Intake
+from einlass_controller.messages import Message, Outbound, Rejected
 from einlass_controller.mqtt import Client, MqttError, Publication
+from einlass_controller.settings import Settings
 
 ACCEPTED = b"\x20\x02\x00\x00"
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 
 
 class Peer:
@@ -216,3 +220,45 @@ def test_a_broker_that_does_not_read_is_left(monkeypatch: pytest.MonkeyPatch) ->
         assert "does not read" in peer.lost[0]
 
     with_peer(story)
+
+
+def test_what_the_broker_had_kept_is_answered_before_it_confirms_the_topics() -> None:
+    """A controller that comes back hears the questions of those who stand at the gates first of all."""
+
+    async def story() -> None:
+        peer = Peer()
+        said: list[tuple[int, bytes]] = []
+        over = asyncio.Event()
+
+        def post(found: list[Message]) -> None:
+            if any(isinstance(message, Rejected) for message in found):
+                asyncio.get_running_loop().call_soon(bus.publish, [Outbound("a/b", b"answer")])
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            peer.reader, peer.writer = reader, writer
+            await peer.packet()
+            await peer.say(ACCEPTED)
+            first, body = await peer.packet()
+            assert first == 0x82
+            await peer.say(publication(b"einlass/1/pool/gate-1/up/ask", b"a question"))
+            while not any(first >> 4 == 3 for first, _ in said):
+                said.append(await peer.packet())
+            await peer.say(b"\x90\x04" + body[:2] + b"\x01\x01")
+            over.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        settings: dict[str, Any] = {"database_url": "sqlite://", "hash_key": "00" * 32}
+        settings["mqtt_port"] = server.sockets[0].getsockname()[1]
+        bus = Bus(Settings(**settings), "pool", Intake("pool", bytes(32)), post)
+        await bus.start()
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await over.wait()
+                await bus.connected.wait()
+        finally:
+            await bus.stop()
+            server.close()
+            peer.writer.close()
+        assert said[-1][1].endswith(b"answer")
+
+    asyncio.run(story())
