@@ -93,8 +93,9 @@ class Bus:
                     clean=False,
                     tls=tls,
                 )
+                # What the broker kept for us comes before it agrees to anything, and is answered at once.
+                self._client = client
                 await client.subscribe(self._topics)
-            self._client = client
             self.connected.set()
             log.info("broker_connected", host=settings.mqtt_host, port=settings.mqtt_port)
             self._post([Tick(announce=True)])

@@ -134,6 +134,7 @@ class Zone:
     held: int = 0
     gone: int = 0  # over the accounts whose lanes start in this zone
     excused: int = 0  # how far over the cap facts (not decisions) have brought it
+    floored: int = 0  # how far below nobody what was told late would have brought it since the last count
 
     @property
     def committed(self) -> int:
@@ -247,15 +248,22 @@ class Books:
         """
         change = persons - self.zones[zone].counted
         self.zones[zone].base += self.zones[zone].ghosts
-        self.zones[zone].ghosts = 0
+        self.zones[zone].ghosts = self.zones[zone].floored = 0
         self.shift(zone, change)
         return change
 
     def shift(self, zone: str, persons: int) -> None:
-        """The count of a zone changes by so many for a reason that no lane reports."""
-        self.zones[zone].base += persons
-        self._level(self.zones[zone], fact=True)
-        check_zone(self.zones[zone])
+        """The count of a zone changes by so many for a reason that no lane reports.
+
+        What is told late comes bit by bit: somebody who came before the count and left before it is nobody, also when
+        the first half would bring the count below nobody.
+        """
+        found = self.zones[zone]
+        settled = min(max(0, persons), found.floored)
+        found.base += persons - settled
+        found.floored += max(0, -found.committed) - settled
+        self._level(found, fact=True)
+        check_zone(found)
 
     def freeze(self, lane: str) -> None:
         """An old image was put in: nothing it says is taken until it has a new incarnation."""
