@@ -135,6 +135,7 @@ class Zone:
     gone: int = 0  # over the accounts whose lanes start in this zone
     excused: int = 0  # how far over the cap facts (not decisions) have brought it
     floored: int = 0  # how far below nobody what was told late would have brought it since the last count
+    doubt: int = 0  # so many may be counted too many since then: more left than were known to be inside
 
     @property
     def committed(self) -> int:
@@ -248,22 +249,27 @@ class Books:
         """
         change = persons - self.zones[zone].counted
         self.zones[zone].base += self.zones[zone].ghosts
-        self.zones[zone].ghosts = self.zones[zone].floored = 0
+        self.zones[zone].ghosts = 0
         self.shift(zone, change)
+        self.zones[zone].floored = self.zones[zone].doubt = 0
         return change
 
     def shift(self, zone: str, persons: int) -> None:
-        """The count of a zone changes by so many for a reason that no lane reports.
+        """The count of a zone changes by so many for a reason that no lane reports."""
+        self.zones[zone].base += persons
+        self._level(self.zones[zone], fact=True)
+        check_zone(self.zones[zone])
 
-        What is told late comes bit by bit: somebody who came before the count and left before it is nobody, also when
-        the first half would bring the count below nobody.
+    def excuse(self, zone: str, persons: int) -> None:
+        """A lane told late of so many (in: above 0) whom the last count had in it already.
+
+        It comes bit by bit: somebody who came before the count and left before it is nobody, also when the first half
+        alone would bring the count below nobody.
         """
         found = self.zones[zone]
-        settled = min(max(0, persons), found.floored)
-        found.base += persons - settled
-        found.floored += max(0, -found.committed) - settled
-        self._level(found, fact=True)
-        check_zone(found)
+        settled = min(max(0, -persons), found.floored)
+        found.floored += max(0, persons - found.committed) - settled
+        self.shift(zone, -persons - settled)
 
     def freeze(self, lane: str) -> None:
         """An old image was put in: nothing it says is taken until it has a new incarnation."""
@@ -347,6 +353,7 @@ class Books:
 
     def _level(self, zone: Zone, fact: bool) -> None:
         if zone.committed < 0:  # surely more left than were counted in: the count was too low, never below nobody
+            zone.doubt -= zone.committed
             zone.base -= zone.committed
         over = max(0, zone.committed - zone.cap)
         # What happened (a forced gate, a lost journal) may bring a zone over its cap; what is decided never may.

@@ -89,7 +89,7 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
             area = batch.live.areas[zone]
             inc, seq = area.counted.get(lane.id, ("", 0))
             if told_ms < area.counted_ms - margin_ms and not (inc == message.inc and message.seq <= seq):
-                batch.live.books.shift(zone, -effect * persons)
+                batch.live.books.excuse(zone, effect * persons)
                 batch.zones.add(zone)
                 batch.record("counted_before", told_ms, lane=lane.id, zone=zone, change=-effect * persons)
 
