@@ -175,11 +175,12 @@ class BenchNode:
         await self.until("the bolt is locked again", lambda: not self.lane.signals["bolt_entry"])
 
     async def leave(self, code: str) -> None:
-        """Somebody shows the ticket at the exit and walks out."""
-        exits = self.kinds().count("exit")
+        """Somebody shows the ticket at the exit and walks out; nobody else comes before that is over."""
+        exits, passed = self.kinds().count("exit"), self.kinds().count("passed")
         await self.lane.hold(EXIT, code)
         await self.until("the exit scan", lambda: self.kinds().count("exit") > exits)
         await self.passes(EXIT)
+        await self.until("the way out", lambda: self.kinds().count("passed") > passed)
 
     async def passes(self, side: str) -> None:
         """The light barriers see one body, with no arm in its way."""
