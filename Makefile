@@ -7,7 +7,7 @@ BIN := .venv/bin
 TYPED := edge controller hardware simulators/einlass_sim cli firmware/lib/einlass_core tests
 PYTEST_WORKERS ?= 2
 # A test that hangs outside Python is not stopped by its own time limit; this stops the whole run.
-PYTEST_SECONDS_MAX ?= 1200
+PYTEST_SECONDS_MAX ?= 2400
 
 help:
 	@echo 'Einlass'

@@ -9,6 +9,7 @@ but those that begin with BAD.
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -33,7 +34,10 @@ from einlass_sim.devices.lane import SimulatedLane, esp32_lane, wiring
 SITE, NODE = "bench", "gate"
 BOARD = "esp32-turnstile"
 REFUSED = "BAD"  # codes that begin so are refused
-WAIT_S_MAX = 20.0
+WAIT_S_MAX = 40.0
+TRIES_MAX = 5
+SEEN_S_MAX = 3.0
+ENDED = {"passed", "unused"}
 LOOK_S = 0.005
 STEP_S = 0.022  # of a quick passage: just longer than the firmware's debouncing
 GM65_SAME_CODE = 0x0013
@@ -167,20 +171,34 @@ class BenchNode:
         return self.controller.last("status")
 
     async def visit(self, code: str) -> None:
-        """Somebody is let in and walks through, as quickly as the firmware's debouncing allows."""
-        scan = await self.lane.hold(ENTRY, code)
-        if not await scan.released(WAIT_S_MAX):
-            raise AssertionError(f"{code} was not let in\n{self.board.log_tail()}")
-        await self.passes(ENTRY)
-        await self.until("the bolt is locked again", lambda: not self.lane.signals["bolt_entry"])
+        """Somebody is let in and walks through, as quickly as the firmware's debouncing allows; until that is counted.
+
+        On a busy machine the node may look too late: it takes the code for one too many, or sees nobody in the arm.
+        Then whoever stands there does it again, as people do.
+        """
+        for _ in range(TRIES_MAX):
+            scan = await self.lane.hold(ENTRY, code)
+            if not await scan.released(WAIT_S_MAX / TRIES_MAX):
+                continue
+            before = len(self.events)
+            await self.passes(ENTRY)
+            await self.until("the bolt is locked again", lambda: not self.lane.signals["bolt_entry"])
+            await self.until("the end of it", lambda since=before: ENDED & set(self.kinds(since)))  # type: ignore[misc]
+            if "passed" in self.kinds(before):
+                return
+        raise AssertionError(f"{code} was not let in\n{self.board.log_tail()}")
 
     async def leave(self, code: str) -> None:
-        """Somebody shows the ticket at the exit and walks out; nobody else comes before that is over."""
-        exits, passed = self.kinds().count("exit"), self.kinds().count("passed")
+        """Somebody shows the ticket at the exit and walks out; until that is counted."""
+        exits = self.kinds().count("exit")
         await self.lane.hold(EXIT, code)
         await self.until("the exit scan", lambda: self.kinds().count("exit") > exits)
-        await self.passes(EXIT)
-        await self.until("the way out", lambda: self.kinds().count("passed") > passed)
+        before = len(self.events)
+        for _ in range(TRIES_MAX):
+            await self.passes(EXIT)
+            with contextlib.suppress(AssertionError):
+                return await self.until("a passage", lambda: "passed" in self.kinds(before), SEEN_S_MAX)
+        raise AssertionError(f"{code} was not seen to leave\n{self.board.log_tail()}")
 
     async def passes(self, side: str) -> None:
         """The light barriers see one body, with no arm in its way."""

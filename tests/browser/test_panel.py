@@ -21,8 +21,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from einlass_sim.demo.panel import panel_app
 from einlass_sim.demo.stage import Stage, StageError
 
-START_S_MAX = 10.0
-PAGE_MS_MAX = 8_000
+START_S_MAX = 40.0
+PAGE_MS_MAX = 30_000
 CHROMIUM = "/usr/bin/chromium"
 QUIET_CHROMIUM = [
     "--no-sandbox",

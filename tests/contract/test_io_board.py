@@ -14,7 +14,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from einlass_sim.devices import io_board
 from einlass_sim.devices.io_board import IoBoard
 
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 QUICK_S = 0.2
 
 pymodbus_apply_logging_config("CRITICAL")

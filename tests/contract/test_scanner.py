@@ -19,7 +19,7 @@ from einlass_sim.devices.scanner import BAUD, BITS_A_BYTE, Scanner
 CODE = opaque(0x1234_5678_9ABC_DEF0_1234)
 TRIGGER_UNCHECKED = bytes.fromhex("7E000801000201ABCD")
 ACK = bytes.fromhex("02000001003331")
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 
 
 def on_a_tty(talk: Callable[[Scanner, serial.Serial], Awaitable[None]], **options: object) -> None:

@@ -13,7 +13,7 @@ from einlass_edge.drivers.scanner_serial import SerialScanner
 from einlass_sim.devices.scanner import Scanner
 
 DROPPED_S = 0.1  # the driver reads and drops for so long; nothing tells when
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 CODE = opaque(7)
 
 

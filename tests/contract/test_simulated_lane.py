@@ -18,7 +18,7 @@ from einlass_sim.devices.lane import PinEnds, SimulatedLane, esp32_lane, pi_lane
 from einlass_sim.people import Behaviour
 from einlass_sim.plant import BodyWentIn, BodyWentOut, GaveUp, TurnedBack
 
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 CODE = "E1:ABC"
 PINS = {
     "bolt_entry": 25,

@@ -21,7 +21,7 @@ from einlass_edge.drivers.turnstile_modbus import ModbusTurnstile, tcp_client
 from einlass_sim.devices import io_board
 from einlass_sim.devices.io_board import IoBoard
 
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 DEBOUNCE_MS = 15
 WATCHDOG_MS = 500
 OUTPUTS = ("entry_bolt", "exit_bolt", "lamp_green", "lamp_red", "lamp_yellow", "buzzer")

@@ -22,8 +22,8 @@ from einlass_core import wire
 from einlass_sim.brokers import Broker, start_broker
 from einlass_sim.processes import Process, free_port, wait_until
 
-DEADLINE_S = 15.0
-ANSWER_S = 2.0
+DEADLINE_S = 30.0
+ANSWER_S = 4.0
 RUN = "from einlass_controller.cli import controller; controller()"
 
 pytestmark = pytest.mark.needs("mosquitto")

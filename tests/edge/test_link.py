@@ -22,7 +22,7 @@ from einlass_sim.brokers import Broker, start_broker
 pytestmark = pytest.mark.needs("mosquitto")
 
 TRIES_S = 1.0  # long enough for several tries
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 CONTROLLER = controller_user(new_password())
 GATE = node_user("pool", "gate-1", new_password())
 INC = "0123456789abcdef"

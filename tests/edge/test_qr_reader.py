@@ -21,7 +21,7 @@ from einlass_sim.devices.camera import Camera as SimulatedCamera
 from einlass_sim.devices.camera import Look
 
 TRIES_S = 0.5  # long enough for tries that must all fail
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 CODE = opaque(99)
 
 

@@ -20,9 +20,10 @@ DRIVER = ROOT / "tests" / "system" / "mqtt_on_micropython.py"
 HEAP = "120K"
 # Connecting, subscribing and a round trip of QoS 1 from .py source; compiling mqtt.py is the peak. 72K was measured.
 SMALLEST_HEAP = "80K"
-DEADLINE_S = 15.0
+DEADLINE_S = 40.0
 ECHOES = 60
-ECHO_MEDIAN_MS_MAX = 20.0
+# What the fastest quarter of echoes takes at most, on a busy machine too; without TCP_NODELAY every one takes 44 ms.
+ECHO_QUARTER_MS_MAX = 30.0
 
 CONTROLLER = controller_user(new_password())
 GATE = node_user("pool", "gate-1", new_password())

@@ -9,7 +9,7 @@ from einlass_sim.plant import HALF_MM
 from einlass_sim.tap import Hold, Said
 from whole_line import NODES, Line
 
-HELD_S_MAX = 10.0
+HELD_S_MAX = 30.0
 
 Tickets = dict[str, dict[str, str]]
 
@@ -43,7 +43,8 @@ async def reached(holds: list[Hold]) -> None:
 
 
 async def scan(line: Line, given: Tickets) -> list[Any]:
-    """Each lane's reader is shown its ticket."""
+    """Each lane's reader is shown its ticket; both at the same moment, so neither asks while the other is not ready."""
+    await asyncio.gather(*[line.at_rest(lane) for lane in NODES])
     return await asyncio.gather(*[line.scan(lane, given[lane]["code"]) for lane in NODES])
 
 
@@ -54,8 +55,8 @@ async def walk_in(line: Line) -> None:
 
 async def given_up(line: Line) -> None:
     """Every lane has told its visitor that no answer came."""
-    for lane in line.lanes.values():
-        assert await lane.wait_lamp(True, HELD_S_MAX) == "yellow"
+    lamps = await asyncio.gather(*[lane.wait_lamp(True, HELD_S_MAX) for lane in line.lanes.values()])
+    assert lamps == ["yellow", "yellow"]
 
 
 def passage_stored(line: Line) -> Callable[[Said], bool]:

@@ -14,7 +14,7 @@ from einlass_sim.demo import parts
 from einlass_sim.devices.board import Board
 from einlass_sim.processes import free_port, wait_until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 40.0
 EXIT_CONFIG = 2
 NODE = """\
 site = "freibad"

@@ -18,7 +18,7 @@ from einlass_sim.processes import ProcessError
 
 SILENT_S = 0.5  # longer than the watchdog of the test
 WATCHED_S = 1.0  # over which processor time is taken
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 OUT = 25
 IN = 32
 

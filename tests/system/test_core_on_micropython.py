@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = Path(sys.executable).with_name("micropython")
-TIMEOUT_S = 50
+TIMEOUT_S = 100
 
 
 def run(script: Path) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from whole_line import BROKERS, NODES, Line, open_line
 
 CAP = 3
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module", params=BROKERS)

@@ -25,7 +25,7 @@ HELLO = {
     "reason": "power",
 }
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module", params=BROKERS)

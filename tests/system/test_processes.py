@@ -13,7 +13,7 @@ import pytest
 from einlass_sim import processes
 from einlass_sim.processes import Process, ProcessError, free_port, wait_until
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 # Starts a grandchild that ignores SIGTERM, writes both ids, and waits for ever.
 STUBBORN = """
