@@ -93,7 +93,7 @@ class Bus:
                     clean=False,
                     tls=tls,
                 )
-                # The broker may have kept questions: they come before it confirms the topics, and want their answers.
+                # What the broker kept for us comes before it agrees to anything, and is answered at once.
                 self._client = client
                 await client.subscribe(self._topics)
             self.connected.set()

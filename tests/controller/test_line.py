@@ -201,6 +201,16 @@ def test_kill_9_of_the_controller_in_mid_decision_loses_and_doubles_nothing(line
     assert line.controller.log_tail().count("Traceback") == 0
 
 
+def test_what_the_broker_kept_for_a_controller_that_was_down_is_answered_once(line: Line) -> None:
+    gate = line.gate
+    assert gate is not None
+    (code,) = line.codes(1)
+    line.controller.kill()
+    gate.say("ask", nonce=f"{gate.inc}.1.1", side="entry", code=code)
+    line.start()
+    assert gate.answers.get(timeout=DEADLINE_S)["code"] == "ok", "nobody asked again"
+
+
 def test_kill_9_of_the_broker_is_survived(line: Line) -> None:
     gate, codes = line.gate, line.codes(4)
     assert gate is not None

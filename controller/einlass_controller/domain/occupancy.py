@@ -134,6 +134,8 @@ class Zone:
     held: int = 0
     gone: int = 0  # over the accounts whose lanes start in this zone
     excused: int = 0  # how far over the cap facts (not decisions) have brought it
+    floored: int = 0  # how far below nobody what was told late would have brought it since the last count
+    doubt: int = 0  # so many may be counted too many since then: more left than were known to be inside
 
     @property
     def committed(self) -> int:
@@ -249,6 +251,7 @@ class Books:
         self.zones[zone].base += self.zones[zone].ghosts
         self.zones[zone].ghosts = 0
         self.shift(zone, change)
+        self.zones[zone].floored = self.zones[zone].doubt = 0
         return change
 
     def shift(self, zone: str, persons: int) -> None:
@@ -256,6 +259,17 @@ class Books:
         self.zones[zone].base += persons
         self._level(self.zones[zone], fact=True)
         check_zone(self.zones[zone])
+
+    def excuse(self, zone: str, persons: int) -> None:
+        """A lane told late of so many (in: above 0) whom the last count had in it already.
+
+        It comes bit by bit: somebody who came before the count and left before it is nobody, also when the first half
+        alone would bring the count below nobody.
+        """
+        found = self.zones[zone]
+        settled = min(max(0, -persons), found.floored)
+        found.floored += max(0, persons - found.committed) - settled
+        self.shift(zone, -persons - settled)
 
     def freeze(self, lane: str) -> None:
         """An old image was put in: nothing it says is taken until it has a new incarnation."""
@@ -339,6 +353,7 @@ class Books:
 
     def _level(self, zone: Zone, fact: bool) -> None:
         if zone.committed < 0:  # surely more left than were counted in: the count was too low, never below nobody
+            zone.doubt -= zone.committed
             zone.base -= zone.committed
         over = max(0, zone.committed - zone.cap)
         # What happened (a forced gate, a lost journal) may bring a zone over its cap; what is decided never may.

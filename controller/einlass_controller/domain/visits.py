@@ -24,6 +24,7 @@ OPEN = (RESERVED, RELEASED, PRESENT)
 class Visit:
     """key: the decision that admitted it, "node/side/nonce". persons: granted; passed, unused, left: of those.
 
+    left is more than passed when a way out is told before the way in, which a lane that was cut off still has to tell.
     entries: how many of the ticket's it uses; turns: 1 when it counts as a use of the day. Both come back with an
     annulment. A way in that leads into several zones at once makes one visit in each, for those who really passed.
     """
@@ -59,7 +60,7 @@ class Visit:
     @property
     def walking(self) -> int:
         """Persons of this visit who were let in and may still go through."""
-        return max(0, self.persons - self.passed - self.unused) if self.is_open else 0
+        return max(0, self.persons - max(self.passed, self.left) - self.unused) if self.is_open else 0
 
     @property
     def since_ms(self) -> int:
@@ -84,6 +85,8 @@ def enter(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int, doubtfu
     visit.state = PRESENT
     visit.passed += persons
     visit.doubtful = visit.doubtful or doubtful
+    if visit.inside == 0:  # they have left already
+        visit.state, visit.ended_ms = ENDED, at_ms
     if ticket is not None:
         ticket.first_use_ms = at_ms if ticket.first_use_ms is None else ticket.first_use_ms
         ticket.last_use_ms = at_ms
@@ -128,6 +131,14 @@ def leave(visit: Visit, persons: int, at_ms: int) -> int:
     if visit.state == PRESENT and visit.inside == 0:
         visit.state = ENDED
         visit.ended_ms = at_ms
+    return gone
+
+
+def leave_early(visit: Visit, persons: int) -> int:
+    """So many went out of whom nobody has told yet that they went in; returns of how many this can be true."""
+    gone = min(persons, visit.walking)
+    if gone:
+        visit.left = max(visit.passed, visit.left) + gone
     return gone
 
 
@@ -187,7 +198,7 @@ def stand(
         if visit.zone == zone or zone in chain_of(visit.zone):
             here += walking + (visit.inside if visit.zone == zone else 0)
         if len(chain_of(visit.zone)) == 1:
-            passed += visit.passed
+            passed += max(visit.passed, visit.left)
             granted = max(granted, visit.persons if visit.entries else 0)
     known = sum(count for name, count in bodies.items() if len(chain_of(name)) == 1)
     outside = max(0, persons - known - on_the_way)

@@ -15,15 +15,17 @@ CLOCK_MARGIN_MS = 2_000
 def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool = False) -> None:
     """So many of a visit went in: they are in every zone the lane leads into, and in none that does not lie around."""
     ticket, lane = batch.ticket_of(visit), batch.live.lanes.get(visit.lane)
-    outside = _outside(batch, ticket) if lane is not None and not lane.outer else 0
+    from_start = _at_the_start(batch, ticket, lane) if lane is not None else 0
+    before = visit.inside
     visits.enter(visit, ticket, persons, at_ms, doubtful)
     batch.rows.changed(visit, ticket)
     entered = [visit]
-    if lane is not None:
+    persons = visit.inside - before  # the others have left already
+    if lane is not None and persons:
         for zone in lane.zones:
             if zone != visit.zone:
                 entered.append(_beside(batch, visit, zone, persons, at_ms))
-        _leave_behind(batch, visit, lane, max(0, persons - outside), at_ms)
+        _leave_behind(batch, visit, lane, persons, max(0, persons - from_start), at_ms)
     closed_ms = batch.live.site.closed_ms
     for item in entered:
         if item.began_ms is not None and item.began_ms < closed_ms:  # told late, by a lane that was cut off
@@ -33,12 +35,17 @@ def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool
 def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, at_ms: int) -> int:
     """So many of a ticket's bearers went out by this lane; returns how many of them were known to be in there.
 
-    They are then where the lane starts: in none of the zones that do not lie around that.
+    They are then where the lane starts: in none of the zones that do not lie around that. Told late by a lane that was
+    cut off, it ends nothing that began after it.
     """
     chain_of = batch.live.chain_of
     around = chain_of(lane.outer)
-    there = _inside(batch, ticket.id)
-    known = max((_leave(batch, there[zone], persons, at_ms) for zone in lane.zones if zone in there), default=0)
+    there = _inside(batch, ticket.id, at_ms + CLOCK_MARGIN_MS)
+    known = early = 0
+    for zone in lane.zones:
+        gone = _leave(batch, there.get(zone, []), persons, at_ms)
+        known = max(known, gone)
+        early = max(early, gone + _leave_early(batch, ticket, zone, persons - gone, at_ms))
     for zone in sorted(there.keys() - {*around, *lane.zones}, key=lambda name: len(chain_of(name))):
         chain, count = chain_of(zone), sum(item.inside for item in there[zone])
         if lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
@@ -54,7 +61,17 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     if known and not any(_inside(batch, ticket.id).values()):
         ticket.last_exit_ms = at_ms
     batch.rows.ticket_changed(ticket)
-    return known
+    return max(known, early)
+
+
+def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: int) -> int:
+    """Those whose way in is not told yet: when it is, they are not inside."""
+    left = persons
+    for visit in batch.rows.visits_of_ticket(ticket.id):
+        if left and visit.zone == zone and visit.granted_ms <= at_ms + CLOCK_MARGIN_MS:
+            left -= visits.leave_early(visit, left)
+            batch.rows.changed(visit, None)
+    return persons - left
 
 
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
@@ -72,7 +89,7 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
             area = batch.live.areas[zone]
             inc, seq = area.counted.get(lane.id, ("", 0))
             if told_ms < area.counted_ms - margin_ms and not (inc == message.inc and message.seq <= seq):
-                batch.live.books.shift(zone, -effect * persons)
+                batch.live.books.excuse(zone, effect * persons)
                 batch.zones.add(zone)
                 batch.record("counted_before", told_ms, lane=lane.id, zone=zone, change=-effect * persons)
 
@@ -90,29 +107,38 @@ def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> 
     return found
 
 
-def _outside(batch: Batch, ticket: Ticket | None) -> int:
-    """Bearers of a ticket who are in no zone: they come in first at a lane from outside, and leave nothing behind."""
+def _at_the_start(batch: Batch, ticket: Ticket | None, lane: Lane) -> int:
+    """Bearers of a ticket who are known to be where the lane starts: they come first, and were nowhere else."""
     if ticket is None:
         return 0
+    there = {zone: sum(item.inside for item in items) for zone, items in _inside(batch, ticket.id).items()}
+    chain_of = batch.live.chain_of
+    if lane.outer:
+        already = there.get(lane.zone, 0) if lane.outer in chain_of(lane.zone) else 0
+        return max(0, there.get(lane.outer, 0) - already)
     product = batch.catalogue.products.get(ticket.product)
     if product is not None and product.group:
         return visits.ANY_NUMBER
-    there = _inside(batch, ticket.id).items()
-    top = sum(item.inside for zone, items in there if len(batch.live.chain_of(zone)) == 1 for item in items)
-    return max(0, ticket.persons - top)
+    return max(0, ticket.persons - sum(count for zone, count in there.items() if len(chain_of(zone)) == 1))
 
 
-def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: int) -> None:
-    """Who comes into a zone leaves all those that it does not lie in. What sensors count there is theirs to say."""
-    if not visit.ticket or not persons:
+def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, strays: int, at_ms: int) -> None:
+    """Who comes into a zone leaves all those that it does not lie in. What sensors count there is theirs to say.
+
+    strays: so many were by the records neither where the lane starts nor outside.
+    """
+    if not visit.ticket:
         return
-    around = batch.live.chain_of(lane.zone)
-    for zone, there in _inside(batch, visit.ticket).items():
-        if zone in around:
-            continue
-        left = persons
-        for item in there:
-            gone = visits.leave(item, left, at_ms)
+    chain_of = batch.live.chain_of
+    around, start = chain_of(lane.zone), chain_of(lane.outer)
+    there = _inside(batch, visit.ticket)
+    for zone in sorted(there.keys() - {*around}, key=lambda name: len(chain_of(name))):
+        chain = chain_of(zone)
+        left = persons if zone in start else strays
+        if len(chain) > 1 and chain[1] not in around and zone not in start:  # only those who are not around it any more
+            left = sum(item.inside for item in there[zone]) - sum(item.inside for item in there.get(chain[1], ()))
+        for item in there[zone]:
+            gone = visits.leave(item, max(0, left), at_ms)
             left -= gone
             batch.rows.changed(item, None)
             if not lane.node and zone not in lane.leaves:
@@ -131,17 +157,19 @@ def _count_out(batch: Batch, visit: Visit, persons: int) -> None:
         batch.touch(desk)
 
 
-def _inside(batch: Batch, ticket: str) -> dict[str, list[Visit]]:
+def _inside(batch: Batch, ticket: str, begun_ms: int | None = None) -> dict[str, list[Visit]]:
     found: dict[str, list[Visit]] = {}
     for visit in batch.rows.visits_of_ticket(ticket):
-        if visit.state == visits.PRESENT and visit.inside:
+        late = begun_ms is not None and visit.since_ms > begun_ms
+        if visit.state == visits.PRESENT and visit.inside and not late:
             found.setdefault(visit.zone, []).append(visit)
     return found
 
 
 def _leave(batch: Batch, there: list[Visit], persons: int, at_ms: int, deeper: bool = False) -> int:
+    """The last who came go first: then exits that are told out of order find whom they can only have meant."""
     left = max(0, persons)
-    for visit in there:
+    for visit in sorted(there, key=lambda item: item.since_ms, reverse=True):
         if left:
             gone = visits.leave(visit, left, at_ms)
             left -= gone

@@ -1,0 +1,148 @@
+"""What a lane tells late, because it was cut off: state follows the order of events, not that of their arrival."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.controller.conftest import Bench, Gate
+from tests.controller.test_house import SPA, by_ticket, counts
+
+from einlass_controller.messages import Correct
+from einlass_controller.plan import plan_of
+from einlass_controller.setup import set_up
+from einlass_controller.store.reading import ledger_entries, one_moment
+from einlass_controller.store.replaying import compare
+from einlass_core import codes
+
+
+class Clocked(Gate):
+    """A gate that knows the time, and may keep what it has to say for later."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        super().__init__(bench, name)
+        self.away = False
+        self.untold: list[Any] = []
+        self.hello()
+
+    def event(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        self.seq += 1
+        message = self.message("event", kind=kind, ms=1, unix_ms=self.bench.now_ms, **fields)
+        if self.away:
+            self.untold.append(message)
+            return []
+        return self.bench.run(message)
+
+    def tell(self) -> None:
+        self.away = False
+        self.hello()
+        for message in self.untold:
+            self.bench.run(message)
+
+    def leaves(self, code: str) -> None:
+        nonce = f"{self.inc}.x.{self.seq}"
+        self.event("exit", nonce=nonce, side="exit", digest=codes.digest(code))
+        self.walk_out(nonce=nonce)
+        self.bench.pass_by(seconds=10)
+
+    def lets_in(self, code: str, persons: int | None = None) -> dict[str, Any]:
+        answer = self.ask(code)
+        assert answer["code"] in ("ok", "ok_reentry"), answer
+        self.release(answer)
+        self.bench.pass_by(seconds=10)
+        if persons is None:
+            self.walk_in(answer, answer["persons"])
+            self.bench.pass_by(seconds=10)
+        return answer
+
+
+@pytest.fixture
+def spa(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(set_up(plan_of(SPA), tmp_path / "spa"))
+    bench.rules(
+        product=[
+            {"id": "day", "name": "Tag", "entries": 1, "reentry": {"policy": "always"}},
+            {"id": "card", "name": "Karte", "entries": 6, "group": True},
+        ]
+    )
+    yield bench
+    with one_moment(bench.database) as connection:
+        replayed = compare(connection, ledger_entries(connection), bench.engine.live)
+        assert replayed["ok"], replayed
+    bench.database.dispose()
+
+
+def test_a_way_out_told_late_does_not_end_what_began_after_it(spa: Bench) -> None:
+    ice, main, code = Clocked(spa, "gate-5"), Clocked(spa, "gate-1"), spa.ticket(product="day")
+    ice.lets_in(code)
+    ice.away = True
+    ice.leaves(code)
+    main.lets_in(code)
+    ice.tell()
+    assert (counts(spa), by_ticket(spa)) == ((1, 0, 0), {"bath": 1})
+    assert main.ask(code)["code"] == "already_inside", "he is: nobody else comes in on this ticket"
+
+
+def test_a_way_out_that_is_told_before_the_way_in(spa: Bench) -> None:
+    main, direct, inner = (Clocked(spa, name) for name in ("gate-1", "gate-3", "gate-2"))
+    code = spa.ticket(product="day")
+    main.lets_in(code)
+    answer = inner.lets_in(code, persons=0)
+    inner.away = True
+    inner.walk_in(answer)
+    spa.pass_by(seconds=10)
+    direct.leaves(code)
+    inner.tell()
+    assert (counts(spa), by_ticket(spa)) == ((0, 0, 0), {})
+    assert main.ask(code)["code"] == "ok_reentry", "he left and may come again"
+
+
+def test_of_a_family_only_those_are_gone_who_left_early(spa: Bench) -> None:
+    main, direct = Clocked(spa, "gate-1"), Clocked(spa, "gate-3")
+    code = spa.ticket(product="day", persons=2)
+    answer = main.lets_in(code, persons=0)
+    main.away = True
+    main.walk_in(answer, 2)
+    spa.pass_by(seconds=10)
+    direct.leaves(code)
+    assert spa.rows("SELECT passed, left FROM visit") == [(0, 1)]
+    main.tell()
+    assert by_ticket(spa) == {"bath": 1}
+
+
+def test_who_walks_on_leaves_only_where_the_lane_starts(spa: Bench) -> None:
+    main, bridge, inner, ice = (Clocked(spa, name) for name in ("gate-1", "gate-4", "gate-2", "gate-5"))
+    code = spa.ticket(product="card", entries_max=6)
+    ice.lets_in(code)
+    main.lets_in(code)
+    inner.lets_in(code)
+    assert by_ticket(spa) == {"bath": 1, "sauna": 1, "rink": 1}, "two people on one card, in two places"
+    bridge.lets_in(code)
+    assert by_ticket(spa) == {"rink": 2}
+
+
+def test_the_last_who_came_go_first(spa: Bench) -> None:
+    main, direct = Clocked(spa, "gate-1"), Clocked(spa, "gate-3")
+    code = spa.ticket(product="card", entries_max=6)
+    main.lets_in(code)
+    main.away = True
+    main.leaves(code)
+    direct.lets_in(code)
+    direct.leaves(code)
+    main.tell()
+    assert (counts(spa), by_ticket(spa)) == ((0, 0, 0), {})
+
+
+def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None:
+    main = Clocked(spa, "gate-1")
+    main.away = True
+    main.account["balance"] += 1
+    main.event("forced", side="entry", persons=1)
+    spa.pass_by(seconds=10)
+    main.walk_out()
+    spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 0, None, "Ann", "counted"))
+    spa.pass_by(seconds=10)
+    main.tell()
+    assert counts(spa) == (0, 0, 0)
+    assert spa.engine.live.books.zones["bath"].counted == 0
