@@ -44,7 +44,7 @@ PARTS = {
     "account": "How the lane stands, absolute and never a difference: the newest wins, by seq and version.",
     "limit": "A ceiling. Newer is by epoch, then version, never by arrival.",
     "version": "How new a list of tickets is. Additions and revocations are counted apart, since these go first.",
-    "list": "The list of valid tickets that a node has; added 0: it has none, or has had so many pieces of a whole one.",
+    "list": "The list of valid tickets that a node has; added 0: none, or so many pieces of a whole one (removed).",
 }
 TYPES = {
     "flag": "true or false",

@@ -209,6 +209,7 @@ class Engine:
         for name in sorted(batch.lanes):
             if self.live.lanes[name].node:
                 leasing.take_back(batch, self.live.lanes[name])
+        self.live.to_look_at |= batch.rows.has_new_tickets
         for ticket in batch.rows.touched()[0]:
             listing.look(batch, ticket)
         for node in batch.acks.values():

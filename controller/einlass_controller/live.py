@@ -134,6 +134,7 @@ class Node:
     listed: tuple[int, int] | None = None  # the version of its list (added, removed)
     listed_ms: int = 0  # when it last was as new as ours
     list_sent_ms: int = 0
+    list_number: int = 0  # of the change up to which nothing was found that it lacks
     list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
 
 
@@ -167,6 +168,7 @@ class Live:
     shares: dict[str, int] = field(default_factory=dict)  # spare places that each lane is to hold
     shared_ms: int = 0
     list_number: int = 0
+    to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
 
     @property

@@ -21,13 +21,15 @@ def tell(batch: Batch, message: Status) -> None:
     if message.listed is None or lane is None:
         return
     came_on = node.listed != message.listed
+    if came_on:
+        node.list_number = 0
     node.listed = message.listed
     if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
     if not message.listed[0]:
         _whole(batch, node, lane)
-    elif not _changes(batch, node, lane):
-        node.listed_ms = batch.now_ms
+    elif node.list_number == batch.live.list_number or not _changes(batch, node, lane):
+        node.listed_ms, node.list_number = batch.now_ms, batch.live.list_number
         if message.listed_age_ms >= ASSURE_MS:
             _send(batch, node, message.listed, message.listed, [])
 
@@ -83,7 +85,8 @@ def _send(
 def sweep(batch: Batch) -> None:
     """Tickets that are new, or whose time has come or gone."""
     live, rows = batch.live, batch.rows
-    names = rows.to_look_at(LOOK_AT_ONCE)
+    names = rows.to_look_at(LOOK_AT_ONCE) if live.to_look_at else []
+    live.to_look_at = len(names) == LOOK_AT_ONCE
     if batch.now_ms - live.listed_at_ms >= SWEEP_MS:
         since_ms = live.listed_at_ms or batch.now_ms - AHEAD_MS
         names += rows.out_of_time(since_ms, batch.now_ms, AHEAD_MS, LOOK_AT_ONCE)

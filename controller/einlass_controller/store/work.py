@@ -150,6 +150,11 @@ class Rows:
         changed = [self.visits[key] for key in sorted(self._changed_visits - fresh)]
         return [self.tickets[key] for key in sorted(self._changed_tickets)], self._new_visits, changed
 
+    @property
+    def has_new_tickets(self) -> bool:
+        """Whether this batch brings any."""
+        return bool(self._new_tickets)
+
     def scalar(self, statement: Any) -> Any:
         """The first value that a rare question finds, or None."""
         return self._connection.execute(statement).scalar()
