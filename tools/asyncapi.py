@@ -33,6 +33,7 @@ MESSAGES = {
     "reply": "What became of a command.",
     "answer": "The decision on an ask. The same bytes again when the same ask comes again.",
     "limit": "How far the lane's own entries minus exits may rise. Sent again until an account acknowledges it.",
+    "list": "A piece of the list of valid tickets, or what has changed on it: at most 40 tickets.",
     "ack": "The controller has stored every event up to this number.",
     "command": "An order by a person, valid for seconds, carried out at most once.",
     "state": "Whether the node is connected; the only retained message, and the node's last will.",
@@ -42,6 +43,8 @@ MESSAGES = {
 PARTS = {
     "account": "How the lane stands, absolute and never a difference: the newest wins, by seq and version.",
     "limit": "A ceiling. Newer is by epoch, then version, never by arrival.",
+    "version": "How new a list of tickets is. Additions and revocations are counted apart, since these go first.",
+    "list": "The list of valid tickets that a node has; added 0: none, or so many pieces of a whole one (removed).",
 }
 TYPES = {
     "flag": "true or false",
@@ -54,6 +57,7 @@ TYPES = {
     "nonce": "a unique name",
     "text": "a text for people",
     "code": "what a reader read",
+    "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
 # "message.field" where a field means something else there, else "field".
 FIELDS = {
@@ -98,6 +102,19 @@ FIELDS = {
     "expires_ms": "UTC; at most a minute after issued_ms",
     "online": "false is also what the broker says when the node is gone",
     "on": "pressed or over",
+    "cut_off": "what the lane does alone: secure, leased, open or free-flow; leased asks for a lease from `ms` on",
+    "status.list": "which list of valid tickets it has",
+    "limit.boot": "of the node whose request this lease answers; without it the limit brings no lease",
+    "from_ms": "what the node's clock said in that request: the lease counts from there",
+    "lease_ms": "so long the lane may use its ceiling without asking",
+    "since": "the version that this follows; a node with another one does not take it",
+    "to": "the version that the node has then; added 0: a piece of a whole list, number `removed`",
+    "start": "a whole list begins: what follows is in the order of the digests",
+    "end": "the whole list is complete and takes the place of the old one",
+    "entries": "the tickets",
+    "added": "number of the newest addition that is known",
+    "removed": "number of the newest revocation that is known",
+    "age_ms": "since the list was last known to be as new as the controller's",
     "account.epoch": "grows with every recount",
     "account.version": "of the ceiling that the lane obeys",
     "account.ceiling": "how far balance may rise",

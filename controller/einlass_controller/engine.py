@@ -15,6 +15,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from einlass_controller.domain.shares import Leasing
 from einlass_controller.live import Live, load
 from einlass_controller.messages import (
     ENTRY,
@@ -39,7 +40,7 @@ from einlass_controller.messages import (
     Tick,
     Vouch,
 )
-from einlass_controller.steps import asks, events, house, office, office_orders, sessions
+from einlass_controller.steps import asks, events, house, leasing, listing, office, office_orders, sessions
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -72,7 +73,7 @@ class Spent:
 class Engine:
     """Not thread-safe: one caller at a time. `live` is its state between batches."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, leasing: Leasing | None = None) -> None:
         self._database = database
         self._writer = database.execution_options(**{WRITES: True})
         self._stale = False
@@ -91,6 +92,7 @@ class Engine:
         self._database_errors = (SQLAlchemyError, driver.Error)
         with database.connect() as connection:
             self.live: Live = load(connection)
+        self.live.leasing = leasing or Leasing()
 
     def run(self, batch: Sequence[Message], now_ms: int) -> Outcome:
         """Decide a batch in order of arrival. Raises StoreError when the database cannot be written.
@@ -205,11 +207,13 @@ class Engine:
 
     def _close(self, batch: Batch) -> None:
         """What follows from a batch as a whole: places taken back, events acknowledged, the books checked."""
+        leasing.call_back(batch)
         for name in sorted(batch.lanes):
-            lane = self.live.lanes[name]
-            limit = self.live.books.lower(name) if lane.node else None
-            if limit is not None:
-                batch.send_limit(lane, limit)
+            if self.live.lanes[name].node:
+                leasing.take_back(batch, self.live.lanes[name])
+        self.live.to_look_at |= batch.rows.has_new_tickets
+        for ticket in batch.rows.touched()[0]:
+            listing.look(batch, ticket)
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
         # Every change is checked where it is made; the sum over all lanes is what takes time on a large site.

@@ -152,7 +152,19 @@ def _event(node: str, fields: dict[str, Any]) -> NodeEvent:
 
 
 def _status(node: str, fields: dict[str, Any]) -> Status:
-    return Status(node, fields["boot"], _report(fields), fields["lane"], fields["waiting"], fields["emergency"])
+    on_list = fields.get("list")
+    return Status(
+        node,
+        fields["boot"],
+        _report(fields),
+        fields["lane"],
+        fields["waiting"],
+        fields["emergency"],
+        fields["ms"],
+        fields.get("cut_off") or "",
+        None if on_list is None else (on_list["added"], on_list["removed"]),
+        0 if on_list is None else on_list["age_ms"],
+    )
 
 
 def _report(fields: dict[str, Any]) -> Report:

@@ -13,6 +13,7 @@ from einlass_controller.domain import ledger, visits
 from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, in_force, read_catalogue
 from einlass_controller.domain.hours import Opening
 from einlass_controller.domain.occupancy import Account, Books, Zone
+from einlass_controller.domain.shares import Demand, Leasing
 from einlass_controller.domain.signed import PublicKey
 from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.store.schema import (
@@ -26,6 +27,7 @@ from einlass_controller.store.schema import (
     RULES,
     SIGNING_KEY,
     SITE,
+    TICKET,
     TICKET_IMPORT,
     VISIT,
     ZONE,
@@ -126,6 +128,14 @@ class Node:
     gap_since_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
+    cut_off: str = ""  # what its lane does alone
+    wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
+    leased: tuple[int, int] = (0, 0)  # the request that was answered last
+    listed: tuple[int, int] | None = None  # the version of its list (added, removed)
+    listed_ms: int = 0  # when it last was as new as ours
+    list_sent_ms: int = 0
+    list_number: int = 0  # of the change up to which nothing was found that it lacks
+    list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
 
 
 @dataclass(slots=True)
@@ -153,6 +163,13 @@ class Live:
     bookings: list[Booking] = field(default_factory=list)
     bookings_read_ms: int = 0
     openings: dict[str, tuple[Catalogue, int, Opening]] = field(default_factory=dict)
+    leasing: Leasing = field(default_factory=Leasing)
+    demand: dict[str, Demand] = field(default_factory=dict)
+    shares: dict[str, int] = field(default_factory=dict)  # spare places that each lane is to hold
+    shared_ms: int = 0
+    list_number: int = 0
+    to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
+    listed_at_ms: int = 0
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -189,11 +206,14 @@ class Live:
     def keep_unstored(self, old: "Live") -> None:
         """Take over what only memory knows from the state that this one replaces."""
         self.recent = old.recent
+        self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)
             if before is not None:
                 node.online, node.seen_ms = before.online, before.seen_ms
                 node.waiting, node.lane_state = before.waiting, before.lane_state
+                node.cut_off, node.wish, node.listed = before.cut_off, before.wish, before.listed
+                node.listed_ms = before.listed_ms
 
 
 def load(connection: Connection) -> Live:
@@ -253,6 +273,7 @@ def load(connection: Connection) -> Live:
     unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
     live.imports_open = set(connection.execute(unfinished).scalars())
     count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
+    live.list_number = connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
@@ -315,5 +336,6 @@ def _books(connection: Connection, lanes: dict[str, Lane]) -> Books:
         account.frozen, account.leaves = row.frozen, lanes[row.lane].leaves
         account.sent = [(version, ceiling) for version, ceiling in json.loads(row.sent)]
         account.granted = int(granted.get(row.lane, 0))
+        account.leased_until_ms = row.leased_until_ms
         accounts.append(account)
     return Books(zones, accounts)

@@ -79,6 +79,10 @@ class Status:
     lane: str
     waiting: int
     emergency: bool
+    ms: int = 0
+    cut_off: str = ""
+    listed: tuple[int, int] | None = None
+    listed_age_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

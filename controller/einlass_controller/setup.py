@@ -64,7 +64,7 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
     try:
         migrate(database)
         with database.begin() as connection:
-            _seed(connection, plan)
+            seed_site(connection, plan)
         if database.url.database and database.dialect.name == "sqlite":
             Path(database.url.database).chmod(0o600)
         api_key = "" if (directory / API_KEY_FILE).exists() else add_api_key(database, API_KEY_NAME)
@@ -110,7 +110,8 @@ def _users(plan: Plan) -> list[str]:
     return [broker.CONTROLLER_NAME, *[node.id for node in plan.node]]
 
 
-def _seed(connection: Connection, plan: Plan) -> None:
+def seed_site(connection: Connection, plan: Plan) -> None:
+    """The plan's rows, new or brought up to date. Raises SettingsError when another site is there."""
     site = plan.site
     others = [name for name in connection.execute(select(SITE.c.id)).scalars() if name != site.id]
     if others:

@@ -6,7 +6,19 @@ from einlass_controller.domain.catalogue import in_force
 from einlass_controller.live import ONLINE_LAPSE_MS, Area, Live, Node
 
 SHOWN = frozenset(
-    ("decision", "passed", "forced", "unused", "uncertain", "emergency", "rearmed", "fault", "fault_over", "alarm")
+    (
+        "decision",
+        "passed",
+        "forced",
+        "unused",
+        "uncertain",
+        "emergency",
+        "rearmed",
+        "fault",
+        "fault_over",
+        "alarm",
+        "conflict",
+    )
 )
 RECENT_SHOWN = 12
 

@@ -86,6 +86,11 @@ class LaneConfig(_Section):
     passage_debounce_ms: int = _ms(15, 0, 500, "how long a barrier must stay blocked or free")
     exit_free: bool = Field(default=True, description="true or false (true: out without any scan)", examples=["true"])
     bolt_sensed: bool = Field(default=False, description="true or false (the bolt has a contact)", examples=["true"])
+    cut_off: Literal["secure", "leased", "open", "free-flow"] = Field(
+        default="leased",
+        description='"secure", "leased", "open" or "free-flow" (whom the entry admits without the controller)',
+        examples=["leased"],
+    )
 
     def gate_settings(self) -> GateSettings:
         """As the core wants them."""

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from einlass_core import messages, signals
+from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
 from einlass_core.gate import RELEASED, SETTLING, Gate
@@ -31,6 +32,7 @@ from einlass_edge.drivers.turnstile_gpio import GpioTurnstile, GpiozeroPins
 from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, serial_client, tcp_client
 from einlass_edge.journal_store import JournalStore
 from einlass_edge.link import Link
+from einlass_edge.list_files import ListFiles
 from einlass_edge.notify import notify, watchdog
 from einlass_edge.tasks import insisting
 from einlass_edge.uploader import Uploader
@@ -86,7 +88,9 @@ class Node:
         self._durable = self._journal.account.as_dict()
         settings = config.lane.gate_settings()
         prefix = f"{self._journal.incarnation}.{self._journal.boot}"
-        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency)
+        self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
+        self._list_told_ms = now_ms()
+        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
         self._inbox = Inbox()
         self._kept = KeptEvents(self._inbox.put)
         self._wall = WallClock()
@@ -145,9 +149,11 @@ class Node:
 
     def received(self, kind: str, fields: dict[str, Any]) -> None:
         """See link.Hears."""
-        event = messages.event_of(kind, fields)
+        event = messages.event_of(kind, fields, self._journal.boot)
         if event is not None:
             self._keep(event)
+        elif kind == "list":
+            self._take_list(fields)
         elif kind == "ack":
             self._uploader.acknowledged(fields["seq"])
         elif kind == "command":
@@ -205,6 +211,7 @@ class Node:
     def _record(self, effect: Record) -> bool:
         at_ms = now_ms()
         try:
+            self._list.recorded(effect.kind, effect.fields)
             self._journal.append(effect.kind, at_ms, self._wall.unix_ms(at_ms), effect.fields)
         except OSError as error:
             log.error("not_recorded", kind=effect.kind, error=str(error))
@@ -241,7 +248,21 @@ class Node:
 
     def _tell(self) -> None:
         status = messages.status(self._journal, self._gate, now_ms())
-        self._link.publish("status", {**status, "account": self._durable, "link_drops": self._link.drops})
+        listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
+        self._link.publish(
+            "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
+        )
+
+    def _take_list(self, fields: dict[str, Any]) -> None:
+        try:
+            taken = self._list.take(fields)
+        except (OSError, ValueError) as error:
+            log.error("list_not_kept", error=str(error))
+            return
+        if taken:
+            self._list_told_ms = now_ms()
+        if fields["entries"] or not taken:
+            self._tell()
 
     def _report(self, reason: str, began: bool) -> None:
         """A driver's trouble began or is over."""

@@ -105,11 +105,25 @@ class Pool(RuleBasedStateMachine):
             lane, report = self.reports[pick % len(self.reports)]
             self.books.report(lane, report)
 
-    @rule(lane=lanes)
-    def lower(self, lane: str) -> None:
-        limit = self.books.lower(lane)
+    @rule(lane=lanes, places=st.integers(0, 3))
+    def lower(self, lane: str, places: int) -> None:
+        limit = self.books.lower(lane, places)
         if limit is not None:
             self.limits.append((lane, f"{lane}{self.incs[lane]}", limit, 0))
+
+    @rule(lane=lanes, places=st.integers(0, 5))
+    def lend(self, lane: str, places: int) -> None:
+        limit = self.books.lend(lane, places)
+        if limit is not None:
+            self.limits.append((lane, f"{lane}{self.incs[lane]}", limit, 0))
+
+    @rule(lane=lanes, persons=st.integers(1, 2))
+    def let_in_alone(self, lane: str, persons: int) -> None:
+        if self.lanes[lane].fits(persons):
+            self.lanes[lane].enter(persons)
+            self.seqs[lane] += 1
+            self.under_way[lane].append(persons)
+            self.said(lane)
 
     @rule(lane=lanes, persons=st.integers(1, 3))
     def grant_ends(self, lane: str, persons: int) -> None:

@@ -44,7 +44,14 @@ class Lane:
         self.store = store or MemoryStore()
         self.journal = Journal(self.store, "INCARNAT")
         prefix = "%s.%d" % (self.journal.incarnation, self.journal.boot)
-        self.gate = Gate(GateSettings(**settings), self.journal.account, prefix, self.journal.emergency)
+        self.listed: "dict[str, int]" = {}
+        self.gate = Gate(
+            GateSettings(**settings),
+            self.journal.account,
+            prefix,
+            self.journal.emergency,
+            lambda digest: self.listed.get(digest, 0),
+        )
         self.bolt = {"entry": False, "exit": True}
         self.shown = ""
         self.recorded: "list[tuple[str, dict[str, object]]]" = []

@@ -21,7 +21,7 @@ SCENE_S_MAX = 100.0
 SOON_S = 15.0
 VISITORS = 300
 STATUS_EVERY = 5
-FREE_BYTES_MIN = 8_000
+FREE_BYTES_MIN = 6_500
 # What a status finds free differs by what is under way just then; growth by a visitor would show as thousands.
 FREE_BYTES_NOISE = 400
 ROUND_TRIP_FREE_BYTES_MIN = 2_000

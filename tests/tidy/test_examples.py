@@ -51,7 +51,7 @@ def test_the_boards_configuration_in_hardware_is_one(tree: "Tree") -> None:
 
 def test_the_lane_times_in_hardware_are_the_defaults(tree: "Tree") -> None:
     text = (tree.root / "docs/hardware.md").read_text(encoding="utf-8").partition("\n## Lane times\n")[2]
-    told = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", text.partition("\n## ")[0], re.M))
+    told = dict(re.findall(r"^\| `([a-z_]+)` \| ([\w\"]+) \|", text.partition("\n## ")[0], re.M))
     defaults = {name: json.dumps(value) for name, value in vars(GateSettings()).items() if name != "bolt_sensed"}
     assert told == defaults, "docs/hardware.md, section Lane times: one row a setting of gate.GateSettings"
     lane_settings({name: json.loads(value) for name, value in told.items()}, bolt_sensed=False)

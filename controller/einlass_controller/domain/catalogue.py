@@ -37,6 +37,9 @@ NAME_LENGTH_MAX = 40
 PERSONS_MAX = 50
 PERCENT_MAX = 100
 PERIODS_MAX = 100
+# What a ticket of a product is worth at a lane that is cut off: `report` (let in once a lane by the list; a second use
+# elsewhere is found afterwards and reported) or `refuse`.
+REPORT, REFUSE = WHILE_CUT_OFF = ("report", "refuse")
 REENTRY = ("never", "always", "within", "locked", "per_day")
 
 BUILT_IN: Mapping[str, Any] = {
@@ -73,6 +76,7 @@ class Product:
     slots: Slots | None
     rules: tuple[Rule, ...]
     exit_rules: tuple[Rule, ...]
+    while_cut_off: str = REPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,7 @@ _PRODUCT_KEYS = (
     "company",
     "slots",
     "stay",
+    "while_cut_off",
     "rule",
     "exit_rule",
 )
@@ -214,6 +219,9 @@ def _product(given: Any, where: str) -> Product:
     ]
     if table.given.get("stay") is not None:
         leaving.append(_stay(read_due(table.given["stay"], f"{where}.stay")))
+    while_cut_off = table.text("while_cut_off", REPORT)
+    if while_cut_off not in WHILE_CUT_OFF:
+        raise RulesError(f"{where}.while_cut_off is {while_cut_off!r}: write one of {', '.join(WHILE_CUT_OFF)}")
     return Product(
         table.name("id"),
         name,
@@ -224,6 +232,7 @@ def _product(given: Any, where: str) -> Product:
         slots,
         (*_place(table, group), *own, *_when(table), *_slot_rules(slots), *_again(table), *_staff(table)),
         tuple(leaving),
+        while_cut_off,
     )
 
 

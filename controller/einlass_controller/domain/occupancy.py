@@ -87,6 +87,7 @@ class Account:
     sent: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     granted: int = 0  # persons let in whose release the lane has not reported yet
     leaves: tuple[str, ...] = ()
+    leased_until_ms: int = 0  # by then, on the controller's clock, every lease it was sent has surely ended
 
     @property
     def gone(self) -> int:
@@ -104,10 +105,14 @@ class Account:
         return max(0, min(self.granted, self.exposure - self.balance))
 
     @property
-    def spare(self) -> bool:
-        """Whether it holds places that it does not need now and that can be asked back."""
-        busy = self.pending or self.granted or self.frozen or self.lowering > self.version
-        return not busy and self.exposure > self.balance
+    def spare(self) -> int:
+        """Places that it holds beyond those in use and those granted: what it may use alone."""
+        return 0 if self.frozen else max(0, self.exposure - self.balance - self.granted)
+
+    @property
+    def is_lowering(self) -> bool:
+        """Whether it has yet to say that it took the last lowering."""
+        return self.lowering > self.version
 
     @property
     def newest(self) -> Limit:
@@ -174,15 +179,29 @@ class Books:
     def grant(self, lane: str, persons: int, keep: Mapping[str, int] = _NOTHING) -> Limit | None:
         """Room for so many at this lane, as the limit to send; None when a zone it leads into has none.
 
-        keep: places by zone that must stay free afterwards.
+        What the lane holds already is used first. keep: places by zone that must stay free afterwards.
         """
         account = self.accounts[lane]
         ceiling = account.balance + account.held + persons
-        raised = max(account.exposure, ceiling) - account.exposure
-        if any(zone.committed + raised > zone.cap - keep.get(zone.id, 0) for zone in self._zones(account)):
+        if ceiling > account.newest.ceiling and not self._has_room(account, ceiling, keep):
             return None
         before = _sums(account)
         account.granted += persons
+        if ceiling > account.newest.ceiling:
+            self._send(account, ceiling)
+        self._moved(account, before)
+        return account.newest
+
+    def lend(self, lane: str, places: int, keep: Mapping[str, int] = _NOTHING) -> Limit | None:
+        """So many places for this lane to use alone, as the limit to send; None when it has them or there is no room.
+
+        keep: places by zone that must stay free afterwards.
+        """
+        account = self.accounts[lane]
+        ceiling = account.balance + account.granted + places
+        if account.frozen or ceiling <= account.newest.ceiling or not self._has_room(account, ceiling, keep):
+            return None
+        before = _sums(account)
         self._send(account, ceiling)
         self._moved(account, before)
         return account.newest
@@ -211,16 +230,16 @@ class Books:
         self._moved(account, before, fact=True)
         return Taken(True, max(0, account.exposure - exposure))
 
-    def lower(self, lane: str) -> Limit | None:
-        """Take back what a lane does not need, as the limit to send; frees nothing before it is acknowledged.
+    def lower(self, lane: str, places: int = 0) -> Limit | None:
+        """Take back what a lane holds beyond so many spare places, as the limit to send.
 
-        None when there is nothing to take back, somebody is under way, or a lowering is still on its way.
+        Frees nothing before it is acknowledged. None when there is nothing to take back or a lowering is on its way.
         """
         account = self.accounts[lane]
-        if not account.spare:
+        if account.is_lowering or account.spare <= places:
             return None
         before = _sums(account)
-        self._send(account, account.balance)
+        self._send(account, account.balance + account.granted + places)
         account.lowering = account.version_sent
         self._moved(account, before)
         return account.newest
@@ -313,6 +332,10 @@ class Books:
             if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held] or gone[zone.id] != zone.gone:
                 raise InvariantError("sums_drifted", f"zone {zone.id}: {sums[zone.id]}")
             check_zone(zone)
+
+    def _has_room(self, account: Account, ceiling: int, keep: Mapping[str, int]) -> bool:
+        raised = max(account.exposure, ceiling) - account.exposure
+        return all(zone.committed + raised <= zone.cap - keep.get(zone.id, 0) for zone in self._zones(account))
 
     def _zones(self, account: Account) -> list[Zone]:
         return [self.zones[name] for name in account.zones]

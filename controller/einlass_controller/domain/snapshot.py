@@ -26,7 +26,9 @@ TICKET_FIXED = frozenset(
 )
 VISIT_FIXED = frozenset(("key", "node", "nonce", "lane", "zone", "granted_ms"))  # persons grow with a group (moving.py)
 
-_TICKET = [item.name for item in fields(Ticket)]
+# Follows from all the others and is made again from them: not in the ledger.
+TICKET_DERIVED = frozenset(("listed", "listed_number"))
+_TICKET = [item.name for item in fields(Ticket) if item.name not in TICKET_DERIVED]
 _TICKET_STATE = [name for name in _TICKET if name not in TICKET_FIXED]
 _VISIT = [item.name for item in fields(Visit)]
 _VISIT_STATE = [name for name in _VISIT if name not in VISIT_FIXED]

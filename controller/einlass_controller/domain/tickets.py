@@ -15,6 +15,7 @@ class Ticket:
     import_id: the file it came in. status_before: what a blocked ticket was, and will be again.
     slot_ms: start of the time slot it was sold for. company_of: the ticket that this one may only come along with.
     proof_until_ms: staff saw the proof and it counts until then. due_cents: owed for a stay that was too long.
+    listed: persons it lets in at lanes that are cut off; listed_number: of that change, 0: not looked at.
     """
 
     id: str
@@ -45,6 +46,8 @@ class Ticket:
     company_of: str = ""
     proof_until_ms: int = 0
     due_cents: int = 0
+    listed: int = 0
+    listed_number: int = 0
 
     @property
     def entries_left(self) -> int | None:

@@ -15,6 +15,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Standing, Visit
 from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
+from einlass_controller.steps import leasing
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.moving import arrived, departed
 from einlass_controller.steps.presenting import Shown, keep, present
@@ -49,11 +50,13 @@ def ask(batch: Batch, message: Ask) -> None:
     shown = present(batch, message.proof)
     ticket = shown.ticket
     found = decide(batch, Question(lane, message.side, shown, emergency=node.emergency))
-    number = _number(batch)
+    if message.side == ENTRY and (found.decision.admits or found.decision.code == codes.ZONE_FULL):
+        leasing.noted(batch, lane, came=max(1, found.decision.persons))
+    number = number_of(batch)
     payload = _answer(batch, message, f"d{number}", found.decision, found.limit)
     _store(batch, message, number, lane, found, payload, ticket)
     if found.decision.admits and ticket is not None:
-        _reserve(batch, message.key, message.node, message.nonce, lane, ticket, found)
+        reserve(batch, message.key, message.node, message.nonce, lane, ticket, found)
 
 
 def redeem(batch: Batch, message: Redeem) -> Redeemed:
@@ -68,7 +71,7 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
         batch,
         Question(lane, message.side, shown, message.persons, message.proof_seen, message.paid_cents),
     )
-    number = _number(batch)
+    number = number_of(batch)
     answer = _as_json(f"d{number}", found.decision)
     _store(batch, message, number, lane, found, answer, ticket)
     if ticket is None:
@@ -79,7 +82,7 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
         batch.rows.ticket_changed(ticket)
     if found.decision.admits:
         persons = found.decision.persons
-        visit = _reserve(batch, message.key, message.client, message.nonce, lane, ticket, found)
+        visit = reserve(batch, message.key, message.client, message.nonce, lane, ticket, found)
         arrived(batch, visit, persons, batch.now_ms)
         batch.record("passed", node=message.client, lane=lane.id, side=ENTRY, persons=persons, ticket=ticket.id)
     elif found.decision.code == codes.OK_EXIT:
@@ -129,6 +132,50 @@ def decide(batch: Batch, asked: Question) -> Found:
     """The fixed checks, then the house's rules, then the cap."""
     if asked.side == EXIT:
         return _decide_exit(batch, asked)
+    judged = judge(batch, asked)
+    if isinstance(judged, Found):
+        return judged
+    live, lane = batch.live, asked.lane
+    ticket, persons, version = judged.ticket, judged.persons, str(batch.catalogue.version)
+    booked = ticket.slot_ms is not None
+    places = {} if booked else {name: live.guarded(name, batch.now_ms) for name in lane.zones}
+    limit = live.books.grant(lane.id, persons, places) if lane.node else None
+    if limit is None and (lane.node or not live.books.walk(lane.id, persons, places)):
+        for name in lane.zones:
+            batch.short[name] = batch.short.get(name, 0) + persons
+        free = min(live.books.zones[name].figures().free - places.get(name, 0) for name in lane.zones)
+        return Found(admission.full(ticket, free, version), facts=judged.kept)
+    batch.touch(lane)
+    return let_in(batch, asked, judged, persons, limit)
+
+
+def let_in(batch: Batch, asked: Question, judged: "Judged", persons: int, limit: Limit | None) -> Found:
+    """The ticket is used for so many, who have their places."""
+    ticket = judged.ticket
+    keep(batch, asked.shown)
+    batch.rows.ticket_changed(ticket)
+    if ticket.slot_ms is not None and not ticket.entries_used:
+        _came(batch, ticket)
+    use = admission.use_of(judged.verdict, judged.facts, judged.product, persons)
+    version = str(batch.catalogue.version)
+    decision = admission.admit(ticket, judged.verdict, persons, use, batch.moment, version)
+    return Found(decision, limit, judged.kept, use)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A ticket that all rules admit, for so many persons; whether there is room is another question."""
+
+    ticket: Ticket
+    product: Product | None
+    persons: int
+    verdict: Verdict
+    facts: dict[str, Fact]
+    kept: str
+
+
+def judge(batch: Batch, asked: Question) -> Found | Judged:
+    """An entry scan by the fixed checks and the house's rules; Found when they refuse it."""
     live, lane, ticket = batch.live, asked.lane, asked.ticket
     area = live.areas.get(ticket.zone) if ticket is not None else None
     fixed = admission.Scan(
@@ -160,19 +207,7 @@ def decide(batch: Batch, asked: Question) -> Found:
         where = live.lanes.get(first.lane) if first is not None else None
         name = where.name if where is not None else ""
         return Found(admission.refusal(ticket, verdict, version, first, name), facts=kept)
-    booked = ticket.slot_ms is not None
-    places = {} if booked else {name: live.guarded(name, batch.now_ms) for name in lane.zones}
-    limit = live.books.grant(lane.id, persons, places) if lane.node else None
-    if limit is None and (lane.node or not live.books.walk(lane.id, persons, places)):
-        free = min(live.books.zones[name].figures().free - places.get(name, 0) for name in lane.zones)
-        return Found(admission.full(ticket, free, version), facts=kept)
-    batch.touch(lane)
-    keep(batch, asked.shown)
-    batch.rows.ticket_changed(ticket)
-    if booked and not ticket.entries_used:
-        _came(batch, ticket)
-    use = admission.use_of(verdict, facts, product, persons)
-    return Found(admission.admit(ticket, verdict, persons, use, batch.moment, version), limit, kept, use)
+    return Judged(ticket, product, persons, verdict, facts, kept)
 
 
 def _decide_exit(batch: Batch, asked: Question) -> Found:
@@ -234,7 +269,8 @@ def _came(batch: Batch, ticket: Ticket) -> None:
             booking.persons = max(0, booking.persons - ticket.persons)
 
 
-def _reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: Ticket, found: Found) -> Visit:
+def reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: Ticket, found: Found) -> Visit:
+    """The visit that this decision begins."""
     persons, use = found.decision.persons, found.use
     visit = Visit(key, node, nonce, ticket.id, lane.id, lane.zone, persons, visits.RESERVED, granted_ms=batch.now_ms)
     visit.entries, visit.turns = use.entries, use.turns
@@ -290,7 +326,8 @@ def _store(
     )
 
 
-def _number(batch: Batch) -> int:
+def number_of(batch: Batch) -> int:
+    """The next decision's number."""
     batch.live.decision_number += 1
     return batch.live.decision_number
 

@@ -1,5 +1,7 @@
 """The workbench of one batch: state, rows, what to publish, what to write down. Nothing leaves it before the commit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -11,6 +13,7 @@ from einlass_controller.domain import ledger, recount, snapshot, visits
 from einlass_controller.domain.admission import Moment, moment
 from einlass_controller.domain.catalogue import Catalogue, in_force
 from einlass_controller.domain.occupancy import Limit, Report
+from einlass_controller.domain.shares import ends_ms
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane, Live, Node
@@ -24,6 +27,8 @@ LETTER_BYTES_MAX = 1024
 REASON_LENGTH_MAX = 300
 # The line of the ledger that says what a batch has changed; for replay, not for screens.
 CHANGES = snapshot.CHANGES
+# The policy of a lane that uses places it was lent (einlass_core.gate).
+LEASED = "leased"
 
 log = structlog.get_logger("einlass.engine")
 
@@ -44,6 +49,7 @@ class Batch:
         self.nodes: set[str] = set()
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
+        self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None
         self._catalogue: Catalogue | None = None
@@ -65,6 +71,16 @@ class Batch:
     def rules_changed(self) -> None:
         """Look again which rules hold."""
         self._catalogue = None
+
+    @contextmanager
+    def as_of(self, at_ms: int) -> Iterator[None]:
+        """Judge something that happened earlier by what held then."""
+        kept = self.now_ms, self._moment, self._catalogue
+        self.now_ms, self._moment, self._catalogue = min(at_ms, self.now_ms), None, None
+        try:
+            yield
+        finally:
+            self.now_ms, self._moment, self._catalogue = kept
 
     def record(self, kind: str, at_ms: int | None = None, /, **body: Any) -> None:
         """Append to the ledger. at_ms: when it happened, if that is not now."""
@@ -104,8 +120,21 @@ class Batch:
         """Tell a lane its ceiling; it is told again until it says that it took it."""
         account = self.live.books.accounts[lane.id]
         if lane.node and account.inc:
-            self.send(lane.node, "limit", {"inc": account.inc, "limit": limit._asdict()})
+            fields = {"inc": account.inc, "limit": limit._asdict(), **self._lease(lane)}
+            self.send(lane.node, "limit", fields)
             self.live.limit_sent_ms[lane.id] = self.now_ms
+
+    def _lease(self, lane: Lane) -> dict[str, int]:
+        """The lane may use its ceiling alone, from its last request on; here it counts from now, which is longer."""
+        node, account = self.live.nodes[lane.node], self.live.books.accounts[lane.id]
+        boot, from_ms = node.wish
+        lease_ms = self.live.leasing.lease_ms
+        if node.cut_off != LEASED or not boot or not lease_ms or node.inc != account.inc:
+            return {}
+        node.leased = node.wish
+        account.leased_until_ms = max(account.leased_until_ms, ends_ms(self.now_ms, lease_ms))
+        self.touch(lane)
+        return {"boot": boot, "from_ms": from_ms, "lease_ms": lease_ms}
 
     def send_time(self) -> None:
         """Tell every node the time."""

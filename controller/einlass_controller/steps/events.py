@@ -11,6 +11,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
+from einlass_controller.steps import alone, leasing
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
@@ -103,7 +104,9 @@ def _boot(batch: Batch, node: Node, message: NodeEvent) -> None:
 def _released(batch: Batch, node: Node, message: NodeEvent) -> None:
     visit = _visit(batch, node, message)
     known = False
-    if visit is not None:
+    if message.fields.get("digest"):
+        visit, known = alone.released(batch, node, message, _when(batch, message), visit)
+    elif visit is not None:
         batch.settle(visit)
         known = visits.release(visit)
         batch.rows.changed(visit, None)
@@ -148,6 +151,8 @@ def _went_out(batch: Batch, node: Node, message: NodeEvent) -> None:
     scan = batch.rows.decisions.get(f"{node.id}/{EXIT}/{message.fields.get('nonce') or ''}")
     lane = batch.live.lane_of_node.get(node.id)
     left = _persons(message)
+    if lane is not None:
+        leasing.noted(batch, lane, left=left)
     ticket = batch.rows.tickets.get(scan.ticket) if scan is not None else None
     if scan is not None and ticket is not None and lane is not None:
         key = f"{scan.key}/{message.seq}"  # one scan may be followed by the passages of a whole family
@@ -170,6 +175,8 @@ def _given_up(batch: Batch, node: Node, message: NodeEvent) -> None:
     """The node never releases on this nonce: undo it, and let a question still on its way reserve nothing."""
     nonce = str(message.fields.get("nonce") or "")
     visit = _visit(batch, node, message)
+    if message.fields.get("code") == codes.LEASE_EXHAUSTED:
+        _wanted(batch, node)
     if visit is not None:
         batch.annul(visit)
     else:
@@ -249,7 +256,15 @@ def _forced(batch: Batch, node: Node, message: NodeEvent) -> None:
     _note(batch, node, message)
 
 
+def _wanted(batch: Batch, node: Node) -> None:
+    lane = batch.live.lane_of_node.get(node.id)
+    if lane is not None:
+        leasing.noted(batch, lane, came=1)
+
+
 def _refused(batch: Batch, node: Node, message: NodeEvent) -> None:
+    if message.fields.get("code") == codes.LEASE_EXHAUSTED:
+        _wanted(batch, node)
     _note(batch, node, message, code=message.fields.get("code") or "", digest=message.fields.get("digest") or "")
 
 

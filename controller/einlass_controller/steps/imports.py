@@ -42,6 +42,7 @@ def end(batch: Batch, order: EndImport) -> bool:
     if order.id not in batch.live.imports_open:
         return False
     batch.live.imports_open.discard(order.id)
+    batch.live.to_look_at = True
     mine = TICKET_IMPORT.c.id == order.id
     batch.rows.execute(
         update(TICKET_IMPORT).where(mine).values(done=True) if order.done else delete(TICKET_IMPORT).where(mine)

@@ -2,7 +2,7 @@
 
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.messages import Declined, Issue, Order, Tick
-from einlass_controller.steps import house
+from einlass_controller.steps import house, leasing, listing
 from einlass_controller.steps.batch import Batch
 
 LIMIT_RESEND_MS = 2_000
@@ -13,15 +13,23 @@ def tick(batch: Batch, message: Tick) -> None:
     for lane in batch.live.lanes.values():
         account = batch.live.books.accounts[lane.id]
         sent_ms = batch.live.limit_sent_ms.get(lane.id, 0)
-        if lane.node and account.spare:
+        if lane.node and account.spare > live_share(batch, lane.id) and not account.is_lowering:
             batch.touch(lane)
         elif lane.node and account.unacknowledged and not account.frozen and batch.now_ms - sent_ms >= LIMIT_RESEND_MS:
             batch.send_limit(lane, account.newest)
+    leasing.share(batch)
+    listing.sweep(batch)
     house.night(batch)
     house.bookings(batch)
     if message.announce:
         batch.send_time()
         house.send_emergency(batch)
+
+
+def live_share(batch: Batch, lane: str) -> int:
+    """Spare places that this lane may keep."""
+    places = batch.live.shares.get(lane, 0)
+    return places + places // leasing.SLACK_PART
 
 
 def issue(batch: Batch, message: Issue) -> Declined | None:

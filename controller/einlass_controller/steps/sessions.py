@@ -5,6 +5,7 @@ from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
+from einlass_controller.steps import leasing, listing
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
@@ -63,6 +64,8 @@ def status(batch: Batch, message: Status) -> None:
         batch.nodes.add(node.id)
     if not suspicious(batch, node, message.report, message.boot):
         batch.take(node, message.report)
+        leasing.wished(batch, message)
+        listing.tell(batch, message)
 
 
 def state(batch: Batch, message: State) -> None:
@@ -126,6 +129,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
                 batch.settle(visit)
                 arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
     node.inc, node.boot, node.applied, node.strikes = inc, boot, 0, 0
+    node.wish = node.leased = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)
     if lane is not None:

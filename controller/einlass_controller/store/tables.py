@@ -89,6 +89,7 @@ class AccountRow(SQLModel, table=True):
     version_sent: int = 0
     lowering: int = 0
     frozen: bool = False
+    leased_until_ms: int = Field(default=0, sa_column=_big())
     sent: str = Field(default="[[0,0]]", sa_column=Column(Text, nullable=False))
 
 
@@ -102,6 +103,19 @@ class TicketRow(SQLModel, table=True):
             "slot_ms",
             sqlite_where=text("slot_ms IS NOT NULL"),
             postgresql_where=text("slot_ms IS NOT NULL"),
+        ),
+        Index("ix_ticket_listed_number", "listed_number"),
+        Index(
+            "ix_ticket_listed_until",
+            "valid_until_ms",
+            sqlite_where=text("listed > 0"),
+            postgresql_where=text("listed > 0"),
+        ),
+        Index(
+            "ix_ticket_valid_from",
+            "valid_from_ms",
+            sqlite_where=text("valid_from_ms IS NOT NULL"),
+            postgresql_where=text("valid_from_ms IS NOT NULL"),
         ),
     )
     id: str = Field(primary_key=True, max_length=32)
@@ -132,6 +146,8 @@ class TicketRow(SQLModel, table=True):
     company_of: str = ""
     proof_until_ms: int = Field(default=0, sa_column=_big())
     due_cents: int = 0
+    listed: int = 0
+    listed_number: int = Field(default=0, sa_column=_big())
 
 
 class VisitRow(SQLModel, table=True):

@@ -21,6 +21,7 @@ from einlass_controller.store.schema import (
     LEDGER,
     NODE,
     TICKET,
+    TICKET_IMPORT,
     VISIT,
     ZONE,
 )
@@ -58,7 +59,10 @@ _DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
 _ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
 _ACCOUNT_COLUMNS = Columns(
     ACCOUNT,
-    ("lane", "inc", "epoch", "seq", "version", "balance", "pending", "version_sent", "lowering", "frozen", "sent"),
+    (
+        *("lane", "inc", "epoch", "seq", "version", "balance", "pending", "version_sent", "lowering", "frozen", "sent"),
+        "leased_until_ms",
+    ),
 )
 _NODE_COLUMNS = Columns(
     NODE,
@@ -89,6 +93,7 @@ class Rows:
         self._changed_tickets: set[str] = set()
         self._changed_visits: set[str] = set()
         self._replies: list[dict[str, Any]] = []
+        self._relisted: set[str] = set()
         self._executed = False
         self._others: list[tuple[Any, dict[str, Any]]] = []
 
@@ -159,6 +164,11 @@ class Rows:
         changed = [self.visits[key] for key in sorted(self._changed_visits - fresh)]
         return [self.tickets[key] for key in sorted(self._changed_tickets)], self._new_visits, changed
 
+    @property
+    def has_new_tickets(self) -> bool:
+        """Whether this batch brings any."""
+        return bool(self._new_tickets)
+
     def scalar(self, statement: Any) -> Any:
         """The first value that a rare question finds, or None."""
         return self._connection.execute(statement).scalar()
@@ -206,6 +216,47 @@ class Rows:
         )
         rows = self._connection.execute(statement.group_by(*columns))
         return [Booking(zone, int(slot_ms), int(persons)) for zone, slot_ms, persons in rows]
+
+    def listed(self, ticket: Ticket) -> None:
+        """What the lists say of this ticket must be written, and nothing else of it has changed."""
+        self._relisted.add(ticket.id)
+
+    def to_look_at(self, count_max: int) -> list[str]:
+        """Tickets of which nobody has said whether they are to be listed."""
+        unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+        statement = select(TICKET.c.id).where(TICKET.c.listed_number == 0, TICKET.c.import_id.not_in(unfinished))
+        return list(self._connection.execute(statement.limit(count_max)).scalars())
+
+    def out_of_time(self, since_ms: int, now_ms: int, ahead_ms: int, count_max: int) -> list[str]:
+        """Listed tickets that are not valid any more, and others that have come near their first instant meanwhile."""
+        late = select(TICKET.c.id).where(TICKET.c.listed > 0, TICKET.c.valid_until_ms < now_ms)
+        early = select(TICKET.c.id).where(
+            TICKET.c.listed == 0,
+            TICKET.c.valid_from_ms > since_ms + ahead_ms,
+            TICKET.c.valid_from_ms <= now_ms + ahead_ms,
+        )
+        found = [*self._connection.execute(late.limit(count_max)).scalars()]
+        return found + list(self._connection.execute(early).scalars())
+
+    def read_tickets(self, names: Collection[str]) -> None:
+        """Have these tickets and their open visits in memory."""
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, set(names) - self.tickets.keys()))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, names, _OPEN))
+
+    def list_changes(self, zones: Collection[str], removed: bool, after: int, count_max: int) -> list[Any]:
+        """(digest, listed, number) of what came onto the lists, or went off them, after a change; oldest first."""
+        on_it = TICKET.c.listed == 0 if removed else TICKET.c.listed > 0
+        statement = select(TICKET.c.digest, TICKET.c.listed, TICKET.c.listed_number).where(
+            TICKET.c.listed_number > after, on_it, TICKET.c.zone.in_(["", *zones])
+        )
+        return list(self._connection.execute(statement.order_by(TICKET.c.listed_number).limit(count_max)).all())
+
+    def whole_list(self, zones: Collection[str], after: str, count_max: int) -> list[Any]:
+        """(digest, listed) of all that is listed for these zones, in order, from behind a digest on."""
+        statement = select(TICKET.c.digest, TICKET.c.listed).where(
+            TICKET.c.digest > after, TICKET.c.listed > 0, TICKET.c.zone.in_(["", *zones])
+        )
+        return list(self._connection.execute(statement.order_by(TICKET.c.digest).limit(count_max)).all())
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
         """A new row of a table that is seldom written."""
@@ -275,13 +326,26 @@ class Rows:
                 self._update(_ZONE_COLUMNS, zones, _ZONE_COLUMNS.row_of),
             ]
         wrote += [self._add(COMMAND, self._commands), self._add(DEAD_LETTER, self._letters), self._write_replies()]
-        wrote += [self._executed, bool(self._others)]
+        wrote += [self._executed, bool(self._others), self._write_listed()]
         for statement, row in self._others:
             self._connection.execute(statement, [row])
         if self._letters:
             oldest = self._letters[-1]["number"] - DEAD_LETTERS_MAX
             self._connection.execute(delete(DEAD_LETTER).where(DEAD_LETTER.c.number <= oldest))
         return any(wrote)
+
+    def _write_listed(self) -> bool:
+        names = self._relisted - self._changed_tickets - {ticket.id for ticket in self._new_tickets}
+        if not names:
+            return False
+        rows = [
+            {"b_id": name, "b_listed": self.tickets[name].listed, "b_number": self.tickets[name].listed_number}
+            for name in sorted(names)
+        ]
+        statement = update(TICKET).where(TICKET.c.id == bindparam("b_id"))
+        values: dict[str, Any] = {"listed": bindparam("b_listed"), "listed_number": bindparam("b_number")}
+        self._connection.execute(statement.values(values), rows)
+        return True
 
     def _write_replies(self) -> bool:
         if not self._replies:
@@ -343,6 +407,7 @@ def _account_row(account: Account) -> Row:
         account.lowering,
         account.frozen,
         json.dumps(account.sent),
+        account.leased_until_ms,
     )
 
 

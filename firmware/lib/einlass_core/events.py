@@ -52,12 +52,17 @@ class Answered(Event):
 
 
 class Limited(Event):
-    """The controller moved this lane's ceiling; may come late, twice or out of order."""
+    """The controller moved this lane's ceiling, or lets it use it alone for lease_ms from its request at from_ms.
 
-    __slots__ = ("limit",)
+    May come late, twice or out of order.
+    """
 
-    def __init__(self, limit: "Limit") -> None:
+    __slots__ = ("limit", "from_ms", "lease_ms")
+
+    def __init__(self, limit: "Limit", from_ms: int = 0, lease_ms: int = 0) -> None:
         self.limit = limit
+        self.from_ms = from_ms
+        self.lease_ms = lease_ms
 
 
 class BodyPassed(Event):

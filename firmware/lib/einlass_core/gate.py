@@ -4,10 +4,12 @@ Rule: everything that can change a lane's state is in this file.
 
 Entry side
     LOCKED    --Scanned, link up-->          ASKING     Ask, Show(checking)
-    LOCKED    --Scanned, cut off-->          LOCKED     Record(refused), Show(offline_not_here)
+    LOCKED    --Scanned, cut off, room-->    RELEASED   Record(released, digest), SetBolt(entry, True), Show(ok)
+    LOCKED    --Scanned, cut off, none-->    LOCKED     Record(refused), Show(offline_not_here or lease_exhausted)
     ASKING    --Answered(admits, fits)-->    RELEASED   Record(released), SetBolt(entry, True), Show(ok)
     ASKING    --Answered(refuses)-->         LOCKED     Show(its code)
-    ASKING    --ask_ms over-->               LOCKED     Record(given_up), Show(offline_not_here)
+    ASKING    --ask_ms over, room-->         RELEASED   as when cut off
+    ASKING    --ask_ms over, none-->         LOCKED     Record(given_up), Show(offline_not_here or lease_exhausted)
     RELEASED  --BodyPassed, more to come-->  RELEASED   Record(passed)
     RELEASED  --BodyPassed, the last-->      LOCKED     SetBolt(entry, False), Record(passed)
     RELEASED  --release_ms over-->           SETTLING   SetBolt(entry, False)
@@ -17,6 +19,9 @@ Entry side
     any       --fault-->                     OUT        SetBolt(entry, False), Record(fault), Show(error)
     OUT       --fault over-->                LOCKED     Record(fault_over)
     any other --BodyPassed-->                same       Record(forced): bodies count, released or not
+
+Room while cut off, by GateSettings.cut_off: `secure` none; `leased` what the ceiling leaves, for tickets on the list,
+while the lease covers the whole passage; `open` for every ticket on the list; `free-flow` for whoever shows any code.
 
 Exit side: always free (exit_free), or free for exit_release_ms after any scan. It is never refused, never asked for,
 and opens before anything is written down.
@@ -46,6 +51,7 @@ from einlass_core.record import TYPE_CHECKING
 from einlass_core.signals import ADMITTING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from einlass_core.effects import Effect
@@ -58,13 +64,19 @@ RELEASED = "released"
 SETTLING = "settling"
 OUT = "out_of_service"
 
+SECURE = "secure"
+LEASED = "leased"
+OPEN = "open"
+FREE_FLOW = "free-flow"
+POLICIES = (SECURE, LEASED, OPEN, FREE_FLOW)
+
 OWED_MAX = 64
 OWED_RETRY_MS = 1000
 NOISE_RECORD_MS = 1000
 
 
 class GateSettings:
-    """The lane's times in milliseconds, and what it is equipped with."""
+    """The lane's times in milliseconds, what it is equipped with, and what it does alone (one of POLICIES)."""
 
     def __init__(
         self,
@@ -79,6 +91,7 @@ class GateSettings:
         exit_release_ms: int = 6000,
         bolt_sensed: bool = False,
         bolt_move_ms: int = 1500,
+        cut_off: str = LEASED,
     ) -> None:
         self.ask_ms = ask_ms
         self.release_ms = release_ms
@@ -91,13 +104,26 @@ class GateSettings:
         self.exit_release_ms = exit_release_ms
         self.bolt_sensed = bolt_sensed
         self.bolt_move_ms = bolt_move_ms
+        self.cut_off = cut_off
 
 
 class Gate:
-    """Feed step() every event; carry out what it returns, in order; call again by deadline_ms."""
+    """Feed step() every event; carry out what it returns, in order; call again by deadline_ms.
 
-    def __init__(self, settings: GateSettings, account: "Account", nonce_prefix: str, emergency: bool = False) -> None:
+    listed: how many persons the list of valid tickets lets in by this digest (bytes); 0: none, or none any more.
+    """
+
+    def __init__(
+        self,
+        settings: GateSettings,
+        account: "Account",
+        nonce_prefix: str,
+        emergency: bool = False,
+        listed: "Callable[[str], int] | None" = None,
+    ) -> None:
         self.account = account
+        self.cut_off = settings.cut_off
+        self._listed = listed
         self.entry = LOCKED
         self.exit_open = settings.exit_free
         self.emergency = emergency
@@ -111,6 +137,7 @@ class Gate:
         self._settling_since = 0
         self._nonce = ""
         self._left = 0
+        self._code = ""
         self._last_code = ""
         self._last_code_until = 0
         self._exit_nonce = ""
@@ -154,6 +181,8 @@ class Gate:
             self._bolt_seen(now_ms, event)
         elif isinstance(event, Limited):
             self._limited(event.limit, effects)
+            if event.limit.epoch == self.account.epoch:
+                self.account.renew(now_ms, event.from_ms, event.lease_ms)
         elif isinstance(event, Linked):
             self._linked = event.up
         elif isinstance(event, EmergencyInput):
@@ -183,11 +212,13 @@ class Gate:
             self._noise(now_ms, reason, effects)
         elif self._owed:
             self._show(now_ms, "error", effects)  # The journal is full or broken: nobody in, everybody out.
-        elif not self._linked:
-            self._refuse_alone(now_ms, code, effects)
         else:
             self._remember(now_ms, ENTRY, code)
             self._nonce = self._next_nonce()
+            self._code = code
+            if not self._linked:
+                self._alone(now_ms, "refused", effects)
+                return
             self._enter(ASKING, now_ms + self._settings.ask_ms)
             effects.append(Ask(self._nonce, ENTRY, code))
             effects.append(Show("checking"))
@@ -208,13 +239,16 @@ class Gate:
         if event.persons < 1 or not self.account.fits(event.persons):
             self._give_up(now_ms, "error", effects)
             return
-        self.account.enter(event.persons)
-        self._left = event.persons
+        self._release(now_ms, {"nonce": self._nonce, "side": ENTRY, "persons": event.persons}, effects)
+        effects.append(Show(event.code, event.values))
+
+    def _release(self, now_ms: int, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
+        self._left = fields["persons"]
+        self.account.enter(self._left)
         until = now_ms + self._settings.release_ms
         self._enter(RELEASED, until)
-        effects.append(Record("released", {"nonce": self._nonce, "side": ENTRY, "persons": event.persons}))
+        effects.append(Record("released", fields))
         self._bolt(now_ms, True, until, effects)
-        effects.append(Show(event.code, event.values))
         self._show_until = None
 
     def _give_up(self, now_ms: int, show: str, effects: "list[Effect]") -> None:
@@ -223,11 +257,32 @@ class Gate:
         effects.append(Record("given_up", {"nonce": self._nonce, "side": ENTRY}))
         self._show(now_ms, show, effects)
 
-    def _refuse_alone(self, now_ms: int, code: str, effects: "list[Effect]") -> None:
-        self._remember(now_ms, ENTRY, code)
-        fields = {"side": ENTRY, "code": "offline_not_here", "digest": codes.digest(code)}
-        effects.append(Record("refused", fields))
-        self._show(now_ms, "offline_not_here", effects)
+    def _alone(self, now_ms: int, refusal: str, effects: "list[Effect]") -> None:
+        """Cut off, or no answer in time: the list says who it is, the lane's own ceiling whether there is room."""
+        settings = self._settings
+        digest = codes.digest(self._code)
+        show = "offline_not_here"
+        persons = 1 if self.cut_off == FREE_FLOW else 0
+        if self.cut_off in (LEASED, OPEN) and self._listed is not None:
+            persons = self._listed(digest)
+        if persons and self.cut_off == LEASED:
+            longest = persons * settings.release_ms + settings.doubt_ms
+            if not self.account.fits(persons) or now_ms + longest > self.account.until_ms:
+                show = "lease_exhausted"
+                persons = 0
+        fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
+        if persons:
+            fields["persons"] = persons
+            fields["reason"] = self.cut_off
+            self._release(now_ms, fields, effects)
+            effects.append(Show("ok"))
+            return
+        fields["code"] = show
+        self._enter(LOCKED, None)
+        if refusal == "given_up":
+            self._forget_code()
+        effects.append(Record(refusal, fields))
+        self._show(now_ms, show, effects)
 
     def _noise(self, now_ms: int, reason: str, effects: "list[Effect]") -> None:
         """Something that is no code. Recorded at most once a second: a flickering reader must not fill the journal."""
@@ -488,7 +543,7 @@ class Gate:
     def _due(self, now_ms: int, effects: "list[Effect]") -> None:
         if self._deadline is not None and now_ms >= self._deadline:
             if self.entry == ASKING:
-                self._give_up(now_ms, "offline_not_here", effects)
+                self._alone(now_ms, "given_up", effects)
             elif self.entry == RELEASED:
                 self._settle(now_ms, effects)
             else:

@@ -1,7 +1,10 @@
-"""The lane's side of the cap: how far its own entries minus exits may rise (net-flow ceilings).
+"""The lane's side of the cap: how far its own entries minus exits may rise (net-flow ceilings), and for how long alone.
 
 Nothing is counted in deltas on the wire, so a message that is lost, repeated or late does no harm:
 the controller says "up to `ceiling`", the lane says "I am at `balance`, under version `version`".
+
+The lease is the right to use the ceiling without asking. It runs from the lane's own request, on the lane's own clock,
+so that it always ends here before it ends in the controller's books; a restart ends it.
 """
 
 from einlass_core.record import TYPE_CHECKING, Record
@@ -22,9 +25,12 @@ class Limit(Record):
 
 
 class Account:
-    """balance: entries minus exits in this epoch, may be negative; pending: of those, released and not yet passed."""
+    """balance: entries minus exits in this epoch, may be negative; pending: of those, released and not yet passed.
 
-    __slots__ = ("epoch", "version", "ceiling", "balance", "pending")
+    until_ms: the lease's end on the lane's clock; never written down.
+    """
+
+    __slots__ = ("epoch", "version", "ceiling", "balance", "pending", "until_ms")
 
     def __init__(self, epoch: int = 0, version: int = 0, ceiling: int = 0, balance: int = 0, pending: int = 0) -> None:
         self.epoch = epoch
@@ -32,6 +38,7 @@ class Account:
         self.ceiling = ceiling
         self.balance = balance
         self.pending = pending
+        self.until_ms = 0
 
     def fits(self, persons: int) -> bool:
         """Whether so many more may be let in."""
@@ -49,6 +56,12 @@ class Account:
         self.version = limit.version
         self.ceiling = limit.ceiling
         return True
+
+    def renew(self, now_ms: int, from_ms: int, lease_ms: int) -> None:
+        """A lease that was asked for at from_ms. One asked for before the old one ended and coming after it is void."""
+        until_ms = from_ms + lease_ms
+        if until_ms > self.until_ms and (now_ms < self.until_ms or from_ms >= self.until_ms):
+            self.until_ms = until_ms
 
     def enter(self, persons: int) -> None:
         """A release: the places are taken before anybody moves."""

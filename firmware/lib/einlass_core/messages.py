@@ -51,6 +51,7 @@ def status(journal: "Journal", gate: "Gate", now_ms: int) -> "dict[str, Any]":
     fields["lane"] = gate.entry
     fields["waiting"] = journal.waiting
     fields["emergency"] = gate.emergency
+    fields["cut_off"] = gate.cut_off
     return fields
 
 
@@ -59,11 +60,16 @@ def limit_of(fields: "dict[str, Any] | None") -> "Limit | None":
     return None if fields is None else Limit(fields["epoch"], fields["version"], fields["ceiling"])
 
 
-def event_of(kind: str, fields: "dict[str, Any]") -> "Event | None":
-    """The lane's event in a decoded message down; None for those that are not for the lane."""
+def event_of(kind: str, fields: "dict[str, Any]", boot: int) -> "Event | None":
+    """The lane's event in a decoded message down; None for those that are not for the lane.
+
+    boot: the node's own. A lease that an earlier one asked for is none: the clock it runs on is gone.
+    """
     limit = limit_of(fields.get("limit"))
     if kind == "answer":
         return Answered(fields["nonce"], fields["code"], fields["persons"], fields["values"], limit)
     if kind == "limit" and limit is not None:
+        if fields.get("boot") == boot:
+            return Limited(limit, fields.get("from_ms") or 0, fields.get("lease_ms") or 0)
         return Limited(limit)
     return None

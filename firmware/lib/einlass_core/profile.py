@@ -6,7 +6,7 @@ a mistake is found before anything is flashed. What comes out is in board.py, so
 """
 
 from einlass_core.board import Board, Line, NodeConfig, ReaderLine
-from einlass_core.gate import GateSettings
+from einlass_core.gate import POLICIES, GateSettings
 from einlass_core.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def lane_settings(data: "Any", bolt_sensed: bool) -> GateSettings:
     for name, low, high in _TIMES:
         setattr(settings, name, section.integer(name, low, high, getattr(settings, name)))
     settings.exit_free = section.flag("exit_free", settings.exit_free)
+    settings.cut_off = section.choice("cut_off", POLICIES, settings.cut_off)
     section.finish()
     return settings
 

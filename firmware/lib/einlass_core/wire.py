@@ -18,6 +18,7 @@ NAME_LENGTH_MAX = 32
 NONCE_LENGTH_MAX = 48
 TEXT_LENGTH_MAX = 120
 CODE_LENGTH_MAX = 200
+ENTRIES_LENGTH_MAX = 720  # of 18 hex digits each: 16 of the digest, 2 for the persons
 PERSONS_MAX = 50
 COUNT_MAX = 1_000_000_000
 MILLISECONDS_MAX = 1 << 53
@@ -56,10 +57,13 @@ TYPES = {
     "nonce": (str, 0, NONCE_LENGTH_MAX),
     "text": (str, 0, TEXT_LENGTH_MAX),
     "code": (str, 0, CODE_LENGTH_MAX),
+    "entries": (str, 0, ENTRIES_LENGTH_MAX),
 }
 PARTS = {
     "account": "epoch:count version:count ceiling:signed balance:signed pending:count",
     "limit": "epoch:count version:count ceiling:signed",
+    "version": "added:count removed:count",
+    "list": "added:count removed:count age_ms:time",
 }
 _IDENTITY = "inc:name boot:count seq:count account:account "
 
@@ -70,11 +74,13 @@ MESSAGES = {
     "ask": _IDENTITY + "nonce:nonce side:name code:code",
     "event": _IDENTITY + "kind:name ms:time unix_ms:time nonce?:nonce side?:name persons?:count digest?:name "
     "reason?:name code?:name by?:text doubtful?:flag",
-    "status": _IDENTITY + "ms:time lane:name waiting:count emergency:flag heap_free_bytes?:count link_drops?:count",
+    "status": _IDENTITY + "ms:time lane:name waiting:count emergency:flag heap_free_bytes?:count link_drops?:count "
+    "cut_off?:name list?:list",
     "alarm": "inc:name reason:name ms:time",
     "reply": "id:nonce code:name detail?:text",
     "answer": "inc:name nonce:nonce id:nonce code:name persons:persons values:object limit?:limit",
-    "limit": "inc:name limit:limit",
+    "limit": "inc:name limit:limit boot?:count from_ms?:time lease_ms?:time",
+    "list": "inc:name since:version to:version start?:flag end?:flag entries:entries",
     "ack": "inc:name seq:count",
     "command": "id:nonce inc:name do:name issued_ms:time expires_ms:time by:text",
     "state": "online:flag inc?:name boot?:count software?:name",
@@ -83,7 +89,7 @@ MESSAGES = {
 }
 
 UP = ("hello", "ask", "event", "status", "alarm", "reply")
-DOWN = ("answer", "limit", "ack", "command")
+DOWN = ("answer", "limit", "ack", "command", "list")
 BROADCAST = ("time", "emergency")
 
 

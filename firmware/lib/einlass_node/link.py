@@ -165,7 +165,7 @@ class Link:
         if fields.get("inc") != self._journal.incarnation:
             self.rejected += 1  # For a journal this node no longer has.
             return
-        event = messages.event_of(kind, fields)
+        event = messages.event_of(kind, fields, self._journal.boot)
         if event is not None:
             self._inbox.put(event)
         elif kind == "ack":

@@ -1,0 +1,86 @@
+"""What a lane decided without the controller and tells afterwards: an entry like any other, or one to report."""
+
+from typing import Any
+
+from einlass_controller.domain import decision as codes
+from einlass_controller.domain import visits
+from einlass_controller.domain.admission import Use
+from einlass_controller.domain.decision import Decision
+from einlass_controller.domain.visits import Visit
+from einlass_controller.live import Lane, Node
+from einlass_controller.messages import ENTRY, NodeEvent
+from einlass_controller.steps import leasing
+from einlass_controller.steps.asks import Found, Question, answer_fields, judge, let_in, number_of, reserve
+from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.presenting import Shown
+from einlass_controller.store.work import Stored
+from einlass_core import wire
+
+
+def released(
+    batch: Batch, node: Node, message: NodeEvent, at_ms: int, visit: Visit | None
+) -> tuple[Visit | None, bool]:
+    """The visit that began, and that it is known: the lane says by which ticket (its digest) it let somebody in.
+
+    If the question had reached the controller as well, its answer came too late but is the same visit.
+    """
+    persons = int(message.fields.get("persons") or 1)
+    if visit is not None and visit.state == visits.RESERVED:
+        batch.settle(visit)
+        visits.release(visit)
+        batch.rows.changed(visit, None)
+        return visit, True
+    nonce = str(message.fields.get("nonce") or "")
+    key = f"{node.id}/{ENTRY}/{nonce}"
+    lane = batch.live.lane_of_node.get(node.id)
+    if lane is None or visit is not None or not nonce:
+        return visit, visit is not None
+    ticket = batch.rows.by_digest.get(str(message.fields["digest"]))
+    asked = Question(lane, ENTRY, Shown(ticket), persons)
+    answered = batch.rows.decisions.get(key)
+    with batch.as_of(at_ms):
+        judged = judge(batch, asked)
+    leasing.noted(batch, lane, came=persons)
+    if isinstance(judged, Found) or (answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)):
+        why = judged.decision if isinstance(judged, Found) else Decision(answered.code if answered else codes.ERROR)
+        found = Found(Decision(codes.OK, persons), use=Use(1, 1))
+        if ticket is not None:
+            ticket.entries_used += found.use.entries
+            batch.rows.ticket_changed(ticket)
+        _report(batch, node, lane, message, at_ms, why, ticket.id if ticket is not None else "")
+    else:
+        with batch.as_of(at_ms):
+            found = let_in(batch, asked, judged, persons, None)
+    if answered is None:
+        number = number_of(batch)
+        answer = wire.encode("answer", answer_fields(message.inc, nonce, f"d{number}", found.decision, None))
+        name = ticket.id if ticket is not None else ""
+        stored = Stored(key, number, "", found.decision.code, persons, name, node.id, lane.id, ENTRY, at_ms, answer)
+        batch.rows.add_decision(stored)
+        body: dict[str, Any] = {"id": f"d{number}", "node": node.id, "lane": lane.id, "side": ENTRY, "nonce": nonce}
+        batch.record("decision", at_ms, **body, code=found.decision.code, persons=persons, ticket=name, offline=True)
+    if ticket is None:
+        return None, True
+    fresh = reserve(batch, key, node.id, nonce, lane, ticket, found)
+    fresh.granted_ms = at_ms
+    visits.release(fresh)
+    return fresh, True
+
+
+def _report(batch: Batch, node: Node, lane: Lane, message: NodeEvent, at_ms: int, why: Decision, ticket: str) -> None:
+    """Let in by the list, and would not have been here: with all that is known of both uses."""
+    first = [visit for visit in batch.rows.visits_of_ticket(ticket) if visit.is_open] if ticket else []
+    body: dict[str, Any] = {
+        "node": node.id,
+        "lane": lane.id,
+        "nonce": message.fields.get("nonce"),
+        "seq": message.seq,
+        "ticket": ticket,
+        "digest": message.fields["digest"],
+        "persons": message.fields.get("persons"),
+        "policy": message.fields.get("reason") or "",
+        "would_have_been": why.code,
+    }
+    if first:
+        body["other"] = [{"lane": visit.lane, "since_ms": visit.since_ms, "nonce": visit.nonce} for visit in first]
+    batch.record("conflict", at_ms, **body)

@@ -1,0 +1,110 @@
+"""The lists at the lanes: which tickets changed on them, and each lane told piece by piece, revocations first."""
+
+from einlass_controller.domain.listing import AHEAD_MS, persons_listed
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.live import Lane, Node
+from einlass_controller.messages import Status
+from einlass_controller.steps.batch import Batch
+
+ENTRIES_MAX = 40
+LOOK_AT_ONCE = 500
+SWEEP_MS = 30_000
+RESEND_MS = 3_000
+# A lane that was not told anything for so long is told that nothing is new, so that its list does not look old.
+ASSURE_MS = 60_000
+
+
+def tell(batch: Batch, message: Status) -> None:
+    """A status says which list the lane has: it gets the next piece."""
+    node = batch.live.nodes[message.node]
+    lane = batch.live.lane_of_node.get(node.id)
+    if message.listed is None or lane is None:
+        return
+    came_on = node.listed != message.listed
+    if came_on:
+        node.list_number = 0
+    node.listed = message.listed
+    if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
+        return
+    if not message.listed[0]:
+        _whole(batch, node, lane)
+    elif node.list_number == batch.live.list_number or not _changes(batch, node, lane):
+        node.listed_ms, node.list_number = batch.now_ms, batch.live.list_number
+        if message.listed_age_ms >= ASSURE_MS:
+            _send(batch, node, message.listed, message.listed, [])
+
+
+def _changes(batch: Batch, node: Node, lane: Lane) -> bool:
+    added, removed = node.listed or (0, 0)
+    gone = batch.rows.list_changes(lane.zones, True, removed, ENTRIES_MAX)
+    if gone:
+        entries = [(digest, 0) for digest, _, _ in gone]
+        return _send(batch, node, (added, removed), (added, int(gone[-1][2])), entries)
+    new = batch.rows.list_changes(lane.zones, False, added, ENTRIES_MAX)
+    if new:
+        entries = [(digest, int(persons)) for digest, persons, _ in new]
+        return _send(batch, node, (added, removed), (int(new[-1][2]), removed), entries)
+    return False
+
+
+def _whole(batch: Batch, node: Node, lane: Lane) -> None:
+    """From the beginning, in the order of the digests; what changes meanwhile follows as changes."""
+    pieces, last, added, removed = node.list_piece
+    begins = node.listed != (0, pieces) or not pieces
+    if begins:
+        pieces, last, added, removed = 0, "", max(1, batch.live.list_number), batch.live.list_number
+    found = batch.rows.whole_list(lane.zones, last, ENTRIES_MAX)
+    ends = len(found) < ENTRIES_MAX
+    to = (added, removed) if ends else (0, pieces + 1)
+    # Kept for the piece that follows; sent again from the start when this one does not arrive.
+    node.list_piece = (pieces + 1, str(found[-1][0]) if found else last, added, removed)
+    marks = {name: True for name, is_so in (("start", begins), ("end", ends)) if is_so}
+    _send(batch, node, (0, pieces), to, [(digest, int(persons)) for digest, persons in found], **marks)
+
+
+def _send(
+    batch: Batch,
+    node: Node,
+    since: tuple[int, int],
+    to: tuple[int, int],
+    entries: list[tuple[str, int]],
+    **marks: bool,
+) -> bool:
+    fields = {
+        "inc": node.inc,
+        "since": {"added": since[0], "removed": since[1]},
+        "to": {"added": to[0], "removed": to[1]},
+        "entries": "".join(f"{digest}{persons:02x}" for digest, persons in entries),
+        **marks,
+    }
+    batch.send(node.id, "list", fields)
+    node.list_sent_ms = batch.now_ms
+    return True
+
+
+def sweep(batch: Batch) -> None:
+    """Tickets that are new, or whose time has come or gone."""
+    live, rows = batch.live, batch.rows
+    names = rows.to_look_at(LOOK_AT_ONCE) if live.to_look_at else []
+    live.to_look_at = len(names) == LOOK_AT_ONCE
+    if batch.now_ms - live.listed_at_ms >= SWEEP_MS:
+        since_ms = live.listed_at_ms or batch.now_ms - AHEAD_MS
+        names += rows.out_of_time(since_ms, batch.now_ms, AHEAD_MS, LOOK_AT_ONCE)
+        live.listed_at_ms = batch.now_ms
+    if names:
+        rows.read_tickets(names)
+        for name in names:
+            look(batch, rows.tickets[name])
+
+
+def look(batch: Batch, ticket: Ticket) -> None:
+    """Whether this ticket is listed now; if that has changed it gets the next number."""
+    if ticket.import_id in batch.live.imports_open:
+        return
+    visits = batch.rows.visits_of_ticket(ticket.id)
+    product = batch.catalogue.products.get(ticket.product)
+    persons = persons_listed(ticket, product, visits, batch.now_ms)
+    if persons != ticket.listed or not ticket.listed_number:
+        batch.live.list_number += 1
+        ticket.listed, ticket.listed_number = persons, batch.live.list_number
+        batch.rows.listed(ticket)

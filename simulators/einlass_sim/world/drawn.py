@@ -1,0 +1,126 @@
+"""What a seed draws: the site, its visitors, and every fault with its time; so a run can be repeated, and cut short."""
+
+import random
+from dataclasses import dataclass, field, replace
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+
+# What a message may suffer, drawn for each.
+NOISE = ("loss", "repeat", "delay", "old_copy")
+# What happens at a time, to a lane ("": to the controller or the broker), for so long.
+EPISODES = (
+    "cut",
+    "half_open_up",
+    "half_open_down",
+    "broker_forgets",
+    "lane_crash",
+    "lane_crash_soon",
+    "controller_crash",
+    "controller_crash_soon",
+    "wipe",
+    "old_image",
+    "disk_full",
+    "pause",
+    "wall_jump",
+    "sensor_stuck",
+    "emergency",
+    "all_cut",
+)
+# What people and readers do.
+HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage")
+LASTING = ("clock_rates",)
+FAULTS = (*NOISE, *EPISODES, *HABITS, *LASTING)
+# Of every seed's episodes: so often in so many hours, at all lanes together.
+OFTEN = {"cut": 2.0, "lane_crash": 1.0, "lane_crash_soon": 2.0, "controller_crash_soon": 1.5, "all_cut": 0.5}
+RARE = {"wipe": 0.12, "old_image": 0.06, "emergency": 0.2, "disk_full": 0.3}
+USUAL = 0.5
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A fault at a time. lane: its number, -1: none."""
+
+    at_ms: int
+    kind: str
+    lane: int
+    lasts_ms: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All that is drawn before a run begins; the rest follows from the seed and these."""
+
+    seed: int
+    hours: float
+    lanes: int
+    cap: int
+    arrivals_an_hour: float  # at each lane, on average
+    stay_ms: int
+    lease_ms: int
+    percent: int
+    policies: tuple[str, ...]
+    noise: dict[str, float] = field(default_factory=dict)
+    habits: dict[str, float] = field(default_factory=dict)
+    clock_rates: tuple[float, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+
+    @property
+    def ends_ms(self) -> int:
+        """When faults and arrivals end; then everything heals."""
+        return int(self.hours * HOUR_MS)
+
+
+def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
+    """The world of a seed, with only these kinds of faults; the other kinds do not change what these are."""
+    rng = random.Random(f"{seed}/site")
+    lanes = rng.choice((1, 2, 2, 3, 3, 4))
+    cap = rng.randint(3, 40)
+    policies = tuple(rng.choices(("leased", "secure", "open", "free-flow"), (20, 2, 1, 1), k=lanes))
+    stay_ms = rng.randint(4, 60) * MINUTE_MS
+    # So many that the cap is reached now and then.
+    arrivals = rng.uniform(0.5, 1.6) * cap * HOUR_MS / stay_ms / lanes
+    drawn = Drawn(
+        seed,
+        hours,
+        lanes,
+        cap,
+        min(arrivals, 60.0),
+        stay_ms,
+        rng.choice((10, 30, 120, 480)) * MINUTE_MS,
+        rng.choice((25, 75, 75, 100)),
+        policies,
+        clock_rates=(1.0,) * (lanes + 1),
+    )
+    rates = random.Random(f"{seed}/rates")
+    noise = {
+        "loss": rates.choice((0.0, 0.01, 0.1, 0.3)),
+        "repeat": rates.choice((0.0, 0.05, 0.2)),
+        "delay": rates.choice((0.0, 0.1, 0.3)),
+        "old_copy": rates.choice((0.0, 0.002, 0.01)),
+    }
+    habits = {
+        "tailgate": rates.choice((0.0, 0.0, 0.0, 0.03)),
+        "step_back": rates.choice((0.0, 0.1)),
+        "shared_ticket": rates.choice((0.0, 0.1)),
+        "double_read": rates.choice((0.0, 0.1)),
+        "garbage": rates.choice((0.0, 0.05)),
+    }
+    clocks = tuple(1.0 + rates.uniform(-0.005, 0.005) for _ in range(lanes + 1))
+    episodes = []
+    for kind in EPISODES:
+        own = random.Random(f"{seed}/{kind}")
+        often = OFTEN.get(kind, RARE.get(kind, USUAL)) * hours
+        count = int(often) + (own.random() < often % 1)
+        for _ in range(count):
+            lasts_ms = int(own.choice((1, 5, 20, 60, 200)) * MINUTE_MS * own.uniform(0.3, 1))
+            lane = own.randrange(lanes)
+            episodes.append(Episode(own.randrange(int(hours * HOUR_MS)), kind, lane, lasts_ms))
+    episodes.sort(key=lambda item: (item.at_ms, item.kind))
+    return replace(
+        drawn,
+        noise={name: rate for name, rate in noise.items() if name in faults},
+        habits={name: rate for name, rate in habits.items() if name in faults},
+        clock_rates=clocks if "clock_rates" in faults else drawn.clock_rates,
+        episodes=tuple(item for item in episodes if item.kind in faults),
+    )

@@ -1,0 +1,312 @@
+"""One lane in the world: the shipped gate, journal, list and messages, with a shell of virtual wires around them.
+
+The shell does what einlass_node and einlass_edge do, and nothing else: carries effects out in order, sends, obeys.
+Between any two of its steps the power may go, or the process may stand still.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from einlass_core import VERSION, messages, wire
+from einlass_core.allowlist import AllowList
+from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
+from einlass_core.events import ENTRY, EXIT, Event, Linked, NotRecorded, Started, Ticked
+from einlass_core.gate import Gate, GateSettings
+from einlass_core.journal import Journal, event_fields
+from einlass_core.upload import Upload
+from einlass_sim.world.disk import Disk, PowerCutError
+
+if TYPE_CHECKING:
+    from einlass_sim.world.world import World
+
+BOOT_MS = 3_000
+STATUS_EVERY_MS = 60_000
+KEEPALIVE_MS = 15_000
+ALARM_TIMES = {"same_code_ms": 1000}
+
+
+class Lane:
+    """number, name; `truth_inside` and the like are in Truth: nothing here knows who is inside."""
+
+    def __init__(self, world: "World", number: int, policy: str, rate: float) -> None:
+        self.world = world
+        self.number = number
+        self.name = f"gate-{number}"
+        self.policy = policy
+        self.rate = rate
+        self.disk = Disk(self._io)
+        self.powered = False
+        self.linked = False
+        self.boots = 0
+        self.cut_up = 0  # how many faults cut each direction now
+        self.cut_down = 0
+        self.cut_since_ms: int | None = None
+        self.crash_in = -1  # steps until the power goes; below 0: it does not
+        self.pause_in = -1
+        self.pause_ms = 0
+        self.lag_ms = 0
+        self.paused_until_ms = 0
+        self.bolt = {ENTRY: False, EXIT: True}
+        self.shown = ""
+        self.session = 0  # of the link; what was sent in an earlier one is lost with it
+        self.tick_at: int | None = None
+        self.wake_at: int | None = None
+        self.gate: Gate
+        self.journal: Journal
+
+    # -- power
+
+    def boot(self, reason: str = "power") -> None:
+        """The node starts, with what its disk says."""
+        world = self.world
+        if self.powered:
+            return
+        self.boots += 1
+        self.powered = True
+        self.started_ms = world.now_ms
+        self.linked = False
+        self.lag_ms = 0
+        self.unix_offset_ms = 0
+        self.status_due_ms = 0
+        self.list_told_ms = 0
+        self.tick_at = self.wake_at = None
+        try:
+            self.journal = Journal(self.disk, world.new_incarnation())
+            self.listed = AllowList(self.disk)
+            settings = GateSettings(cut_off=self.policy, **ALARM_TIMES)
+            prefix = f"{self.journal.incarnation}.{self.journal.boot}"
+            self.gate = Gate(settings, self.journal.account, prefix, self.journal.emergency, self.listed.persons)
+            self.upload = Upload(self.journal)
+            world.truth.booted(self)
+            self.step(Started(reason))
+        except PowerCutError:
+            self.lose_power()
+            return
+        if self.powered:
+            world.after(100, self.look_at_link)
+
+    def lose_power(self, dark_ms: int = BOOT_MS) -> None:
+        """Nothing runs; the entry locks, the exit is free."""
+        if not self.powered:
+            return
+        self.world.note(self, "power lost")
+        self.powered = self.linked = False
+        self.world.truth.power_lost(self)
+        self.crash_in = self.pause_in = -1
+        self.session += 1
+        self.bolt = {ENTRY: False, EXIT: True}
+        self.world.lane_lost_power(self)
+        self.world.after(dark_ms, self.boot)
+
+    def now_ms(self) -> int:
+        """The node's own clock: milliseconds since its start, at its own rate."""
+        return int((self.world.now_ms - self.started_ms) * self.rate) + self.lag_ms
+
+    def unix_ms(self) -> int:
+        """The time as told by the controller."""
+        return self.unix_offset_ms + self.now_ms() if self.unix_offset_ms else 0
+
+    def _io(self) -> None:
+        """A step of the shell is about to be done."""
+        if self.crash_in >= 0:
+            self.crash_in -= 1
+            if self.crash_in < 0:
+                self.world.count("lane_crash_soon")
+                raise PowerCutError
+        if self.pause_in >= 0:
+            self.pause_in -= 1
+            if self.pause_in < 0:
+                self.world.count("pause")
+                self.world.note(self, f"stands still for {self.pause_ms // 1000} s")
+                self.lag_ms += self.pause_ms
+                self.paused_until_ms = self.world.now_ms + self.pause_ms
+
+    # -- the lane
+
+    def step(self, event: Event) -> None:
+        """One event, now; if the process stands still, when it goes on."""
+        if not self.powered:
+            self.world.truth.missed(self, event)
+            return
+        if self.paused_until_ms > self.world.now_ms:
+            session = self.session
+            self.world.at(self.paused_until_ms, lambda: self._later(session, event))
+            return
+        self._unpause()
+        self.world.hash(self, type(event).__name__)
+        waiting: list[Event] = [event]
+        try:
+            while waiting:
+                failed = False
+                for effect in self.gate.step(self.now_ms(), waiting.pop(0)):
+                    if failed or not self._perform(effect):
+                        failed = True
+                        if isinstance(effect, Record):
+                            waiting.append(NotRecorded(effect.kind, effect.fields))
+        except PowerCutError:
+            self.lose_power()
+            return
+        self._plan_tick()
+        self.send_what_is_due()
+
+    def _later(self, session: int, event: Event) -> None:
+        if session == self.session or not isinstance(event, Linked):
+            self.step(event)
+
+    def _unpause(self) -> None:
+        # The clock went on while the process stood still: what it lagged behind is real time by now.
+        if self.lag_ms and self.world.now_ms >= self.paused_until_ms:
+            self.lag_ms = 0
+
+    def _plan_tick(self) -> None:
+        due = self.gate.deadline_ms
+        if due is None:
+            return
+        at = self.world.now_ms + max(0, int((due - self.now_ms()) / self.rate) + 1)
+        if self.tick_at is None or at < self.tick_at or self.tick_at <= self.world.now_ms:
+            self.tick_at = at
+            self.world.at(at, lambda: self._tick(at))
+
+    def _tick(self, at: int) -> None:
+        if self.tick_at != at or not self.powered:
+            return
+        self.tick_at = None
+        if self.gate.deadline_ms is not None and self.now_ms() >= self.gate.deadline_ms:
+            self.step(Ticked())
+        else:
+            self._plan_tick()
+
+    def _perform(self, effect: Effect) -> bool:
+        if isinstance(effect, Record):
+            return self._record(effect)
+        self._io()
+        if isinstance(effect, SetBolt):
+            # As the drivers do: a release whose time is over is not carried out.
+            if not (effect.released and effect.until_ms is not None and self.now_ms() >= effect.until_ms):
+                self.bolt[effect.side] = effect.released
+                self.world.truth.bolt_set(self, effect)
+        elif isinstance(effect, Show):
+            self.shown = effect.code
+            self.world.people.lamp(self, effect.code)
+        elif isinstance(effect, Ask):
+            if self.linked:
+                self.publish("ask", messages.ask(self.journal, effect))
+        elif isinstance(effect, Tell):
+            self.status_due_ms = 0
+        return True
+
+    def _record(self, effect: Record) -> bool:
+        try:
+            self.listed.recorded(effect.kind, effect.fields)
+            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
+        except OSError:
+            return False
+        self.world.truth.recorded(self, effect.kind, effect.fields)
+        return True
+
+    # -- the wire
+
+    @property
+    def reachable(self) -> bool:
+        """Whether both directions work now."""
+        return not self.cut_up and not self.cut_down
+
+    def look_at_link(self) -> None:
+        """As an MQTT client does: notices after a while that nobody answers, and connects when somebody does."""
+        if not self.powered:
+            return
+        if self.linked and not self.reachable:
+            since = self.cut_since_ms if self.cut_since_ms is not None else self.world.now_ms
+            if self.world.now_ms - since >= KEEPALIVE_MS:
+                self.drop_link()
+        elif not self.linked and self.reachable:
+            self.connect()
+
+    def connect(self) -> None:
+        """A new session: hello, and the journal from what is acknowledged."""
+        self.linked = True
+        self.session += 1
+        self.upload.reset()
+        self.world.note(self, "connected")
+        self.publish("hello", messages.hello(self.journal, VERSION, "sim", "power"))
+        state = {"online": True, "inc": self.journal.incarnation, "boot": self.journal.boot, "software": VERSION}
+        self.world.send_up(self, wire.topic_state("pool", self.name), wire.encode("state", state))
+        self.status_due_ms = 0
+        self.step(Linked(True))
+
+    def drop_link(self) -> None:
+        """The client gave the connection up."""
+        self.linked = False
+        self.session += 1
+        self.world.note(self, "cut off")
+        self.step(Linked(False))
+
+    def send_what_is_due(self) -> None:
+        """Status and journal, as the links of both shells do."""
+        if not (self.powered and self.linked) or self.paused_until_ms > self.world.now_ms:
+            return
+        now_ms = self.now_ms()
+        if now_ms >= self.status_due_ms:
+            fields = messages.status(self.journal, self.gate, now_ms)
+            fields["list"] = dict(self.listed.version(), age_ms=now_ms - self.list_told_ms)
+            self.status_due_ms = now_ms + STATUS_EVERY_MS
+            self.publish("status", fields)
+        for seq, text in self.upload.next(now_ms):
+            self.publish("event", event_fields(text))
+            self.upload.sent(seq)
+        due = self.status_due_ms
+        if self.upload.deadline_ms is not None:
+            due = min(due, self.upload.deadline_ms)
+        at = self.world.now_ms + max(200, int((due - now_ms) / self.rate) + 1)
+        if self.wake_at is None or at < self.wake_at or self.wake_at <= self.world.now_ms:
+            self.wake_at = at
+            self.world.at(at, lambda: self._wake(at))
+
+    def _wake(self, at: int) -> None:
+        if self.wake_at == at:
+            self.wake_at = None
+            self.send_what_is_due()
+
+    def publish(self, kind: str, fields: dict[str, Any]) -> None:
+        """To the controller, if the network lets it through."""
+        self.world.send_up(self, wire.topic_up("pool", self.name, kind), wire.encode(kind, fields))
+
+    def receive(self, kind: str, payload: bytes) -> None:
+        """A message from the controller."""
+        if not self.powered or not self.linked:
+            return
+        if self.paused_until_ms > self.world.now_ms:
+            self.world.at(self.paused_until_ms, lambda: self.receive(kind, payload))
+            return
+        self._unpause()
+        fields = wire.decode(kind, payload)
+        if kind == "time":
+            self.unix_offset_ms = fields["unix_ms"] - self.now_ms()
+            return
+        if kind == "emergency" or not self.is_for_me(fields):
+            return
+        event = messages.event_of(kind, fields, self.journal.boot)
+        if event is not None:
+            self.step(event)
+        elif kind == "ack":
+            self.journal.acknowledge(fields["seq"])
+            self.send_what_is_due()
+        elif kind == "list":
+            self._take_list(fields)
+
+    def is_for_me(self, fields: dict[str, Any]) -> bool:
+        """Every message names the incarnation that it is meant for."""
+        return bool(fields.get("inc") == self.journal.incarnation)
+
+    def _take_list(self, fields: dict[str, Any]) -> None:
+        try:
+            taken = self.listed.take(fields)
+        except PowerCutError:
+            self.lose_power()
+            return
+        except OSError:
+            return
+        if taken:
+            self.list_told_ms = self.now_ms()
+        if fields["entries"] or not taken:
+            self.status_due_ms = 0
+            self.send_what_is_due()

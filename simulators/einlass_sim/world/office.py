@@ -1,0 +1,212 @@
+"""The controller in the world: the shipped engine, intake and store, on a database in memory that outlives crashes."""
+
+import hashlib
+import logging
+import sqlite3
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Engine as Database
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
+
+from einlass_controller.domain.shares import Leasing
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.engine import Engine
+from einlass_controller.intake import Intake
+from einlass_controller.messages import Issue, Message, Outcome, SetRules, Tick
+from einlass_controller.plan import plan_of
+from einlass_controller.setup import seed_site
+from einlass_controller.store import sqlite
+from einlass_controller.store.database import migrate
+from einlass_core import codes
+
+if TYPE_CHECKING:
+    from einlass_sim.world.world import World
+
+START_MS = 1_790_000_000_000
+TICK_MS = 10_000
+BATCH_MS = 30
+RESTART_MS = 4_000
+ANNOUNCE_MS = 60_000
+PRODUCTS = [
+    {"id": "single", "name": "Einzel", "entries": 1},
+    {"id": "family", "name": "Familie", "entries": 1},
+    {"id": "season", "name": "Saison", "reentry": {"policy": "always"}},
+    {"id": "strict", "name": "Streng", "entries": 1, "while_cut_off": "refuse"},
+]
+
+
+def quiet() -> None:
+    """The engine's log says what a world does on purpose: only what nobody expects is shown."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@cache
+def _template(lanes: int, cap: int) -> bytes:
+    """A database with the site and its rules, made once."""
+    raw = sqlite3.connect(":memory:", check_same_thread=False)
+    database = _database(raw)
+    migrate(database)
+    numbers = range(lanes)
+    plan = plan_of(
+        {
+            "site": {"id": "pool", "name": "Bad"},
+            "zone": [{"id": "bath", "name": "Becken", "cap": cap}],
+            "node": [{"id": f"gate-{number}"} for number in numbers],
+            "lane": [
+                {"id": f"lane-{number}", "zone": "bath", "node": f"gate-{number}", "name": f"Tor {number}"}
+                for number in numbers
+            ],
+        }
+    )
+    with database.begin() as connection:
+        seed_site(connection, plan)
+    Engine(database).run([SetRules({"product": PRODUCTS}, 0, "world", "")], START_MS)
+    return raw.serialize()
+
+
+def _database(raw: sqlite3.Connection) -> Database:
+    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    sqlite.prepare(engine)
+    return engine
+
+
+class Office:
+    """The controller: messages gather for BATCH_MS, are decided, stored, and then answered."""
+
+    def __init__(self, world: "World", leasing: Leasing, rate: float) -> None:
+        self.world = world
+        self.rate = rate
+        self.jumped_ms = 0
+        self.raw = sqlite3.connect(":memory:", check_same_thread=False)
+        self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap))
+        self.database = _database(self.raw)
+        self.intake = Intake("pool", b"world")
+        self.leasing = leasing
+        self.inbox: list[Message] = []
+        self.batch_at: int | None = None
+        self.crash_in = -1  # batches until it crashes, between commit and publishing or before the commit
+        self.crash_after_commit = False
+        self.running = True
+        self.last_ms = 0
+        self.announced_ms = 0
+        self.sold = 0
+        self.unsold: list[Ticket] = []
+        self.engine = Engine(self.database, leasing)
+
+    def now_ms(self) -> int:
+        """The controller's clock: it never runs back, but may jump ahead."""
+        self.last_ms = max(self.last_ms, START_MS + int(self.world.now_ms * self.rate) + self.jumped_ms)
+        return self.last_ms
+
+    def tick(self) -> None:
+        """Every ten seconds; less often than the shipped bus, for speed."""
+        if self.running:
+            announce = self.world.now_ms - self.announced_ms >= ANNOUNCE_MS
+            if announce:
+                self.announced_ms = self.world.now_ms
+            self.post(Tick(announce))
+        self.world.after(TICK_MS, self.tick)
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        """A message from a node."""
+        if self.running:
+            self.post(self.intake.read(topic, payload))
+
+    def post(self, message: Message) -> None:
+        """Take a message into the next batch."""
+        self.inbox.append(message)
+        if self.batch_at is None:
+            self.batch_at = self.world.now_ms + BATCH_MS
+            self.world.after(BATCH_MS, self.work)
+
+    def work(self) -> None:
+        """One batch: decided, stored, and only then answered."""
+        self.batch_at = None
+        batch, self.inbox = self.inbox, []
+        if not self.running or not batch:
+            return
+        if self.crash_in >= 0:
+            self.crash_in -= 1
+            if self.crash_in < 0:
+                self.crash(batch, self.crash_after_commit)
+                return
+        self.send(self.run(batch))
+
+    def run(self, batch: list[Message]) -> Outcome:
+        """Decide and store. Whatever the engine puts aside as a fault of its own is a finding."""
+        self.world.hash(None, f"batch {len(batch)}")
+        self.engine._error = None
+        outcome = self.engine.run(batch, self.now_ms())
+        if self.engine._error is not None:
+            error = self.engine._error
+            self.world.truth.violation(f"controller_fault: {type(error).__name__}: {error}")
+        self.world.truth.after_batch()
+        return outcome
+
+    def send(self, outcome: Outcome) -> None:
+        """What the batch led to, on its way."""
+        for topic, payload in outcome.outbound:
+            node, kind = topic.split("/")[3], topic.rsplit("/", 1)[-1]
+            for lane in self.world.lanes:
+                if node in (lane.name, "all"):
+                    self.world.send_down(lane, kind, payload)
+
+    def crash(self, batch: list[Message], after_commit: bool) -> None:
+        """kill -9 before the commit (nothing happened) or between it and publishing (nobody hears of it)."""
+        self.world.note(None, f"controller crashes {'after' if after_commit else 'before'} its commit")
+        begun = self.engine.begin(batch, self.now_ms())
+        if begun is not None and after_commit:
+            begun()
+        elif self.raw.in_transaction:
+            self.raw.rollback()
+        self.stop()
+
+    def stop(self) -> None:
+        """The process is gone; it is started again soon."""
+        self.running = False
+        self.inbox = []
+        self.world.after(RESTART_MS, self.start)
+
+    def start(self) -> None:
+        """With nothing but the database."""
+        self.database = _database(self.raw)
+        self.engine = Engine(self.database, self.leasing)
+        self.running = True
+        self.world.sometimes["controller_restarted"] += 1
+        self.world.note(None, "controller is back")
+
+    # -- the desk
+
+    def sell(self, product: str, persons: int, number: int) -> str:
+        """A new ticket's code; bought long enough before to be stored."""
+        self.sold += 1
+        code = codes.opaque(number)
+        ticket = Ticket(
+            id=f"T{self.sold}",
+            digest=codes.digest(code),
+            code_sha256=hashlib.sha256(code.encode()).hexdigest(),
+            product=product,
+            zone="",
+            persons=persons,
+            status="valid",
+            valid_from_ms=None,
+            valid_until_ms=None,
+            entries_max=None if product == "season" else 1,
+            entries_used=0,
+            issued_ms=self.now_ms(),
+        )
+        self.world.tickets_by_digest[ticket.digest] = ticket
+        self.unsold.append(ticket)
+        return code
+
+    def deliver_sales(self) -> None:
+        """What a person orders waits for its answer and is ordered again when there is none: no crash loses it."""
+        self.engine.run([Issue(tuple(self.unsold), "desk")], self.now_ms())
+        self.unsold = []
+
+    def rows(self, statement: str) -> list[Any]:
+        """For the truth, when all is quiet."""
+        return self.raw.execute(statement).fetchall()

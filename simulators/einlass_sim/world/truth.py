@@ -1,0 +1,295 @@
+"""What really happened, which neither lanes nor controller can see, and whether what they do agrees with it."""
+
+import json
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from einlass_core.effects import SetBolt
+from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
+
+if TYPE_CHECKING:
+    from einlass_sim.world.lane import Lane
+    from einlass_sim.world.world import World
+
+RATE_ERROR = 0.01
+PASSAGE_MS = 26_000
+CONSUMED = ("single", "family", "strict")
+
+
+class Violation(Exception):
+    """A promise was broken; the world stops there."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class LaneTruth:
+    """What the world knows of a lane from outside: messages that arrived, records that were made durable, bodies."""
+
+    def __init__(self) -> None:
+        self.fresh()
+        self.unseen_out = 0
+        self.unseen_in = 0
+        self.doubtful = 0
+        self.wiped = 0
+        self.lost_unknown = False
+
+    def fresh(self) -> None:
+        """A new journal."""
+        self.released: dict[str, tuple[str, int]] = {}  # nonce: digest ("": online), persons
+        self.back: Counter[str] = Counter()
+        self.admitted: set[str] = set()  # nonces that a message admitted
+        self.newest = (0, 0, 0)  # epoch, version, ceiling of the newest limit that arrived
+        self.lease_until = 0.0
+        self.overdrawn = 0
+        self.kinds: Counter[str] = Counter()
+
+
+class Truth:
+    """violations: at most one, since the run ends with it."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.inside = 0
+        self.inside_max = 0
+        self.excused = 0  # persons over the cap that no rule could keep out: forced entries, and policies that say so
+        self.lanes = [LaneTruth() for _ in range(world.drawn.lanes)]
+        self.alone: dict[str, Counter[int]] = defaultdict(Counter)  # digest: how often at which lane, alone
+        self.online: Counter[str] = Counter()  # digest
+        self.asked: dict[str, str] = {}  # node/nonce: digest
+        self.admissions = 0
+
+    def violation(self, what: str) -> None:
+        """Stop here."""
+        raise Violation(what)
+
+    # -- bodies
+
+    def body_in(self, lane: "Lane", code: str) -> None:
+        """Somebody is inside now. code "": without one."""
+        own = self.lanes[lane.number]
+        self.inside += 1
+        self.inside_max = max(self.inside_max, self.inside)
+        expected = code and lane.powered and lane.gate.entry in ("released", "settling") and lane.gate._left
+        if not expected and not (code and not lane.powered):
+            self.excused += 1
+            own.overdrawn += 1
+        cap = self.world.drawn.cap
+        if self.inside == cap:
+            self.world.sometimes["cap_reached"] += 1
+        if self.inside > cap + self.excused:
+            self.violation(f"over_cap: {self.inside} inside, cap {cap}, {self.excused} of them forced")
+
+    def body_out(self, lane: "Lane") -> None:
+        """Somebody is outside again."""
+        self.inside -= 1
+        if lane.powered and not lane.linked:
+            self.world.sometimes["exit_at_a_cut_off_lane"] += 1
+        if not lane.bolt[EXIT]:
+            self.violation(f"exit_refused: at {lane.name}")
+
+    def missed(self, lane: "Lane", event: Event) -> None:
+        """A lane without power saw nothing of this."""
+        if isinstance(event, BodyPassed):
+            if event.side == EXIT:
+                self.lanes[lane.number].unseen_out += 1
+            elif not lane.journal.durable["pending"]:  # else its start counts it as one that may have gone through
+                self.lanes[lane.number].unseen_in += 1
+
+    def power_lost(self, lane: "Lane") -> None:
+        """What the lane saw and could not write down any more."""
+        own, now, kept = self.lanes[lane.number], lane.gate.account, lane.journal.durable
+        through = (now.balance - now.pending) - (kept["balance"] - kept["pending"])
+        if through < 0:
+            own.unseen_out -= through
+        else:
+            own.unseen_in += max(0, through - max(0, kept["pending"] - now.pending))
+
+    # -- what lanes do
+
+    def bolt_set(self, lane: "Lane", effect: SetBolt) -> None:
+        """Every release is explained by a record that is durable."""
+        own = self.lanes[lane.number]
+        if effect.side == EXIT:
+            if not effect.released:
+                self.violation(f"exit_refused: {lane.name} locks it")
+            return
+        if effect.released and lane.gate._nonce not in own.released:
+            self.violation(f"release_before_record: {lane.name} opens for {lane.gate._nonce}, nothing is written down")
+
+    def recorded(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
+        """A record is durable at a lane."""
+        own = self.lanes[lane.number]
+        own.kinds[kind] += 1
+        nonce = str(fields.get("nonce", ""))
+        if kind == "released":
+            self._released(lane, own, nonce, fields)
+        elif kind == "unused" and fields.get("side") == ENTRY:
+            self.world.sometimes["refund"] += 1
+            self._came_back(lane, own, nonce, int(fields["persons"]))
+        elif kind == "uncertain":
+            self.world.sometimes["uncertain_passage"] += 1
+            own.doubtful += int(fields["persons"])
+        elif kind == "passed" and fields.get("doubtful"):
+            own.doubtful += int(fields["persons"])
+        elif kind == "refused" and fields.get("code") == "lease_exhausted":
+            self.world.sometimes["lease_exhausted"] += 1
+            if lane.gate.account.until_ms and lane.now_ms() > lane.gate.account.until_ms:
+                if lane.gate.account.balance < lane.gate.account.ceiling:
+                    self.world.sometimes["lease_ended_with_rights_left"] += 1
+
+    def _released(self, lane: "Lane", own: LaneTruth, nonce: str, fields: dict[str, Any]) -> None:
+        persons = int(fields["persons"])
+        digest = str(fields.get("digest", ""))
+        self.admissions += persons
+        if nonce in own.released:
+            self.violation(f"released_twice: {lane.name} {nonce}")
+        own.released[nonce] = (digest, persons)
+        account = lane.gate.account
+        self.world.note(lane, f"lets in {persons}{' alone' if digest else ''}, {account.balance} of {account.ceiling}")
+        if not digest:
+            if nonce not in own.admitted:
+                self.violation(f"release_without_answer: {lane.name} {nonce}")
+            self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] += 1
+            return
+        self.world.sometimes["admitted_alone"] += 1
+        if lane.policy in ("open", "free-flow"):
+            self.excused += persons
+            own.overdrawn += persons
+        elif lane.policy != "leased":
+            self.violation(f"policy: a {lane.policy} lane lets in alone")
+        else:
+            self._check_lease(lane, own, persons)
+        ticket = self.world.tickets_by_digest.get(digest)
+        if lane.policy == "free-flow":
+            return
+        if ticket is None or ticket.product == "strict":
+            self.violation(f"not_listed: {lane.name} lets in {digest} alone")
+        assert ticket is not None
+        self.alone[digest][lane.number] += 1
+        if ticket.product in CONSUMED and self.alone[digest][lane.number] > 1:
+            self.violation(f"used_twice_at_one_lane: {lane.name}, {ticket.id} ({ticket.product})")
+
+    def _check_lease(self, lane: "Lane", own: LaneTruth, persons: int) -> None:
+        now_ms = self.world.now_ms
+        if now_ms + lane.lag_ms + PASSAGE_MS * (1 - RATE_ERROR) > own.lease_until:
+            self.violation(f"lease_over: {lane.name} lets in at {now_ms}, its lease ends at {own.lease_until:.0f}")
+        if lane.gate.account.balance > own.newest[2]:
+            self.violation(
+                f"over_ceiling: {lane.name} is at {lane.gate.account.balance}, the newest limit says {own.newest[2]}"
+            )
+
+    def _came_back(self, lane: "Lane", own: LaneTruth, nonce: str, persons: int) -> None:
+        digest, granted = own.released.get(nonce, ("", 0))
+        own.back[nonce] += persons
+        if own.back[nonce] >= granted:
+            if digest:
+                self.alone[digest][lane.number] -= 1
+            else:
+                self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= 1
+
+    def arrived(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
+        """A message reached a lane."""
+        own = self.lanes[lane.number]
+        if fields.get("inc") != lane.journal.incarnation:
+            return
+        limit = fields.get("limit")
+        if limit:
+            told = (limit["epoch"], limit["version"], limit["ceiling"])
+            if told[:2] > own.newest[:2]:
+                own.newest = told
+            if fields.get("boot") == lane.journal.boot and fields.get("lease_ms"):
+                asked = lane.started_ms + fields["from_ms"] / lane.rate
+                own.lease_until = max(own.lease_until, asked + fields["lease_ms"] * (1 + RATE_ERROR))
+        if kind == "answer" and fields["code"] in ("ok", "ok_reentry"):
+            own.admitted.add(fields["nonce"])
+
+    def booted(self, lane: "Lane") -> None:
+        """A restart ends every lease."""
+        self.lanes[lane.number].lease_until = 0
+
+    def wiped(self, lane: "Lane") -> None:
+        """Its journal is gone: what nobody was told is known to nobody."""
+        own = self.lanes[lane.number]
+        own.wiped += 1
+        own.fresh()
+
+    # -- what the controller's books say
+
+    def after_batch(self) -> None:
+        """Books never below reality, and no lane beyond what they think it may be at."""
+        books = self.world.office.engine.live.books
+        zone = books.zones["bath"]
+        if zone.committed + self.excused < self.inside:
+            self.violation(f"books_below_reality: {zone.committed} committed, {self.inside} inside")
+        for lane in self.world.lanes:
+            account = books.accounts[f"lane-{lane.number}"]
+            if not lane.boots or account.inc != lane.journal.incarnation or account.frozen:
+                continue
+            own = self.lanes[lane.number]
+            if lane.journal.account.balance > account.exposure + own.overdrawn and not own.lost_unknown:
+                self.violation(
+                    f"beyond_exposure: {lane.name} is at {lane.journal.account.balance}, books {account.exposure}"
+                )
+
+    # -- when all is healed
+
+    def healed(self) -> None:
+        """Everything is back and idle: the counts must agree, and every record must have arrived."""
+        live = self.world.office.engine.live
+        unseen = doubtful = wiped = unknown = 0
+        for lane in self.world.lanes:
+            own, account = self.lanes[lane.number], live.books.accounts[f"lane-{lane.number}"]
+            unseen, doubtful, wiped = unseen + own.unseen_out, doubtful + own.doubtful, wiped + own.wiped
+            unknown += own.unseen_in
+            node = live.nodes[lane.name]
+            if not lane.powered or not lane.linked:
+                self.violation(f"not_back: {lane.name} powered {lane.powered}, linked {lane.linked}")
+            if (node.inc, node.applied) != (lane.journal.incarnation, lane.journal.seq):
+                self.violation(f"records_missing: {lane.name} has {lane.journal.seq}, {node.applied} arrived")
+            if account.balance != lane.journal.account.balance or account.pending:
+                self.violation(f"accounts_differ: {lane.name} {lane.journal.account.balance}, books {account.balance}")
+            if lane.policy == "leased" and lane.gate.account.until_ms <= lane.now_ms():
+                self.violation(f"no_lease: {lane.name}")
+        counted = live.books.zones["bath"].counted
+        low, high = self.inside - unknown, self.inside + unseen + doubtful
+        if wiped:  # what was forced or left by a journal that is gone is known to nobody
+            low, high = self.inside - unknown - self.excused, 10**9
+        if not low <= counted <= high:
+            self.violation(
+                f"counts_differ: {counted} counted, {self.inside} inside, {unseen} left unseen, {doubtful} ?"
+            )
+        self._check_ledger()
+
+    def _check_ledger(self) -> None:
+        rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")
+        told: Counter[tuple[str, str]] = Counter()
+        conflicts: Counter[str] = Counter()
+        for kind, text in rows:
+            body = json.loads(text)
+            told[body["node"], kind] += 1
+            if kind == "conflict":
+                conflicts[body["digest"]] += 1
+        for lane in self.world.lanes:
+            own = self.lanes[lane.number]
+            for kind in ("passed", "released"):
+                if told[lane.name, kind] < own.kinds[kind]:
+                    self.violation(
+                        f"records_lost: {lane.name} wrote {own.kinds[kind]} {kind}, {told[lane.name, kind]} arrived"
+                    )
+        self.world.sometimes["conflict_reported"] += sum(conflicts.values())
+        reused = self.world.office.rows("SELECT count(*) FROM dead_letter WHERE reason LIKE 'nonce%'")[0][0]
+        if reused:
+            self.violation(f"nonce_reused: {reused} times")
+        if any(own.wiped for own in self.lanes):
+            return
+        for digest in sorted({*self.alone, *self.online}):
+            ticket = self.world.tickets_by_digest.get(digest)
+            if ticket is None or ticket.product not in CONSUMED:
+                continue
+            uses = self.online[digest] + sum(self.alone[digest].values())
+            if self.online[digest] > 1:
+                self.violation(f"used_twice_online: {ticket.id} {self.online[digest]} times")
+            if uses - 1 > conflicts[digest]:
+                self.violation(f"conflict_not_reported: {ticket.id} used {uses} times, {conflicts[digest]} reports")

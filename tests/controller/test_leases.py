@@ -1,0 +1,277 @@
+"""Places lent to lanes: where people come, taken back when acknowledged, used alone, told afterwards."""
+
+from typing import Any
+
+from einlass_controller.domain.occupancy import Account, Books, Report, Zone
+from einlass_controller.domain.shares import Demand, lent, spread
+from einlass_controller.messages import SetRules, Tick
+from einlass_controller.steps.leasing import RENEW_MS, SHARE_EVERY_MS
+from einlass_core import codes
+
+PRODUCT = {"id": "single", "name": "Einzel", "entries": 1}
+
+
+def leased(bench: Any, name: str = "gate-1", ms: int = 1000) -> Any:
+    gate = bench.gate(name)
+    sent = gate.send("status", ms=ms, lane="locked", waiting=0, emergency=False, cut_off="leased")
+    for message in sent:
+        if message["node"] == name:
+            gate.obey(message)
+    return gate
+
+
+def tick(bench: Any, *gates: Any) -> list[dict[str, Any]]:
+    """A round of shares; the lanes take what they get and say so."""
+    bench.now_ms += SHARE_EVERY_MS
+    sent = bench.run(Tick())
+    for gate in gates:
+        for message in sent:
+            if message["node"] == gate.name:
+                gate.obey(message)
+        gate.status(cut_off="leased")
+    return list(sent)
+
+
+def alone(gate: Any, code: str, nonce: str, persons: int = 1) -> None:
+    """A release that the lane decided by itself."""
+    gate.account["balance"] += persons
+    gate.account["pending"] += persons
+    digest = codes.digest(code)
+    gate.event("released", nonce=nonce, side="entry", persons=persons, digest=digest, reason="leased")
+
+
+def test_free_places_are_lent_to_lanes_and_shown_as_leased(make_bench: Any) -> None:
+    bench = make_bench(20)
+    east, west = leased(bench), leased(bench, "gate-2")
+    tick(bench, east, west)
+    assert (east.account["ceiling"], west.account["ceiling"]) == (8, 7)
+    assert bench.figures() == (0, 0, 15, 5)
+
+
+def test_the_lane_where_people_come_gets_more(make_bench: Any) -> None:
+    bench = make_bench(100)
+    east, west = leased(bench), leased(bench, "gate-2")
+    for _ in range(9):
+        east.enter(bench.ticket())
+    tick(bench, east, west)
+    spare = [gate.account["ceiling"] - gate.account["balance"] for gate in (east, west)]
+    assert spare[0] > 5 * spare[1] > 0
+    assert sum(bench.figures()) == 100
+
+
+def test_a_lane_that_does_not_ask_for_a_lease_gets_no_places(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = bench.gate()
+    gate.status(cut_off="secure")
+    assert not [item for item in tick(bench, gate) if item["kind"] == "limit"]
+
+
+def test_a_limit_carries_a_lease_from_the_lanes_own_request(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = leased(bench, ms=777)
+    limit = next(item for item in tick(bench, gate) if item["kind"] == "limit")
+    assert (limit["boot"], limit["from_ms"]) == (1, 777)
+    account = bench.engine.live.books.accounts["east"]
+    assert account.leased_until_ms > bench.now_ms + limit["lease_ms"], "here it ends later than there"
+    assert bench.rows("SELECT leased_until_ms FROM account WHERE lane = 'east'") == [(account.leased_until_ms,)]
+
+
+def test_a_lease_is_renewed_before_it_ends_but_not_at_every_word(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = leased(bench)
+
+    def said(ms: int) -> list[int]:
+        sent = gate.send("status", ms=ms, lane="locked", waiting=0, emergency=False, cut_off="leased")
+        return [item["from_ms"] for item in sent if item["kind"] == "limit"]
+
+    assert said(1000 + RENEW_MS - 1) == []
+    assert said(1000 + RENEW_MS) == [1000 + RENEW_MS]
+    gate.boot += 1
+    assert said(5) == [5], "a restart has ended the lease"
+
+
+def test_who_is_refused_while_another_lane_holds_places_gets_one_when_he_tries_again(bench: Any) -> None:
+    east, west = leased(bench), leased(bench, "gate-2")
+    tick(bench, east, west)
+    assert bench.figures() == (0, 0, 2, 1)
+    east.enter(bench.ticket())
+    east.enter(bench.ticket())
+    late = bench.ticket()
+    sent = bench.run(east.ask_message(late))
+    assert [item["code"] for item in sent if item["kind"] == "answer"] == ["zone_full"]
+    limit = next(item for item in sent if item["kind"] == "limit")
+    assert limit["node"] == "gate-2"
+    assert limit["limit"]["ceiling"] == 0
+    assert east.ask(late)["code"] == "zone_full", "asked for is not given back"
+    west.obey(limit)
+    west.status(cut_off="leased")
+    assert east.ask(late)["code"] == "ok"
+
+
+def test_a_lane_uses_what_it_holds_before_anything_is_sent(make_bench: Any) -> None:
+    bench = make_bench(20)
+    east, west = leased(bench), leased(bench, "gate-2")
+    tick(bench, east, west)
+    version = east.account["version"]
+    assert east.ask(bench.ticket())["limit"]["version"] == version
+    assert bench.figures() == (0, 1, 14, 5)
+
+
+def test_what_a_lane_let_in_alone_becomes_a_visit_like_any_other(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate, code = leased(bench), bench.ticket()
+    tick(bench, gate)
+    alone(gate, code, "i.1.1")
+    gate.account["pending"] -= 1
+    gate.event("passed", nonce="i.1.1", side="entry", persons=1)
+    assert bench.figures()[0] == 1
+    assert bench.rows("SELECT state, passed FROM visit") == [("present", 1)]
+    assert bench.rows("SELECT entries_used FROM ticket") == [(1,)]
+    assert bench.gate("gate-2").ask(code)["code"] in ("already_inside", "used_up")
+    assert not bench.ledger("conflict")
+
+
+def test_a_question_that_comes_after_the_lane_decided_alone_changes_nothing(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate, code = leased(bench), bench.ticket()
+    tick(bench, gate)
+    question = gate.ask_message(code, "i.1.1")
+    alone(gate, code, "i.1.1")
+    answer = next(item for item in bench.run(question) if item["kind"] == "answer")
+    assert (answer["code"], answer.get("limit")) == ("ok", None)
+    assert bench.rows("SELECT count(*) FROM visit") == [(1,)]
+    assert bench.rows("SELECT entries_used FROM ticket") == [(1,)]
+
+
+def test_an_answer_that_came_too_late_is_the_same_visit(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate, code = leased(bench), bench.ticket()
+    tick(bench, gate)
+    bench.run(gate.ask_message(code, "i.1.1"))
+    alone(gate, code, "i.1.1")
+    assert bench.rows("SELECT state FROM visit") == [("released",)]
+    assert bench.engine.live.books.accounts["east"].granted == 0
+    assert not bench.ledger("conflict")
+
+
+def test_one_ticket_at_two_cut_off_lanes_is_two_bodies_and_one_report(make_bench: Any) -> None:
+    bench = make_bench(20)
+    east, west, code = leased(bench), leased(bench, "gate-2"), bench.ticket()
+    tick(bench, east, west)
+    for gate in (east, west):
+        alone(gate, code, gate.name + ".1.1")
+        gate.account["pending"] -= 1
+        gate.event("passed", nonce=gate.name + ".1.1", side="entry", persons=1)
+    assert bench.figures()[0] == 2
+    (report,) = bench.ledger("conflict")
+    assert (report["lane"], report["would_have_been"]) == ("west", "already_inside")
+    assert report["other"][0]["lane"] == "east"
+    assert report["digest"] == codes.digest(code)
+
+
+def test_an_unknown_ticket_let_in_alone_is_reported(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = leased(bench)
+    alone(gate, "E1:NOBODY", "i.1.1")
+    assert [item["would_have_been"] for item in bench.ledger("conflict")] == ["invalid"]
+
+
+def entries_of(message: dict[str, Any]) -> dict[str, int]:
+    text = message["entries"]
+    return {text[at : at + 16]: int(text[at + 16 : at + 18], 16) for at in range(0, len(text), 18)}
+
+
+class ListReader:
+    """A lane's list, as the messages make it."""
+
+    def __init__(self, bench: Any, gate: Any) -> None:
+        self.bench, self.gate = bench, gate
+        self.version = {"added": 0, "removed": 0}
+        self.entries: dict[str, int] = {}
+        self.kinds: list[str] = []
+
+    def catch_up(self) -> set[str]:
+        """Until nothing more comes."""
+        self.bench.run(Tick())
+        for _ in range(100):
+            self.bench.now_ms += 5_000
+            sent = self.gate.send(
+                "status", ms=1, lane="locked", waiting=0, emergency=False, list={**self.version, "age_ms": 0}
+            )
+            pieces = [item for item in sent if item["kind"] == "list"]
+            if not pieces:
+                break
+            (piece,) = pieces
+            if piece.get("start"):
+                self.entries, self.version = {}, {"added": 0, "removed": 0}
+            assert piece["since"] == self.version
+            self.version = piece["to"]
+            self.entries |= entries_of(piece)
+            self.kinds.append("-" if all(value == 0 for value in entries_of(piece).values()) else "+")
+        return {digest for digest, persons in self.entries.items() if persons}
+
+
+def test_lists_come_whole_and_then_as_changes_revocations_first(make_bench: Any) -> None:
+    bench = make_bench(20)
+    made = [bench.ticket() for _ in range(95)]
+    reader = ListReader(bench, bench.gate())
+    assert reader.catch_up() == {codes.digest(code) for code in made}
+    assert len(reader.kinds) == 3
+    new = bench.ticket()
+    bench.gate("gate-2").enter(made[0])
+    reader.kinds.clear()
+    assert reader.catch_up() == {codes.digest(code) for code in [*made[1:], new]}
+    assert reader.kinds == ["-", "+"]
+
+
+def test_who_left_with_a_season_pass_is_listed_again(make_bench: Any) -> None:
+    bench = make_bench(20)
+    bench.rules(product=[{"id": "season", "name": "Saison", "reentry": {"policy": "always"}}])
+    reader = ListReader(bench, bench.gate())
+    code = bench.ticket(product="season", entries_max=None)
+    gate = bench.gate("gate-2")
+    assert reader.catch_up() == {codes.digest(code)}
+    gate.enter(code)
+    assert reader.catch_up() == set()
+    gate.event("exit", nonce="i.9", side="exit", digest=codes.digest(code))
+    gate.walk_out(nonce="i.9")
+    assert reader.catch_up() == {codes.digest(code)}
+
+
+def test_only_what_a_lane_can_judge_alone_is_listed(make_bench: Any) -> None:
+    bench = make_bench(20)
+    refuse = {"id": "strict", "name": "Streng", "entries": 1, "while_cut_off": "refuse"}
+    assert bench.order(SetRules({"product": [PRODUCT, refuse]}, 0, "test", "trial"))
+    reader = ListReader(bench, bench.gate())
+    bench.ticket(product="strict")
+    bench.ticket(status="blocked")
+    bench.ticket(valid_until_ms=bench.now_ms - 1)
+    later = bench.ticket(valid_from_ms=bench.now_ms + 24 * 3_600_000)
+    soon = bench.ticket(valid_until_ms=bench.now_ms + 60_000)
+    assert reader.catch_up() == {codes.digest(soon)}
+    bench.now_ms += 13 * 3_600_000
+    assert reader.catch_up() == {codes.digest(later)}, "its day comes, the other's is over"
+
+
+def test_lending_never_counts_a_place_twice() -> None:
+    books = Books([Zone("pool", 5)], [Account("a", ("pool",), inc="i"), Account("b", ("pool",), inc="j")])
+    assert books.lend("a", 4) is not None
+    assert books.lend("b", 2) is None
+    assert books.lend("a", 4) is None, "it has them"
+    assert books.lower("a", 1) is not None
+    assert books.lend("b", 2) is None, "not acknowledged"
+    books.report("a", Report("i", 1, 0, 2, 1, 0, 0))
+    assert books.lend("b", 4) is not None
+    assert books.zones["pool"].figures() == (0, 0, 5, 0)
+
+
+def test_shares_add_up_and_follow_the_weights() -> None:
+    assert spread(10, {"a": 1.0, "b": 1.0, "c": 1.0}) == {"a": 4, "b": 3, "c": 3}
+    assert spread(10, {"a": 9.0, "b": 1.0}) == {"a": 9, "b": 1}
+    assert spread(0, {"a": 1.0}) == {"a": 0}
+    assert spread(-3, {"a": 1.0}) == {"a": 0}
+    assert (lent(1, 100), lent(10, 100), lent(10, 75), lent(-2, 75)) == (0, 9, 7, 0)
+    demand = Demand()
+    demand.note(0, came=8, left=4)
+    assert demand.weight(0) == 5.0
+    assert demand.weight(600_000) == 3.0

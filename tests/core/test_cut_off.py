@@ -1,0 +1,134 @@
+"""What a lane does alone: on the list, within its ceiling, while its lease covers the whole passage."""
+
+from einlass_core import codes
+from einlass_core.events import ENTRY, EXIT, BodyPassed, Limited, Linked, Ticked
+from einlass_core.gate import LOCKED, RELEASED
+from einlass_core.lease import Account, Limit
+from lane import CODE, OTHER, Lane
+
+TICKET = codes.digest(CODE.decode())
+FAMILY = codes.digest(OTHER.decode())
+DAY_MS = 86_400_000
+
+
+def cut_off(ceiling: int = 2, lease_ms: int = DAY_MS, **settings: object) -> Lane:
+    lane = Lane(**settings)  # type: ignore[arg-type]
+    lane.listed = {TICKET: 1, FAMILY: 3}
+    lane.step(0, Limited(Limit(0, 1, ceiling), 0, lease_ms))
+    lane.step(0, Linked(False))
+    return lane
+
+
+def enter(lane: Lane, now_ms: int, raw: bytes = CODE, persons: int = 1) -> None:
+    lane.scan(now_ms, raw=raw)
+    assert lane.gate.entry == RELEASED and lane.bolt[ENTRY]
+    for _ in range(persons):
+        lane.step(now_ms + 100, BodyPassed(ENTRY))
+    assert lane.gate.entry == LOCKED
+
+
+def test_a_listed_ticket_enters_within_the_lanes_own_places() -> None:
+    lane = cut_off(ceiling=2)
+    enter(lane, 0)
+    kind, fields = lane.recorded[-2]
+    assert (kind, fields["digest"], fields["persons"], fields["reason"]) == ("released", TICKET, 1, "leased")
+    enter(lane, 2000)
+    lane.scan(4000)
+    assert not lane.bolt[ENTRY] and lane.shown == "lease_exhausted"
+    assert lane.recorded[-1][1]["code"] == "lease_exhausted"
+
+
+def test_whoever_leaves_frees_the_place_here_at_once() -> None:
+    lane = cut_off(ceiling=1)
+    enter(lane, 0)
+    lane.step(1000, BodyPassed(EXIT))
+    enter(lane, 4000)
+
+
+def test_a_family_enters_whole_or_not_at_all() -> None:
+    lane = cut_off(ceiling=2)
+    lane.scan(0, raw=OTHER)
+    assert lane.shown == "lease_exhausted"
+    lane = cut_off(ceiling=3)
+    enter(lane, 0, OTHER, persons=3)
+    assert lane.account.balance == 3
+
+
+def test_a_code_that_is_not_listed_is_decided_elsewhere() -> None:
+    lane = cut_off()
+    lane.scan(0, raw=b"unknown")
+    assert (lane.shown, lane.bolt[ENTRY]) == ("offline_not_here", False)
+
+
+def test_the_lease_must_cover_the_passage_to_its_end() -> None:
+    lane = cut_off(lease_ms=60_000)
+    lane.scan(60_000 - 26_000)
+    assert lane.bolt[ENTRY]
+    lane = cut_off(lease_ms=60_000)
+    lane.scan(60_000 - 25_999)
+    assert not lane.bolt[ENTRY] and lane.shown == "lease_exhausted"
+
+
+def test_a_restart_ends_the_lease() -> None:
+    lane = cut_off()
+    again = Lane(lane.store, linked=False)
+    again.listed = lane.listed
+    again.scan(0)
+    assert not again.bolt[ENTRY] and again.shown == "lease_exhausted"
+
+
+def test_a_renewal_that_comes_after_the_lease_has_ended_is_void() -> None:
+    account = Account()
+    account.renew(0, 0, 100)
+    account.renew(100, 50, 100)
+    assert account.until_ms == 100
+    account.renew(120, 100, 100)
+    assert account.until_ms == 200
+    account.renew(150, 20, 100)
+    assert account.until_ms == 200, "an older request never shortens it"
+
+
+def test_no_answer_in_time_is_decided_here() -> None:
+    lane = cut_off()
+    lane.step(0, Linked(True))
+    lane.scan(0)
+    lane.step(2000, Ticked())
+    assert lane.bolt[ENTRY] and lane.recorded[-1][1]["nonce"] == lane.asked[0].nonce
+    lane.answer(2100, nonce=lane.asked[0].nonce)
+    assert lane.account.balance == 1, "the late answer lets nobody in"
+
+
+def test_secure_admits_nobody_open_knows_no_ceiling_free_flow_no_list() -> None:
+    lane = cut_off(cut_off="secure")
+    lane.scan(0)
+    assert not lane.bolt[ENTRY]
+    lane = cut_off(cut_off="open", ceiling=0, lease_ms=0)
+    enter(lane, 0)
+    assert lane.account.balance == 1
+    lane.scan(4000, raw=b"unknown")
+    assert not lane.bolt[ENTRY]
+    lane = cut_off(cut_off="free-flow", ceiling=0, lease_ms=0)
+    enter(lane, 0, b"unknown")
+
+
+def test_cut_off_in_an_emergency_nobody_enters() -> None:
+    lane = cut_off()
+    lane.gate.emergency = True
+    lane.scan(0)
+    assert lane.shown == "emergency"
+
+
+def test_a_journal_that_cannot_be_written_lets_nobody_in() -> None:
+    lane = cut_off()
+    lane.store.full = True
+    lane.scan(0)
+    assert not lane.bolt[ENTRY] and lane.account.balance == 0
+
+
+def test_nobody_who_stepped_back_keeps_the_place() -> None:
+    lane = cut_off(ceiling=1)
+    lane.scan(0)
+    lane.step(6000, Ticked())
+    lane.step(6400, Ticked())
+    assert lane.recorded[-1][0] == "unused"
+    enter(lane, 8000)
