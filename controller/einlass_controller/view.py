@@ -76,6 +76,8 @@ def _zone(live: Live, area: Area, now_ms: int) -> Picture:
         "reserved": figures.reserved,
         "leased": figures.leased,
         "free": max(0, figures.free),
+        # For whoever comes now: what lanes hold is for visitors too, what bookings keep is not.
+        "to_come": max(0, zone.cap - figures.present - figures.reserved - live.guarded(area.id, now_ms)),
         "over": figures.over,
         "ghosts": zone.ghosts,
         "lanes_cut_off": cut_off,

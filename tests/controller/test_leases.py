@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from einlass_controller import view
 from einlass_controller.domain.occupancy import Account, Books, Report, Zone
 from einlass_controller.domain.shares import Demand, lent, spread
 from einlass_controller.messages import SetRules, Tick
@@ -46,6 +47,13 @@ def test_free_places_are_lent_to_lanes_and_shown_as_leased(make_bench: Any) -> N
     tick(bench, east, west)
     assert (east.account["ceiling"], west.account["ceiling"]) == (8, 7)
     assert bench.figures() == (0, 0, 15, 5)
+
+
+def test_the_page_counts_what_lanes_hold_among_the_places_free(make_bench: Any) -> None:
+    bench = make_bench(20)
+    tick(bench, leased(bench), leased(bench, "gate-2"))
+    zone = view.look(bench.engine.live, bench.now_ms)["zones"][0]
+    assert (zone["leased"], zone["free"], zone["to_come"]) == (15, 5, 20)
 
 
 def test_the_lane_where_people_come_gets_more(make_bench: Any) -> None:

@@ -64,7 +64,7 @@ async def dead_letters(
 
 @router.get("/public")
 async def public(controller: ControllerOf) -> models.Public:
-    """Places for whoever comes now: cap - present - reserved - guarded."""
+    """Places for whoever comes now: cap - present - reserved - guarded; what lanes hold is among them."""
     picture = await controller.writer.look()
     return models.Public(
         site=picture["site"]["name"],
@@ -73,7 +73,7 @@ async def public(controller: ControllerOf) -> models.Public:
         zones=[
             models.PublicZone(
                 **{name: zone[name] for name in _PUBLIC},
-                free=max(0, zone["cap"] - zone["present"] - zone["reserved"] - zone["guarded"]),
+                free=zone["to_come"],
                 about=bool(zone["lanes_cut_off"]),
             )
             for zone in picture["zones"]

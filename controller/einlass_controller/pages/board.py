@@ -116,7 +116,7 @@ def _name(thing: dict[str, Any], language: str) -> str:
 
 
 def _zone(zone: dict[str, Any], say: Speaker, lanes: dict[str, str]) -> dict[str, Any]:
-    free = zone["free"]
+    free = zone["to_come"]
     if not zone["is_open"]:
         state, headline = "closed", say("closed")
     elif zone["over"]:
