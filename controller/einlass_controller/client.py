@@ -63,12 +63,13 @@ class Client:
         media = "application/json" if content is None else content[0]
         headers = {"Content-Type": media, "Authorization": f"Bearer {self._key}"}
         data: Any = None if body is None else json.dumps(body).encode()
+        from einlass_controller.store.database import DatabaseBusyError
+
         try:
-            answer = self._over_http(method, path, headers, data, content)
-        except urllib.error.URLError as error:
-            if not isinstance(error.reason, ConnectionRefusedError):
-                raise
             answer = asyncio.run(self._in_process(method, path, headers, data, content))
+        except DatabaseBusyError:
+            # Only then is it our controller that listens there, and not whoever else has taken the port.
+            answer = self._over_http(method, path, headers, data, content)
         if answer.status >= 400:
             raise Refused(answer.status, answer.body)
         return answer

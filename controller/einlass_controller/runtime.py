@@ -23,7 +23,14 @@ from einlass_controller.live import Live, Site
 from einlass_controller.orders import Restored
 from einlass_controller.settings import Settings
 from einlass_controller.signing import Signer
-from einlass_controller.store.database import DatabaseError, checkpoint, directory_of, migrate, open_database
+from einlass_controller.store.database import (
+    DatabaseBusyError,
+    DatabaseError,
+    checkpoint,
+    directory_of,
+    migrate,
+    open_database,
+)
 from einlass_controller.writer import Writer
 
 CHECKPOINT_S = 5.0
@@ -162,7 +169,7 @@ def _lock(url: str) -> Callable[[], None]:
     except BlockingIOError as error:
         with suppress(OSError):
             os.close(descriptor)
-        raise DatabaseError(f"another controller is running on {parsed.database}: stop it first") from error
+        raise DatabaseBusyError(f"another controller is running on {parsed.database}: stop it first") from error
     return lambda: os.close(descriptor)
 
 
@@ -179,7 +186,7 @@ def _lock_server(url: str) -> Callable[[], None]:
     if not taken:
         connection.close()
         database.dispose()
-        raise DatabaseError(f"another controller is running on {database.url.database}: stop it first")
+        raise DatabaseBusyError(f"another controller is running on {database.url.database}: stop it first")
 
     def let_go() -> None:
         connection.invalidate()

@@ -163,6 +163,7 @@ def test_a_node_cannot_say_what_is_not_its_own(broker: Broker, topic: str) -> No
         controller.wait_for(b"own")
         controller.publish(GATE_ANSWER, b"last")
         gate.wait_for(b"last")
+        controller.wait_for(b"last")
         assert controller.got == [(own, b"own", False), (GATE_ANSWER, b"last", False)]
         assert gate.payloads() == [b"last"]
 

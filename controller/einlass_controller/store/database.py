@@ -18,6 +18,10 @@ class DatabaseError(RuntimeError):
     """The database cannot be used; the text says what to do."""
 
 
+class DatabaseBusyError(DatabaseError):
+    """A controller is running on it."""
+
+
 def url_of_file(path: Path) -> str:
     """The URL of an SQLite file."""
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
