@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from einlass_controller.cli_tickets import Language, instant, language_of
 from einlass_controller.settings import API_KEY_FILE, FILE_BYTES_MAX, SETTINGS_FILE, SettingsError, read_settings
 
 HTTP_TIMEOUT_S = 30.0
@@ -48,6 +49,7 @@ def preview_command(
     file: File,
     directory: Directory,
     last: Annotated[int, typer.Option(min=1, max=5_000, help="So many past scans.")] = 1_000,
+    lang: Language = "",
     as_json: AsJson = False,
 ) -> None:
     """What these rules would have decided otherwise in the last scans. Changes nothing."""
@@ -59,8 +61,9 @@ def preview_command(
     typer.echo(f"{found['scans']} scans tried, {changes} would have been decided otherwise")
     for item in found["changed"]:
         typer.echo(f"{item['scans']:6}  {item['before']} -> {item['after']}")
+    words = "text_" + (lang or language_of())
     for item in found["samples"][:10]:
-        typer.echo(f"        {item['decision']} ticket {item['ticket']} at {item['lane']}: {item['text_de']}")
+        typer.echo(f"        {item['decision']} ticket {item['ticket']} at {item['lane']}: {item[words]}")
 
 
 @rules.command("put")
@@ -74,7 +77,7 @@ def put_command(
     """Make these the house's rules. Try them with `preview` first."""
     order: dict[str, Any] = {"rules": _rules(file), "reason": reason, "by": by}
     found = _call(directory, "POST", "rules", order | ({"valid_from": valid_from} if valid_from else {}))
-    typer.echo(f"version {found['version']} holds from {found['valid_from_ms']} (Unix milliseconds) on")
+    typer.echo(f"version {found['version']} holds from {instant(found['valid_from_ms'])} on")
 
 
 @rules.command("show")
@@ -88,7 +91,7 @@ def show_command(
         return
     for item in _call(directory, "GET", "rules"):
         holds = "  holds now" if item["in_force"] else ""
-        typer.echo(f"{item['version']:4}  from {item['valid_from_ms']}  {item['by']}: {item['reason']}{holds}")
+        typer.echo(f"{item['version']:4}  from {instant(item['valid_from_ms'])}  {item['by']}: {item['reason']}{holds}")
 
 
 @zone.command("count")

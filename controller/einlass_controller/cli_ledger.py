@@ -25,12 +25,22 @@ File = Annotated[Path | None, typer.Option("--file", help="Read an export instea
 
 
 @ledger.command("verify")
-def verify_command(directory: Directory, file: File = None, as_json: AsJson = False) -> None:
+def verify_command(
+    directory: Annotated[Path | None, typer.Option("--dir", help="The directory that the set-up made.")] = None,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
     """Recompute every hash of the ledger; exit status 1 and the place when one does not match."""
     from einlass_controller.domain.ledger import verify
 
-    with _opened(directory) as connection:
-        count, last, broken = verify(_entries(connection, file))
+    if file is not None:  # whoever was given an export needs nothing else
+        count, last, broken = verify(_from_file(file))
+    elif directory is not None:
+        with _opened(directory) as connection:
+            count, last, broken = verify(_entries(connection, None))
+    else:
+        typer.echo("error: say --dir DIRECTORY of a site, or --file EXPORT", err=True)
+        raise typer.Exit(2)
     if broken is None:
         typer.echo(f"the ledger holds: {count} entries, the last is {last}")
     else:
@@ -85,14 +95,19 @@ def _entries(connection: "Connection", file: Path | None, after: int = 0) -> "It
 def _from_file(file: Path) -> "Iterator[Entry]":
     from einlass_controller.domain.ledger import Entry, canonical
 
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
+    number = 0
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
                 said: dict[str, Any] = json.loads(line)
                 yield Entry(said["number"], said["at_ms"], said["kind"], canonical(said["body"]), said["hash"])
-            except (ValueError, KeyError, TypeError) as error:
-                typer.echo(f"error: {file}:{number}: no line of a ledger: {error}", err=True)
-                raise typer.Exit(2) from error
+    except (ValueError, KeyError, TypeError) as error:
+        typer.echo(f"error: {file}:{number}: no line of a ledger: {error}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.echo(f"error: {file}: {error.strerror}", err=True)
+        raise typer.Exit(2) from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -39,6 +40,11 @@ class BadLines(ValueError):
 def language_of() -> str:
     """The language of the person at the keyboard."""
     return "en" if os.environ.get("LANG", "").startswith("en") else "de"
+
+
+def instant(unix_ms: int) -> str:
+    """As the clock of this computer says it."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 @ticket.command("issue")
@@ -158,7 +164,7 @@ def signing_keys(directory: Directory, as_json: AsJson = False) -> None:
     found = _call(directory, "GET", "/signing-keys")
     for item in found:
         state = "revoked" if item["revoked_ms"] else "signs" if item["can_sign"] else "verifies"
-        until = f" until {item['verify_until_ms']} ms" if item["verify_until_ms"] else ""
+        until = f" until {instant(item['verify_until_ms'])}" if item["verify_until_ms"] else ""
         typer.echo(f"{item['id']}  {item['public']}  {state}{until}")
     _end({"keys": found}, as_json)
 

@@ -44,9 +44,19 @@ class Postgres:
 
     def create(self, name: str, template: str = "template1") -> str:
         """A new database, empty or a copy of another that nobody is connected to; returns its URL."""
-        where = ["-h", LOOPBACK, "-p", str(self.port), "-U", ACCOUNT]
-        _run([*self.owner, str(self.programs / "createdb"), *where, "-T", template, name])
+        self._say(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url_of(name)
+
+    def drop(self, name: str) -> None:
+        """Throw a database away, whoever is connected to it."""
+        self._say(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _say(self, statement: str) -> None:
+        import psycopg
+
+        where = f"host={LOOPBACK} port={self.port} user={ACCOUNT} dbname={ACCOUNT}"
+        with psycopg.connect(where, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
 
 def programs() -> Path | None:

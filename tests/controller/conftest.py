@@ -229,17 +229,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Makes a database of the kind that the module asks for, which may have its tables already; returns its URL."""
-    numbers = itertools.count()
+    numbers, made = itertools.count(), list[str]()
 
     def make() -> str:
         if database_kind == "sqlite":
             return url_of_file(tmp_path / f"new{next(numbers)}.db")
         server: Postgres = request.getfixturevalue("postgres")
-        return server.create(f"t{secrets.token_hex(8)}", DATABASE)
+        made.append(f"t{secrets.token_hex(8)}")
+        return server.create(made[-1], DATABASE)
 
-    return make
+    yield make
+    for name in made:
+        request.getfixturevalue("postgres").drop(name)
 
 
 @pytest.fixture

@@ -62,8 +62,14 @@ def test_the_ledger_is_verified_and_one_changed_byte_is_found(directory: Path) -
     assert json.loads(good.output.splitlines()[-1])["entries"] == 1
     export = directory / "ledger.jsonl"
     CliRunner().invoke(cli.ledger, ["export", "--dir", str(directory), "--out", str(export)])
-    from_file = ["verify", "--dir", str(directory), "--file", str(export)]
+    from_file = ["verify", "--file", str(export)]
     assert CliRunner().invoke(cli.ledger, from_file).exit_code == 0
+    assert CliRunner().invoke(cli.ledger, ["verify"]).exit_code == 2
+    (directory / "changed.jsonl").write_text(export.read_text().replace("first", "fir5t"))
+    assert CliRunner().invoke(cli.ledger, ["verify", "--file", str(directory / "changed.jsonl")]).exit_code == 1
+    (directory / "changed.jsonl").write_text("{}\n")
+    none = CliRunner().invoke(cli.ledger, ["verify", "--file", str(directory / "changed.jsonl")])
+    assert (none.exit_code, "changed.jsonl:1: no line of a ledger" in none.output) == (2, True)
     replayed = CliRunner().invoke(cli.ledger, ["replay", "--dir", str(directory)])
     assert replayed.exit_code == 0, replayed.output
     assert json.loads(replayed.output)["tickets"] == 1

@@ -100,6 +100,7 @@ def test_a_card_lets_in_several_at_once_and_one_after_the_other(make_bench: Any)
     assert gate.ask(code)["values"]["entries_left"] == 5
     more = bench.redeem(code, persons=6)
     assert (more["code"], more["values"]["entries_missing"]) == ("used_up", 1)
+    assert (more["rule"], more["values"]["entries_left"], more["values"]["persons"]) == ("ten.too_few", 5, 6)
     assert bench.redeem(code, persons=5)["code"] == "ok"
     assert bench.redeem(code, "exit", persons=3)["code"] == "ok_exit"
     assert bench.engine.live.books.zones["bath"].figures().present == 6

@@ -8,7 +8,8 @@ import pytest
 from tests.controller.conftest import Bench, Gate
 from tests.controller.test_house import SPA, by_ticket, counts
 
-from einlass_controller.messages import Correct
+from einlass_controller.messages import Correct, Tick
+from einlass_controller.orders import ConfirmRecount, Recounted, Restored
 from einlass_controller.plan import plan_of
 from einlass_controller.setup import set_up
 from einlass_controller.store.reading import ledger_entries, one_moment
@@ -146,3 +147,24 @@ def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None
     main.tell()
     assert counts(spa) == (0, 0, 0)
     assert spa.engine.live.books.zones["bath"].counted == 0
+
+
+def test_what_belongs_to_a_count_before_a_restore_takes_nobody_off_the_new_one(spa: Bench) -> None:
+    main = Clocked(spa, "gate-1")
+    main.away = True
+    main.account["balance"] += 1
+    main.event("forced", side="entry", persons=1)
+    spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    spa.order(Restored("an old copy was put back", 5))
+    spa.pass_by(minutes=1)
+    counted = spa.order(ConfirmRecount({"bath": 1, "sauna": 0, "rink": 0}, ("main",), "Ann"))
+    assert counted == Recounted("done", ("main",))
+    main.away = False
+    for item in [*main.hello(), *spa.run(Tick())]:
+        if item["kind"] == "limit" and item["node"] == "gate-1":
+            main.account.update(item["limit"], balance=0)
+    main.status()
+    for message in main.untold:
+        spa.run(message)
+    assert counts(spa) == (1, 0, 0)

@@ -318,7 +318,10 @@ def _again(table: Table) -> list[Rule]:
         rules.append(_times(policy.number("times", low=1)))
     if kind != "never":
         rules.append(Rule("reentry", tuple(used), codes.OK_REENTRY, free=True))
-    rules.append(Rule("entries", (Condition("entries_missing", "at_least", 1),), codes.USED_UP))
+    missing = Condition("entries_missing", "at_least", 1)
+    if table.flag("group"):
+        rules.append(Rule("too_few", (Condition("entries_left", "at_least", 1), missing), codes.USED_UP, _TOO_FEW))
+    rules.append(Rule("entries", (missing,), codes.USED_UP))
     return rules
 
 
@@ -348,6 +351,9 @@ def _bound(fact: str, operator: str, minutes: int) -> Condition:
     return Condition(fact, operator, minutes * MINUTE_MS)
 
 
+_TOO_FEW = Text(
+    "Noch {entries_left} Eintritte für {persons} Personen", "{entries_left} entries left for {persons} people"
+)
 _NOT_HERE = Text("Diese Karte gilt hier nicht", "This ticket is not valid here")
 _OTHER_DAY = Text("Diese Karte gilt heute nicht", "This ticket is not valid today")
 _FROM = Text("Diese Karte gilt ab {limit} Uhr", "This ticket is valid from {limit}")

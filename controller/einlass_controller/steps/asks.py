@@ -1,14 +1,14 @@
 """A scan is answered: idempotency first, then the rules, then the cap; the answer is stored before it is sent."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from einlass_controller.domain import admission, visits
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain.admission import Use
 from einlass_controller.domain.catalogue import Product
-from einlass_controller.domain.decision import Decision
+from einlass_controller.domain.decision import Decision, Text
 from einlass_controller.domain.occupancy import Limit
 from einlass_controller.domain.rules import Fact, Verdict
 from einlass_controller.domain.tickets import Ticket
@@ -24,6 +24,7 @@ from einlass_controller.store.work import Stored
 from einlass_core import wire
 
 NO_USE = Use(0, 0)
+COUNTING = Text("Es wird nachgezählt: bitte warten", "People are being counted: please wait")
 
 
 def ask(batch: Batch, message: Ask) -> None:
@@ -186,14 +187,14 @@ def judge(batch: Batch, asked: Question) -> Found | Judged:
         area.name if area is not None else "",
         asked.paid_cents,
     )
+    version = str(batch.catalogue.version)
     refused = admission.refuse(fixed)
     if refused is not None:
-        return Found(refused)
+        return Found(replace(refused, rules_version=version))
     if ticket is None:
-        return Found(Decision(codes.INVALID))
+        return Found(Decision(codes.INVALID, rules_version=version))
     if live.recount:  # nobody knows how many are inside, so nobody can say that there is a place
-        return Found(Decision(codes.STAFF, values={"reason": "recount"}))
-    version = str(batch.catalogue.version)
+        return Found(Decision(codes.STAFF, values={"reason": "recount"}, rules_version=version, text=COUNTING))
     product = batch.catalogue.products.get(ticket.product)
     standing = _stand(batch, lane, ticket, product)
     persons = _persons(asked, ticket, product, standing)

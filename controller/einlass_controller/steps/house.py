@@ -190,15 +190,20 @@ def bookings(batch: Batch) -> None:
 
 
 def _count(batch: Batch, zone: str, persons: int, at_ms: int | None = None) -> None:
-    live = batch.live
-    live.books.correct(zone, persons)
+    batch.live.books.correct(zone, persons)
     batch.zones.add(zone)
+    mark_counted(batch, zone, batch.now_ms if at_ms is None else at_ms)
+
+
+def mark_counted(batch: Batch, zone: str, at_ms: int) -> None:
+    """Remember that people were counted then: what lanes tell late of the time before is in that count already."""
+    live = batch.live
     counted = {
         lane.id: (live.books.accounts[lane.id].inc, live.books.accounts[lane.id].seq)
         for lane in live.lanes.values()
         if lane.node and zone in (*lane.zones, *lane.leaves)
     }
-    _keep(batch, replace(live.areas[zone], counted_ms=batch.now_ms if at_ms is None else at_ms, counted=counted))
+    _keep(batch, replace(live.areas[zone], counted_ms=at_ms, counted=counted))
 
 
 def _keep(batch: Batch, area: Area) -> None:

@@ -77,10 +77,13 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
     """A passage that was before the zone's last count, and is only told now, is in that count already.
 
-    Not when the account that the count was made from had it in it, and not when the node did not know the time.
+    Not when the account that the count was made from had it in it, when it belongs to an account of a count before a
+    restore (which is in no book), and when the node did not know the time.
     """
     lane, told_ms = batch.live.lane_of_node.get(message.node), int(message.fields.get("unix_ms", 0))
     if lane is None or not told_ms:
+        return
+    if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
         return
     sign = 1 if side == ENTRY else -1
     margin_ms = CLOCK_MARGIN_MS if side == ENTRY else 0

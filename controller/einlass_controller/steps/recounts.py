@@ -4,6 +4,7 @@ from einlass_controller.domain import recount
 from einlass_controller.live import ONLINE_LAPSE_MS
 from einlass_controller.orders import ConfirmRecount, Recounted, Restored
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.house import mark_counted
 
 
 def restored(batch: Batch, order: Restored) -> bool:
@@ -31,5 +32,7 @@ def confirm(batch: Batch, order: ConfirmRecount) -> Recounted:
     reason, live.recount = live.recount, ""
     batch.keep_epoch()
     batch.touch_all()
+    for zone in live.areas:
+        mark_counted(batch, zone, batch.now_ms)
     batch.record("recount", people=dict(order.people), by=order.by, reason=reason, without=away, epoch=live.epoch)
     return Recounted("done", tuple(away))
