@@ -135,9 +135,9 @@ class Truth:
             own.doubtful += int(fields["persons"])
         elif kind == "refused" and fields.get("code") == "lease_exhausted":
             self.world.sometimes["lease_exhausted"] += 1
-            if lane.gate.account.until_ms and lane.now_ms() > lane.gate.account.until_ms:
-                if lane.gate.account.balance < lane.gate.account.ceiling:
-                    self.world.sometimes["lease_ended_with_rights_left"] += 1
+            account = lane.gate.account
+            if account.until_ms and lane.now_ms() > account.until_ms and account.balance < account.ceiling:
+                self.world.sometimes["lease_ended_with_rights_left"] += 1
 
     def _released(self, lane: "Lane", own: LaneTruth, nonce: str, fields: dict[str, Any]) -> None:
         persons = int(fields["persons"])
@@ -257,9 +257,7 @@ class Truth:
         if wiped:  # what was forced or left by a journal that is gone is known to nobody
             low, high = self.inside - unknown - self.excused, 10**9
         if not low <= counted <= high:
-            self.violation(
-                f"counts_differ: {counted} counted, {self.inside} inside, {unseen} left unseen, {doubtful} ?"
-            )
+            self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
         self._check_ledger()
 
     def _check_ledger(self) -> None:
@@ -273,6 +271,8 @@ class Truth:
                 conflicts[body["digest"]] += 1
         for lane in self.world.lanes:
             own = self.lanes[lane.number]
+            if own.lost_unknown:  # an old image was put in: what it did not know it lost
+                continue
             for kind in ("passed", "released"):
                 if told[lane.name, kind] < own.kinds[kind]:
                     self.violation(
