@@ -30,7 +30,7 @@ from einlass_core.journal import unframe
 from einlass_core.lease import Account, Limit, account_from
 
 FOREVER_MS = 1 << 50
-ANY_CODE = b"E1:REPLAYED"
+ANY_CODE = b"replayed"
 
 
 class ReplayError(ValueError):

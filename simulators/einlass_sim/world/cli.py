@@ -20,7 +20,7 @@ def world_command(
     story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """The shipped lanes and controller under faults, and a truth that neither sees. Ends with 1: a promise was broken."""
+    """The shipped lanes and controller under faults, and a truth that neither sees. Exit 1: a promise was broken."""
     from einlass_sim.world import runs
     from einlass_sim.world.drawn import draw
 
