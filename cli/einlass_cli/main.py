@@ -39,6 +39,13 @@ _MAP = (
     ("recount", "einlass_controller.cli", "recount", "Say how many people are inside, after a restore."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
     ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
+    (
+        "simulate",
+        "einlass_sim.world.cli",
+        "simulate",
+        "A site in virtual time, under faults by the thousand; planted bugs.",
+    ),
+    ("replay", "einlass_sim.world.cli", "replay", "A node's journal, fed to the core step by step."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
 )
 EXIT_MISSING = 2

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BOOT_MS = 3_000
 STATUS_EVERY_MS = 60_000
 KEEPALIVE_MS = 15_000
-ALARM_TIMES = {"same_code_ms": 1000}
+SAME_CODE_MS = 1_000
 
 
 class Lane:
@@ -64,7 +64,7 @@ class Lane:
         self.powered = True
         self.started_ms = world.now_ms
         self.linked = False
-        self.lag_ms = 0
+        self.lag_ms = self.last_ms = 0
         self.unix_offset_ms = 0
         self.status_due_ms = 0
         self.list_told_ms = 0
@@ -72,7 +72,7 @@ class Lane:
         try:
             self.journal = Journal(self.disk, world.new_incarnation())
             self.listed = AllowList(self.disk)
-            settings = GateSettings(cut_off=self.policy, **ALARM_TIMES)
+            settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
             prefix = f"{self.journal.incarnation}.{self.journal.boot}"
             self.gate = Gate(settings, self.journal.account, prefix, self.journal.emergency, self.listed.persons)
             self.upload = Upload(self.journal)
@@ -99,7 +99,9 @@ class Lane:
 
     def now_ms(self) -> int:
         """The node's own clock: milliseconds since its start, at its own rate."""
-        return int((self.world.now_ms - self.started_ms) * self.rate) + self.lag_ms
+        now_ms = int((self.world.now_ms - self.started_ms) * self.rate) + self.lag_ms
+        self.last_ms = max(self.last_ms, now_ms)
+        return self.last_ms
 
     def unix_ms(self) -> int:
         """The time as told by the controller."""
@@ -117,7 +119,7 @@ class Lane:
             if self.pause_in < 0:
                 self.world.count("pause")
                 self.world.note(self, f"stands still for {self.pause_ms // 1000} s")
-                self.lag_ms += self.pause_ms
+                self.lag_ms += int(self.pause_ms * self.rate)
                 self.paused_until_ms = self.world.now_ms + self.pause_ms
 
     # -- the lane

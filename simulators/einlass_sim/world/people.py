@@ -18,7 +18,7 @@ ARM_MS = 600
 SOLD_AHEAD = 40
 DECIDED = ("ok", "ok_reentry")
 HOPELESS = ("invalid", "used_up", "revoked", "blocked", "already_inside", "wrong_zone")
-PRODUCTS = (("single", 12), ("family", 3), ("season", 3), ("strict", 2))
+PRODUCTS = {"single": 12, "family": 3, "season": 3, "strict": 2}
 
 
 @dataclass
@@ -64,9 +64,8 @@ class People:
             self._next(number)
 
     def _stock(self) -> None:
-        names, shares = zip(*PRODUCTS, strict=True)
         for _ in range(SOLD_AHEAD):
-            product = self.rng.choices(names, shares)[0]
+            product = self.rng.choices(list(PRODUCTS), list(PRODUCTS.values()))[0]
             persons = self.rng.randint(2, 4) if product == "family" else 1
             code = self.world.office.sell(product, persons, self.rng.getrandbits(80))
             self.shelf.append(Visitor(code, product, persons, persons))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from einlass_controller.domain.shares import Leasing
-from einlass_core import wire
+from einlass_core import codes, wire
 from einlass_core.events import EmergencyInput, PassageBusy, Rearmed
 from einlass_sim.world.drawn import MINUTE_MS, Drawn, Episode
 from einlass_sim.world.lane import KEEPALIVE_MS, Lane
@@ -142,13 +142,11 @@ class World:
         if lane.cut_up:
             self.faults["lost_in_a_cut"] += 1
             return
+        epoch = self.broker_epoch
         for delay_ms in self._copies():
-            epoch = self.broker_epoch
             self.after(delay_ms, lambda: self._arrive_up(epoch, topic, payload))
 
     def _remember_ask(self, lane: Lane, payload: bytes) -> None:
-        from einlass_core import codes
-
         fields = wire.decode("ask", payload)
         self.truth.asked[f"{lane.name}/{fields['nonce']}"] = codes.digest(fields["code"])
 
@@ -161,8 +159,8 @@ class World:
         if lane.cut_down:
             self.faults["lost_in_a_cut"] += 1
             return
+        epoch = self.broker_epoch
         for delay_ms in self._copies():
-            epoch = self.broker_epoch
             self.after(delay_ms, lambda: self._arrive_down(epoch, lane, kind, payload))
 
     def _arrive_down(self, epoch: int, lane: Lane, kind: str, payload: bytes) -> None:

@@ -1,0 +1,106 @@
+"""`einlass simulate`: a site in virtual time, seed by seed; and bugs planted to see whether they are found."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+simulate = typer.Typer(help="A site in virtual time, under faults; nothing real is started.", no_args_is_help=True)
+
+HOURS_MAX = 10_000.0
+
+
+@simulate.command("world")
+def world_command(
+    seeds: Annotated[str, typer.Option(help="A..B (both included), or one seed.")] = "1..20",
+    hours: Annotated[float, typer.Option(min=0.1, max=HOURS_MAX, help="Virtual hours a seed.")] = 2.0,
+    faults: Annotated[str, typer.Option(help="all, none, or kinds with commas between.")] = "all",
+    seed: Annotated[int | None, typer.Option(help="Only this one.")] = None,
+    story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """The shipped lanes and controller under faults, and a truth that neither sees. Exit 1: a promise was broken."""
+    from einlass_sim.world import runs
+    from einlass_sim.world.drawn import draw
+
+    try:
+        kinds = runs.kinds_of(faults)
+        wanted = [seed] if seed is not None else _seeds(seeds)
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    if story:
+        for one in wanted:
+            typer.echo("\n".join(runs.play(draw(one, hours, kinds), tell=True).story))
+        return
+    totals = runs.run(wanted, hours, kinds)
+    found = totals.as_dict()
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        for name, value in found.items():
+            typer.echo(f"{name:12} {value}")
+    for violation in totals.violations[:1]:
+        _tell_shortest(int(violation["seed"]), hours, kinds, str(violation["what"]))
+    if totals.violations:
+        raise typer.Exit(1)
+
+
+@simulate.command("planted")
+def planted_command(
+    only: Annotated[str, typer.Option(help="One bug by its name.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Breaks the shipped code in known ways, one at a time, and says which are found. 1: one was not."""
+    from einlass_sim.world import planted
+
+    if only and only not in planted.BUGS:
+        typer.echo(f"error: no bug is called {only!r}; there are: {', '.join(planted.BUGS)}", err=True)
+        raise typer.Exit(2)
+    found = planted.hunt([only] if only else list(planted.BUGS))
+    if as_json:
+        typer.echo(json.dumps(found.as_dict()))
+    else:
+        for name, (seed, what) in found.caught.items():
+            typer.echo(f"{name:40} seed {seed}: {what}")
+        for name in found.missed:
+            typer.echo(f"{name:40} NOT FOUND")
+    if found.missed:
+        raise typer.Exit(1)
+
+
+def replay(
+    journal: Annotated[str, typer.Argument(help="A node's journal: journal.db of a Pi, or the folder of a board.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a step.")] = False,
+) -> None:
+    """Feeds a node's journal to the core, record by record, and shows what the lane did at each step."""
+    from einlass_sim.replay import ReplayError, steps_of
+
+    try:
+        for step in steps_of(journal):
+            typer.echo(json.dumps(step.as_dict()) if as_json else str(step))
+    except ReplayError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _seeds(text: str) -> list[int]:
+    first, dots, last = text.partition("..")
+    if not first.isdigit() or (dots and not last.isdigit()):
+        raise ValueError(f"seeds are {text!r}: write A..B, such as 1..200, or one number")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def _tell_shortest(seed: int, hours: float, kinds: frozenset[str], what: str) -> None:
+    from einlass_sim.world import runs
+    from einlass_sim.world.drawn import draw
+
+    print(f"making the story of seed {seed} short ...", file=sys.stderr)
+    short = runs.shrink(draw(seed, hours, kinds), what)
+    told = runs.play(short, tell=True)
+    print(
+        f"seed {seed}, {short.lanes} lanes, cap {short.cap}, {short.hours:g} h, {len(short.episodes)} faults",
+        file=sys.stderr,
+    )
+    print("\n".join(told.story[-40:]), file=sys.stderr)

@@ -1,0 +1,366 @@
+"""Bugs planted on purpose, one at a time, in the shipped code's place: a world is worth what it finds.
+
+Each is a shortcut that looks harmless (docs/protocol.md says why it is none). They live here only: the product has no
+switch for any of them. `hours`, `faults`, `seeds`: the runs in which it must be found.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from einlass_controller.domain import occupancy
+from einlass_controller.steps import alone, events
+from einlass_core import allowlist, gate, lease
+from einlass_core.effects import Record, SetBolt
+from einlass_core.events import EXIT
+from einlass_sim.world import lane as world_lane
+from einlass_sim.world import office as world_office
+from einlass_sim.world import runs
+from einlass_sim.world.drawn import FAULTS, Drawn, draw
+
+SEEDS_MAX = 40
+HOURS = 3.0
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What is broken, and where it must show."""
+
+    what: str
+    patches: Callable[[], list[Any]]
+    hours: float = HOURS
+    faults: frozenset[str] = frozenset(FAULTS)
+    seeds: int = SEEDS_MAX
+
+
+@dataclass
+class Hunt:
+    """What was found: (seed, violation) by bug."""
+
+    caught: dict[str, tuple[int, str]] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is printed."""
+        layers: dict[str, list[str]] = {}
+        for name, (_, what) in self.caught.items():
+            layers.setdefault(layer_of(what), []).append(name)
+        return {
+            "planted": len(self.caught) + len(self.missed),
+            "found": len(self.caught),
+            "missed": self.missed,
+            "by_layer": layers,
+            "seeds": {name: seed for name, (seed, _) in self.caught.items()},
+        }
+
+
+def layer_of(what: str) -> str:
+    """Who noticed: the controller's own books, the truth while it ran, or the comparison when all was healed."""
+    name = what.partition(":")[0]
+    if name == "controller_fault":
+        return "invariants of the books"
+    healed = (
+        *("counts_differ", "records_missing", "records_lost", "accounts_differ", "not_back", "no_lease"),
+        *("conflict_not_reported", "used_twice_online", "nonce_reused"),
+    )
+    return "counts after healing" if name in healed else "truth at every event"
+
+
+def _swap(where: Any, name: str, value: Any) -> Any:
+    return mock.patch.object(where, name, value)
+
+
+def _exposure_of_the_newest(self: occupancy.Account) -> int:
+    return max(self.balance, self.sent[-1][1])
+
+
+def _renew_without_ghosts(self: occupancy.Books, name: str, inc: str) -> int:
+    account = self.accounts[name]
+    self._add(account, -1)
+    self.accounts[name] = occupancy.Account(name, account.zones, inc, account.epoch, leaves=account.leaves)
+    self._add(self.accounts[name], 1)
+    return 0
+
+
+def _renew_ghosts_unsigned(self: occupancy.Books, name: str, inc: str) -> int:
+    account = self.accounts[name]
+    ghosts = max(0, account.balance)
+    self._add(account, -1)
+    for zone in self._zones(account):
+        zone.ghosts += ghosts
+    self.accounts[name] = occupancy.Account(name, account.zones, inc, account.epoch, leaves=account.leaves)
+    self._add(self.accounts[name], 1)
+    return ghosts
+
+
+_report = occupancy.Books.report
+
+
+def _report_last_received(self: occupancy.Books, name: str, report: occupancy.Report) -> occupancy.Taken:
+    account = self.accounts[name]
+    if report.inc == account.inc and not account.frozen:
+        account.seq = min(account.seq, report.seq)
+    return _report(self, name, report)
+
+
+_grant = occupancy.Books.grant
+
+
+def _grant_without_looking(self: occupancy.Books, name: str, persons: int, keep: Any = None) -> Any:
+    with mock.patch.object(occupancy.Books, "_has_room", return_value=True):
+        return _grant(self, name, persons)
+
+
+def _take_in_order_of_arrival(self: lease.Account, limit: lease.Limit) -> bool:
+    self.version = max(self.version, limit.version)
+    self.ceiling = limit.ceiling
+    return True
+
+
+def _take_as_difference(self: lease.Account, limit: lease.Limit) -> bool:
+    more = max(0, limit.ceiling - self.balance)
+    self.version = max(self.version, limit.version)
+    self.ceiling = max(self.ceiling, self.balance) + more
+    return True
+
+
+def _renew_from_arrival(self: lease.Account, now_ms: int, from_ms: int, lease_ms: int) -> None:
+    if lease_ms:
+        self.until_ms = now_ms + lease_ms
+
+
+_release = gate.Gate._release
+
+
+def _release_first(self: gate.Gate, now_ms: int, fields: dict[str, Any], effects: list[Any]) -> None:
+    found: list[Any] = []
+    _release(self, now_ms, fields, found)
+    effects += [item for item in found if isinstance(item, SetBolt)]
+    effects += [item for item in found if not isinstance(item, SetBolt)]
+
+
+_exit_scanned = gate.Gate._exit_scanned
+
+
+def _credit_at_the_scan(self: gate.Gate, now_ms: int, code: str, effects: list[Any]) -> None:
+    before = len(effects)
+    _exit_scanned(self, now_ms, code, effects)
+    if any(isinstance(item, Record) and item.kind == "exit" for item in effects[before:]):
+        self.account.leave(1)
+
+
+_started = gate.Gate._started
+
+
+def _refund_after_a_crash(self: gate.Gate, now_ms: int, event: Any, effects: list[Any]) -> None:
+    self.account.refund(self.account.pending)
+    _started(self, now_ms, event, effects)
+
+
+_settled = gate.Gate._settled
+
+
+def _refund_in_doubt(self: gate.Gate, now_ms: int, effects: list[Any]) -> None:
+    self._busy_since = None
+    _settled(self, now_ms, effects)
+
+
+def _crash_sending_first(self: world_office.Office, batch: Any, after_commit: bool) -> None:
+    saved = bytes(self.raw.serialize())
+    begun = self.engine.begin(batch, self.now_ms())
+    if begun is not None:
+        self.send(begun())
+    self.raw.deserialize(saved)
+    self.stop()
+
+
+def _list_never_struck(self: allowlist.AllowList, kind: str, fields: Any) -> None:
+    return None
+
+
+_take_list = allowlist.AllowList.take
+
+
+def _list_without_order(self: allowlist.AllowList, fields: dict[str, Any]) -> bool:
+    if not (fields.get("start") or fields.get("end") or not fields["to"]["added"]):
+        fields = {**fields, "since": self.version()}
+    return _take_list(self, fields)
+
+
+_tick = world_office.Office.tick
+
+
+def _reclaim_by_the_clock(self: world_office.Office) -> None:
+    live = self.engine.live
+    for name, account in live.books.accounts.items():
+        node = live.nodes[live.lanes[name].node] if live.lanes[name].node else None
+        if node is not None and node.inc and not node.online and account.spare:
+            before = occupancy._sums(account)
+            account.sent = [(account.version_sent, account.balance)]
+            account.version = account.lowering = account.version_sent
+            live.books._moved(account, before)
+    _tick(self)
+
+
+def _event_despite_a_gap(batch: Any, message: Any) -> None:
+    node = batch.live.nodes.get(message.node)
+    if node is not None and message.inc == node.inc and message.seq > node.applied + 1:
+        node.applied = message.seq - 1
+    _event(batch, message)
+
+
+_event = events.event
+
+
+class _OneNonce(gate.Gate):
+    """Numbers every scan from one, whatever the incarnation and the boot."""
+
+    def _next_nonce(self) -> str:
+        self._scans += 1
+        return f"n.1.{self._scans}"
+
+
+_passed = gate.Gate._passed
+
+
+def _no_forced_bodies(self: gate.Gate, now_ms: int, side: str, effects: list[Any]) -> None:
+    if side == EXIT or (self.entry in (gate.RELEASED, gate.SETTLING) and self._left):
+        _passed(self, now_ms, side, effects)
+
+
+def _engine_steps(name: type, step: Any) -> Any:
+    from einlass_controller import engine
+
+    return mock.patch.dict(engine._STEPS, {name: step})
+
+
+def _holds_to_the_last_second(self: gate.Gate, now_ms: int, refusal: str, effects: list[Any]) -> None:
+    until_ms = self.account.until_ms
+    if now_ms <= until_ms:
+        self.account.until_ms = until_ms + 10 * 60_000
+    try:
+        _alone(self, now_ms, refusal, effects)
+    finally:
+        self.account.until_ms = until_ms
+
+
+_alone = gate.Gate._alone
+
+
+def _node_event() -> type:
+    from einlass_controller.messages import NodeEvent
+
+    return NodeEvent
+
+
+BUGS: dict[str, Bug] = {
+    "limit_as_difference": Bug(
+        "a limit is taken as so many more", lambda: [_swap(lease.Account, "take", _take_as_difference)]
+    ),
+    "limit_last_received": Bug(
+        "the limit that arrived last counts", lambda: [_swap(lease.Account, "take", _take_in_order_of_arrival)]
+    ),
+    "places_free_before_acknowledged": Bug(
+        "a lowered ceiling frees places at once",
+        lambda: [_swap(occupancy.Account, "exposure", property(_exposure_of_the_newest))],
+    ),
+    "no_ghosts": Bug(
+        "a lost journal's places are free again", lambda: [_swap(occupancy.Books, "renew", _renew_without_ghosts)]
+    ),
+    "ghosts_without_a_sign": Bug(
+        "a lost journal's balance counts only if positive",
+        lambda: [_swap(occupancy.Books, "renew", _renew_ghosts_unsigned)],
+    ),
+    "reclaimed_by_the_clock": Bug(
+        "a lane that is not heard of loses its places to others",
+        lambda: [_swap(world_office.Office, "tick", _reclaim_by_the_clock)],
+    ),
+    "release_before_record": Bug(
+        "the bolt first, the journal then", lambda: [_swap(gate.Gate, "_release", _release_first)]
+    ),
+    "exit_credited_at_the_scan": Bug(
+        "an exit scan frees a place", lambda: [_swap(gate.Gate, "_exit_scanned", _credit_at_the_scan)]
+    ),
+    "sent_before_stored": Bug(
+        "answers go out before the commit", lambda: [_swap(world_office.Office, "crash", _crash_sending_first)]
+    ),
+    "any_incarnation": Bug(
+        "a message for an earlier journal is obeyed", lambda: [_swap(world_lane.Lane, "is_for_me", lambda *_: True)]
+    ),
+    "report_last_received": Bug(
+        "the report that arrived last counts", lambda: [_swap(occupancy.Books, "report", _report_last_received)]
+    ),
+    "lease_from_arrival": Bug(
+        "a lease counts from its arrival", lambda: [_swap(lease.Account, "renew", _renew_from_arrival)]
+    ),
+    "lease_forgets_the_passage": Bug(
+        "a lease need not cover the passage", lambda: [_swap(gate.Gate, "_alone", _holds_to_the_last_second)]
+    ),
+    "refund_after_a_crash": Bug(
+        "who was under way when the power went is taken not to have passed",
+        lambda: [_swap(gate.Gate, "_started", _refund_after_a_crash)],
+    ),
+    "refund_in_doubt": Bug(
+        "somebody between the sensors is taken not to have passed",
+        lambda: [_swap(gate.Gate, "_settled", _refund_in_doubt)],
+    ),
+    "nonces_reused": Bug("scans are numbered anew after a restart", lambda: [_swap(world_lane, "Gate", _OneNonce)]),
+    "list_not_struck": Bug(
+        "a ticket stays on the list that let it in",
+        lambda: [_swap(allowlist.AllowList, "recorded", _list_never_struck)],
+    ),
+    "gap_jumped": Bug(
+        "a record is applied though one before it is missing",
+        lambda: [_engine_steps(_node_event(), _event_despite_a_gap)],
+    ),
+    "forced_bodies_not_counted": Bug(
+        "a body without a release is not counted", lambda: [_swap(gate.Gate, "_passed", _no_forced_bodies)]
+    ),
+    "cap_not_looked_at": Bug(
+        "the controller grants without looking", lambda: [_swap(occupancy.Books, "grant", _grant_without_looking)]
+    ),
+    "conflicts_not_reported": Bug(
+        "a second use alone is kept quiet about", lambda: [_swap(alone, "_report", lambda *_: None)]
+    ),
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The shipped code with this bug in it."""
+    patches = BUGS[name].patches()
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in reversed(patches):
+            patch.stop()
+
+
+def hunt(names: list[str]) -> Hunt:
+    """Each bug alone, seed by seed until it is found or its seeds are used up."""
+    found = Hunt()
+    for name in names:
+        bug = BUGS[name]
+        with planted(name):
+            caught = _first(bug)
+        if caught is None:
+            found.missed.append(name)
+        else:
+            found.caught[name] = caught
+    return found
+
+
+def _first(bug: Bug) -> tuple[int, str] | None:
+    for seed in range(1, bug.seeds + 1):
+        drawn: Drawn = draw(seed, bug.hours, bug.faults)
+        try:
+            what = runs.play(drawn).violation
+        except Exception as error:  # a bug may also end in a plain error: that is found, too
+            what = f"crashed: {type(error).__name__}: {error}"
+        if what:
+            return seed, what
+    return None

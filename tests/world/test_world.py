@@ -1,0 +1,124 @@
+"""The seeded world itself: repeatable, quiet when nothing is broken, loud when something is."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from einlass_sim.world import planted, runs
+from einlass_sim.world.drawn import FAULTS, draw
+from einlass_sim.world.world import World
+
+ALL = frozenset(FAULTS)
+# Found at the first seeds, one by each layer; `einlass simulate planted` tries all of them.
+QUICK = (
+    "limit_last_received",
+    "places_free_before_acknowledged",
+    "release_before_record",
+    "exit_credited_at_the_scan",
+    "cap_not_looked_at",
+    "gap_jumped",
+)
+
+
+def test_a_few_seeds_with_every_fault_break_no_promise() -> None:
+    totals = runs.run(range(1, 9), 1.0, ALL)
+    assert totals.violations == []
+    assert totals.admissions > 20
+    assert totals.sometimes["admitted_alone"] > 0
+    assert totals.sometimes["controller_restarted"] > 0
+
+
+def test_without_faults_nobody_is_turned_away_for_want_of_a_controller() -> None:
+    found = runs.play(draw(4, 1.0, frozenset()))
+    assert found.violation == ""
+    assert found.admissions > 0
+    assert set(found.seen) <= {"zone_full", "already_inside"}
+
+
+def test_the_same_seed_is_the_same_history_in_another_process_with_other_hashes() -> None:
+    program = (
+        "from einlass_sim.world import runs; from einlass_sim.world.drawn import FAULTS, draw;"
+        "print(runs.play(draw(5, 0.5, frozenset(FAULTS))).history)"
+    )
+    here = runs.play(draw(5, 0.5, ALL)).history
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+        assert done.stdout.strip() == here
+
+
+def test_another_seed_is_another_history() -> None:
+    assert runs.play(draw(1, 0.2, ALL)).history != runs.play(draw(2, 0.2, ALL)).history
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_bug_is_found(name: str) -> None:
+    found = planted.hunt([name])
+    assert found.missed == []
+
+
+def test_what_is_planted_is_gone_afterwards() -> None:
+    with planted.planted("cap_not_looked_at"):
+        pass
+    assert runs.play(draw(1, 0.5, ALL)).violation == ""
+
+
+def test_a_failing_seed_is_made_shorter_and_still_fails() -> None:
+    with planted.planted("release_before_record"):
+        drawn = draw(1, 1.0, ALL)
+        what = runs.play(drawn).violation
+        short = runs.shrink(drawn, what, tries=12)
+        told = runs.play(short, tell=True)
+    assert told.violation.partition(":")[0] == what.partition(":")[0]
+    assert len(short.episodes) < len(drawn.episodes)
+    assert told.story[-1].endswith(told.violation)
+
+
+def test_a_fault_that_is_left_out_changes_no_other() -> None:
+    whole = draw(3, 4.0, ALL)
+    less = draw(3, 4.0, ALL - {"cut", "loss"})
+    assert less.episodes == tuple(item for item in whole.episodes if item.kind != "cut")
+    assert replace(less, noise=whole.noise, episodes=whole.episodes) == whole
+
+
+def test_kinds_of_faults_are_checked() -> None:
+    assert runs.kinds_of("all") == ALL
+    assert runs.kinds_of("none") == frozenset()
+    with pytest.raises(runs.FaultError, match="there are: all, none"):
+        runs.kinds_of("cut,meteor")
+
+
+def test_the_command_prints_what_it_promises(run_einlass: Callable[..., str]) -> None:
+    found = json.loads(run_einlass("simulate", "world", "--seeds", "1..2", "--hours", "0.5", "--json"))
+    assert {"seeds", "gate_hours", "admissions", "faults", "sometimes", "violations", "cpu_s"} <= found.keys()
+    assert found["seeds"] == 2
+
+
+def test_a_story_is_told(run_einlass: Callable[..., str]) -> None:
+    told = run_einlass("simulate", "world", "--seed", "2", "--hours", "0.5", "--story")
+    assert "everything is mended" in told
+
+
+@pytest.fixture
+def run_einlass() -> Callable[..., str]:
+    def run(*words: str) -> str:
+        command = [sys.executable, "-m", "einlass_cli", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+
+    return run
+
+
+def test_a_world_knows_who_is_inside_only_from_bodies() -> None:
+    world = World(draw(1, 0.2, ALL))
+    assert world.truth.inside == 0
+    assert world.run().violation == ""
