@@ -25,8 +25,10 @@ _MAP = (
     ("controller", "einlass_controller.cli", "controller", "Set up and run a site's controller."),
     ("ticket", "einlass_controller.cli", "ticket", "Issue tickets."),
     ("ledger", "einlass_controller.cli", "ledger", "Check the record of every decision and passage."),
+    ("tariff", "einlass_controller.cli_tariff", "tariff", "Parking tariffs: check, try, buy time, compare."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
+    ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
 )
 EXIT_MISSING = 2
 
