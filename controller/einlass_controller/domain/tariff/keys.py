@@ -71,7 +71,7 @@ SEASON = (
     Key("to", f.MONTH_DAY, 'a day of the year like "10-31", the last one of the season', need=True),
 )
 FREE = (
-    _minutes("minutes", "so long is free", need=True),
+    Key("minutes", f.INT, "so long is free, in minutes; 0: nothing is", low=0, high=MINUTES_MAX, need=True),
     Key("counts", f.TEXT, "stay: from the entry; charged: only in time that costs", choices=m.COUNTS),
     Key("when_longer", f.TEXT, "whether a longer stay keeps them free or pays from the start", choices=m.LONGER),
 )

@@ -6,8 +6,8 @@ from einlass_controller.domain.tariff.ladder import Amount
 from einlass_controller.domain.tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING_DAY, STAY, Window
 from einlass_controller.domain.tariff.timetable import DAY_S, Timetable
 
-# What the cut was made by: ("window", name) or ("cap", per).
-Reason = tuple[str, str, int]
+# What the cut was made by, and in which of its periods: ("window", name, cents, day) or ("cap", per, cents, period).
+Reason = tuple[str, str, int, object]
 
 
 class Limits:
@@ -29,7 +29,7 @@ class Limits:
             keys.append(key)
             room = window.max_cents - self._used.get(key, 0)
             if room < granted:
-                granted, reason = room, ("window", window.name, window.max_cents)
+                granted, reason = room, ("window", window.name, window.max_cents, began)
         if not window.outside_caps:
             for cap in table.tariff.caps:
                 day = self._day(table, cap.per, at_s)
@@ -41,7 +41,7 @@ class Limits:
                     keys.append(key)
                 room = max(0, cap.cents - self._used.get(key, 0))
                 if room < granted:
-                    granted, reason = room, ("cap", cap.per, cap.cents)
+                    granted, reason = room, ("cap", cap.per, cap.cents, period)
         for key in keys:
             self._used[key] = self._used.get(key, 0) + granted
         return granted, reason
