@@ -112,7 +112,7 @@ def buy_command(
 
 @tariff.command("check")
 def check_command(files: Files, as_json: AsJson = False, german: German = False) -> None:
-    """What is wrong with a tariff, or what it means in words; its golden cases, where a .cases.toml stands beside it."""
+    """What is wrong with a tariff, or what it means in words; runs the cases in NAME.cases.toml beside it."""
     for path in files:
         try:
             book = load_book([path])
@@ -265,9 +265,7 @@ def _comparison_json(found: Comparison) -> dict[str, Any]:
         "same": found.all.stays - found.dearer - found.cheaper,
         "by_length": {name: group(one) for name, one in sorted(found.by_minutes.items(), key=_by_length)},
         "by_weekday": {DAYS_EN[day].lower(): group(one) for day, one in sorted(found.by_weekday.items())},
-        "examples": [
-            {"row": row, "old_cents": before, "new_cents": after} for row, before, after in found.examples
-        ],
+        "examples": [{"row": row, "old_cents": before, "new_cents": after} for row, before, after in found.examples],
         "skipped": [{"row": row, "reason": reason} for row, reason in found.skipped],
     }
 
@@ -315,5 +313,3 @@ def _stop(error: TariffError | StayError, files: list[Path], as_json: bool) -> t
     for text in texts:
         typer.echo(f"error: {name + ', ' if name and status == EXIT_BAD_TARIFF else ''}{text}", err=True)
     return typer.Exit(status)
-
-

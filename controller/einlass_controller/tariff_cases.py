@@ -16,7 +16,7 @@ def stay_of(book: Book, case: dict[str, Any]) -> Stay:
     """The question that a case asks."""
     entry_s, exit_s = (instant_of(case[name], book.days) for name in ("from", "to"))
     card = Card(MINUTES_CARD, book.versions[0].voucher.seconds // 60)
-    paid = ()
+    paid: tuple[Payment, ...] = ()
     if "paid_cents" in case:
         paid_at = instant_of(case["paid_at"], book.days) if "paid_at" in case else None
         paid = (Payment(case["paid_cents"], paid_at),)
@@ -33,7 +33,9 @@ def failures(book: Book, path: Path) -> list[str]:
     try:
         golden = read_cases(path.read_text(encoding="utf-8"))
     except TariffError as error:
-        raise TariffError([Problem(f"{path.name}: {one.path}", one.message, one.line) for one in error.problems]) from error
+        raise TariffError(
+            [Problem(f"{path.name}: {one.path}", one.message, one.line) for one in error.problems]
+        ) from error
     found = []
     for case in golden.cases:
         try:

@@ -1,4 +1,4 @@
-"""Every tariff that we ship is one, and comes out as the cases beside it say: eight towns and what else there can be."""
+"""Every tariff that we ship is one, and comes out as the cases beside it say: eight towns and eight inventions."""
 
 from pathlib import Path
 

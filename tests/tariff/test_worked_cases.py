@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.tariff.conftest import Town
+from tariff_town import Town
 
-HOUR_FREE = '[free]\nminutes = 60\n[rate.hour]\nsteps = [{ minutes = 60, cents = 50 }]\n'
-EURO_AN_HOUR = '[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n'
+HOUR_FREE = "[free]\nminutes = 60\n[rate.hour]\nsteps = [{ minutes = 60, cents = 50 }]\n"
+EURO_AN_HOUR = "[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n"
 CHARGED_8_TO_18 = EURO_AN_HOUR + '[[window]]\nfrom = "08:00"\nto = "18:00"\n'
 PROGRESSIVE = """[rate.hour]
 steps = [{ minutes = 60, cents = 100 }, { minutes = 60, cents = 200 }, { minutes = 60, cents = 300 }]
@@ -71,7 +71,8 @@ def test_money_buys_time_in_proportion(town: Make, cents: int, minutes: int) -> 
 def test_grace_and_late_exit_after_payment(town: Make, end: str, cents: int, known: bool) -> None:
     tariff = town(HOUR_FREE, "grace_minutes = 15")
     paid_at = "2026-05-12T12:00" if known else ""
-    assert tariff.cents("2026-05-12T10:00", "2026-05-12T" + end, paid=50, paid_at=paid_at) == cents
+    late = tariff.fee("2026-05-12T10:00", "2026-05-12T" + end, paid=50, paid_at=paid_at)
+    assert late.due_cents == cents
 
 
 @pytest.mark.parametrize(("off", "cents"), [("start", 500), ("end", 300)])

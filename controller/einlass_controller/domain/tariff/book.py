@@ -10,7 +10,7 @@ from einlass_controller.domain.tariff.timetable import Timetable
 
 
 class Book:
-    """Versions in the order of their valid-from. `days_of` brings the calendar that a tariff's time zone and state need.
+    """Versions in the order of valid-from. `days_of` brings the calendar that a tariff's time zone and state need.
 
     open_start: the first version also holds before its valid-from, for trying out what is not in force yet.
     """
@@ -80,8 +80,7 @@ class Book:
                 found = number
         if found < 0:
             if not self.open_start:
-                raise StayError(
-                    f"no version of {self.versions[0].name} is in force then; the first begins {self.versions[0].valid_from}"
-                )
+                first = self.versions[0]
+                raise StayError(f"no version of {first.name} is in force then; the first begins {first.valid_from}")
             return 0
         return found

@@ -12,6 +12,7 @@ from einlass_controller.domain.tariff.result import Fee, Stay
 # Money that pays for longer than this (free parking, a maximum for the whole stay) buys this long.
 BUY_DAYS_MAX = 31
 _DAY_S = 86_400
+_FIRST_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,15 @@ def over_max_stay(book: Book, stay: Stay) -> bool:
 
 
 def last_true(holds: Callable[[int], bool], most: int) -> int:
-    """The greatest number from 0 to `most` that a falling condition holds for; 0 where it never does."""
-    if holds(most):
-        return most
-    low, high = 0, most
+    """The greatest number from 0 to `most` that a condition holds for which once false stays so; 0 where it never does.
+
+    From below in doubling steps: most amounts buy hours, and a short stay is worked out faster than a long one.
+    """
+    low, high = 0, min(_FIRST_S, most)
+    while holds(high):
+        if high == most:
+            return most
+        low, high = high, min(high * 2, most)
     while high - low > 1:
         middle = (low + high) // 2
         if holds(middle):

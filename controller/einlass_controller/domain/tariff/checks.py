@@ -28,7 +28,7 @@ def _holidays(tariff: m.Tariff, found: list[Problem], path: str) -> None:
             found.append(
                 Problem(
                     f"{path}window[{number}].days",
-                    "names holidays, but nothing says which days those are: add [holidays] with state = \"RP\" or your own",
+                    'names holidays, but nothing says which days those are: add [holidays], state = "RP"',
                 )
             )
     for number, cap in enumerate(tariff.caps, 1):
@@ -46,11 +46,11 @@ def _seasons(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     if path:
         return
     taken: dict[int, str] = {}
-    for name, season in tariff.seasons.items():
-        both = sorted({taken[day] for day in _days_of(season) if day in taken})
+    for name, one in tariff.seasons.items():
+        both = sorted({taken[day] for day in _days_of(one) if day in taken})
         if both:
             found.append(Problem(f"season.{name}", f"shares days with the season {both[0]}; a day has one season"))
-        taken |= dict.fromkeys(_days_of(season), name)
+        taken |= dict.fromkeys(_days_of(one), name)
 
 
 def _days_of(season: m.Season) -> Iterator[int]:
@@ -74,7 +74,7 @@ def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
                 found.append(
                     Problem(
                         f"{path}event[{number + 1}]",
-                        f"{later.name!r} overlaps with {earlier.name!r} on the same day; let one end where the other begins",
+                        f"{later.name!r} overlaps with {earlier.name!r} on one day; let one end where the other begins",
                     )
                 )
 
@@ -111,7 +111,7 @@ def _week(tariff: m.Tariff, found: list[Problem], path: str) -> None:
         found.append(
             Problem(
                 f"{path}window",
-                f"a gap: no window covers {_some(missing)}. Add a window, or write otherwise = \"free\" at the top",
+                f'a gap: no window covers {_some(missing)}. Add a window, or write otherwise = "free" at the top',
             )
         )
 
@@ -124,12 +124,11 @@ def gaps(tariff: m.Tariff) -> list[str]:
         mine = [window for window in windows if window.season in ("", season)]
         for holidays in _holiday_weeks(tariff):
             for day in range(7, 14):
-                spans = sorted(
-                    (begin, end) for window, at in _occurrences(mine, holidays) for begin, end in [_in_day(window, at, day)]
-                    if begin < end
-                )  # fmt: skip
+                spans = sorted(_in_day(window, began, day) for window, began in _occurrences(mine, holidays))
                 at = 0
                 for begin, end in [*spans, (DAY_MINUTES, DAY_MINUTES)]:
+                    if begin >= end and begin < DAY_MINUTES:
+                        continue
                     if begin > at:
                         note = f" ({season})" if season else ""
                         text = f"{_day_name(day, holidays)} {clock(at)}-{clock(begin)}{note}"
@@ -161,14 +160,10 @@ def _day_name(day: int, holidays: frozenset[int]) -> str:
 
 
 def _occurrences(windows: Iterable[m.Window], holidays: frozenset[int]) -> list[tuple[m.Window, int]]:
-    return [
-        (window, day) for window in windows for day in range(_WEEKS * 7) if _kind(day, holidays) in window.kinds
-    ]
+    return [(window, day) for window in windows for day in range(_WEEKS * 7) if _kind(day, holidays) in window.kinds]
 
 
-def _meetings(
-    windows: list[m.Window], holidays: frozenset[int]
-) -> Iterator[tuple[m.Window, m.Window, int, int, int]]:
+def _meetings(windows: list[m.Window], holidays: frozenset[int]) -> Iterator[tuple[m.Window, m.Window, int, int, int]]:
     """Pairs of windows that cover the same time with neither above the other: (first, second, day, from, to)."""
     spans = sorted(
         (
@@ -182,7 +177,11 @@ def _meetings(
         for other_begin, other_end, other_number, other in spans[place + 1 :]:
             if other_begin >= end:
                 break
-            if other.name in window.wins_over or window.name in other.wins_over or (number == other_number and begin == other_begin):
+            if (
+                other.name in window.wins_over
+                or window.name in other.wins_over
+                or (number == other_number and begin == other_begin)
+            ):
                 continue
             first, second = (window, other) if number <= other_number else (other, window)
             day, minute = divmod(other_begin, DAY_MINUTES)
@@ -201,7 +200,8 @@ def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
         if cap.per in (m.STAY, m.ROLLING_DAY) and tariff.min_cents > cap.cents:
             found.append(
                 Problem(
-                    f"{path}min_cents", f"the least fee ({tariff.min_cents}) is above the most per {cap.per} ({cap.cents})"
+                    f"{path}min_cents",
+                    f"the least fee ({tariff.min_cents}) is above the most per {cap.per} ({cap.cents})",
                 )
             )
     coin = tariff.smallest_coin_cents
@@ -210,5 +210,7 @@ def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     for number, cap in enumerate(tariff.caps, 1):
         if cap.per in (m.STAY, m.ROLLING_DAY) and cap.kinds != m.ALL_KINDS:
             found.append(
-                Problem(f"{path}cap[{number}].days", f'days go with per = "calendar_day" or "business_day", not {cap.per!r}')
+                Problem(
+                    f"{path}cap[{number}].days", f'days go with per = "calendar_day" or "business_day", not {cap.per!r}'
+                )
             )

@@ -1,4 +1,4 @@
-"""One climb through a stay: windows, free minutes, cards off the start, steps, flats and maximums, in the order of time.
+"""One climb through a stay: windows, free minutes, cards off the start, steps, flats, maximums, in order of time.
 
 Nothing here looks ahead: what a moment costs depends on what was before it only. So a longer stay never costs less,
 and money can be turned into time by looking for the longest stay that it pays.

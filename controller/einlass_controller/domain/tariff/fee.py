@@ -347,5 +347,3 @@ def _card_lines(uses: list[CardUse], before: int, after: int) -> list[Line]:
     if left != after:
         lines.append(Line("rounding", cents=after - left, name=m.DOWN))
     return lines
-
-

@@ -39,7 +39,7 @@ _WORDS: Mapping[str, tuple[Callable[[Any], Any], tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its kind, what it means, its bounds. `of`: the kind in a list; `keys`: those of a table or of its items."""
+    """One key: its kind, what it means, its bounds. `of`: the kind in a list; `keys`: those of a table or its items."""
 
     name: str
     kind: str
@@ -66,7 +66,9 @@ def read_table(keys: tuple[Key, ...], data: Mapping[str, Any], path: str, found:
             values[name] = _read(key, key.kind, value, place, found)
         except words.WordError as error:
             found.append(Problem(place, str(error)))
-    found += [Problem(path, f"{key.name!r} is missing: {key.says}") for key in keys if key.need and key.name not in data]
+    found += [
+        Problem(path, f"{key.name!r} is missing: {key.says}") for key in keys if key.need and key.name not in data
+    ]
     return values
 
 
@@ -142,5 +144,7 @@ def _text(key: Key, kind: str, value: Any) -> str:
 
 def _name(value: str) -> str:
     if not value or len(value) > 64 or not set(value) <= _NAME_CHARACTERS or value[0] in "_-":
-        raise words.WordError(f"{value!r} is no name; use a-z, 0-9, _ and - (64 at most), beginning with a letter or digit")
+        raise words.WordError(
+            f"{value!r} is no name; use a-z, 0-9, _ and - (64 at most), beginning with a letter or digit"
+        )
     return value

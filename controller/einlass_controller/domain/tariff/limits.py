@@ -1,4 +1,4 @@
-"""Maximums as running totals: an amount is let through as far as every maximum has room. So a fee never falls with time."""
+"""Maximums as running totals: an amount is let through as far as all have room. So a fee never falls with time."""
 
 from datetime import date
 

@@ -12,7 +12,11 @@ PER = {
     m.BUSINESS_DAY: ("je Geschäftstag", "a business day"),
     m.ROLLING_DAY: ("je 24 Stunden ab Einfahrt", "24 hours from entry"),
 }
-_ROUNDED = {m.UP: ("aufgerundet", "rounded up"), m.DOWN: ("abgerundet", "rounded down"), m.NEAREST: ("gerundet", "rounded")}
+_ROUNDED = {
+    m.UP: ("aufgerundet", "rounded up"),
+    m.DOWN: ("abgerundet", "rounded down"),
+    m.NEAREST: ("gerundet", "rounded"),
+}
 
 
 def money(cents: int, language: str) -> str:

@@ -123,7 +123,7 @@ class Season:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """The first minutes of a stay. counts: from the entry, or only in time that costs; longer: what a longer stay has."""
+    """The first minutes. counts: from the entry, or only in time that costs; longer: whether a longer stay has them."""
 
     seconds: int = 0
     counts: str = FROM_ENTRY

@@ -1,4 +1,4 @@
-"""Text to tariff: TOML or JSON, checked against the keys, then against sense. All problems at once, each with its line."""
+"""Text to tariff: TOML or JSON, checked against the keys, then against sense. All problems at once, with their lines."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ def _parse(text: str, is_json: bool) -> dict[str, Any]:
         data = json.loads(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # both parsers' errors are ValueErrors and name line and column
         kind = "JSON" if is_json else "TOML"
-        hint = "" if is_json else "; texts, days and times stand in quotes (\"08:00\"), a list in [ ]"
+        hint = "" if is_json else '; texts, days and times stand in quotes ("08:00"), a list in [ ]'
         raise TariffError([Problem("", f"is no {kind}: {error}{hint}")]) from error
     if not isinstance(data, dict):
         raise TariffError([Problem("", "must be a table of keys, like tariff, valid_from, rate")])

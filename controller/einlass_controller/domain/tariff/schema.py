@@ -1,4 +1,4 @@
-"""The JSON Schema of a tariff, made from the same keys that the reader checks. For editors that complete and underline."""
+"""The JSON Schema of a tariff, made from the same keys that the reader checks; editors complete and underline by it."""
 
 from typing import Any
 
@@ -54,5 +54,7 @@ def _of(key: f.Key, kind: str) -> dict[str, Any]:
     if kind == f.NAME:
         return {"type": "string", "pattern": f.NAME_PATTERN}
     if kind == f.TEXT:
-        return {"enum": list(key.choices)} if key.choices else {"type": "string", "minLength": 1, "maxLength": f.TEXT_MAX}
+        return (
+            {"enum": list(key.choices)} if key.choices else {"type": "string", "minLength": 1, "maxLength": f.TEXT_MAX}
+        )
     return dict(_WORDS[kind])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 
 from einlass_controller.domain.tariff.days import Days, season_of
 from einlass_controller.domain.tariff.model import Cap, Tariff, Window
@@ -108,7 +109,7 @@ def paint(begin_s: int, end_s: int, layers: Sequence[Piece]) -> Iterator[Piece]:
         edges.update(edge for edge in (first, last) if begin_s < edge < end_s)
     ordered = sorted(edges)
     held: Piece | None = None
-    for first, last in zip(ordered, ordered[1:], strict=False):
+    for first, last in pairwise(ordered):
         top = None
         for layer in layers:
             if layer[0] <= first and last <= layer[1] and (top is None or layer[2].rank >= top[2].rank):

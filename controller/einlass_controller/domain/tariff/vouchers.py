@@ -8,7 +8,7 @@ Numbered = tuple[int, Card]
 
 
 def best_minutes(cards: list[Numbered], limit: int, price: Callable[[int], int]) -> list[Numbered]:
-    """The minute cards with the lowest fee; of equal fees those worth the least, then the fewest. price: of minutes off."""
+    """The minute cards with the lowest fee, then worth the least, then the fewest. price: the fee with minutes off."""
     if not cards or limit < 1:
         return []
     known: dict[int, int] = {}

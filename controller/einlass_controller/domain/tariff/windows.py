@@ -19,7 +19,9 @@ def read_windows(
             yield m.Window(name="", to_minute=1440, rate=next(iter(rates)))
         elif not values.get("event") or rates:
             found.append(
-                Problem(path + "window", "there is no window; with more or less than one rate, say when which is charged")
+                Problem(
+                    path + "window", "there is no window; with more or less than one rate, say when which is charged"
+                )
             )
     names = [one.get("name") or one.get("rate") or f"window {number}" for number, one in enumerate(given, 1)]
     over = _over(given, names, found, path)
@@ -38,7 +40,12 @@ def read_windows(
 
 
 def _window(
-    one: Mapping[str, Any], name: str, rates: Mapping[str, m.Rate], found: list[Problem], path: str, over: frozenset[str] | None,
+    one: Mapping[str, Any],
+    name: str,
+    rates: Mapping[str, m.Rate],
+    found: list[Problem],
+    path: str,
+    over: frozenset[str] | None,
 ) -> m.Window | None:
     """over: what it wins over; None for an event, which wins over all."""
     prices = [key for key in ("rate", "flat_cents") if key in one] + (["free"] if one.get("free") else [])
@@ -84,7 +91,9 @@ def _window(
     )
 
 
-def _over(given: list[Mapping[str, Any]], names: list[str], found: list[Problem], path: str) -> dict[str, frozenset[str]]:
+def _over(
+    given: list[Mapping[str, Any]], names: list[str], found: list[Problem], path: str
+) -> dict[str, frozenset[str]]:
     """For each window's name all that it wins over, also by way of others."""
     below: dict[str, set[str]] = {name: set() for name in names}
     for number, one in enumerate(given):

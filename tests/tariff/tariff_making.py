@@ -29,9 +29,9 @@ def rate() -> st.SearchStrategy[dict[str, Any]]:
 def windows(draw: st.DrawFn) -> list[dict[str, Any]]:
     """A day cut in pieces that follow each other, so that they never overlap; some of them left out."""
     edges = sorted(draw(st.lists(st.sampled_from(CLOCKS), min_size=2, max_size=4, unique=True)))
-    made = []
+    made: list[dict[str, Any]] = []
     for number, (first, last) in enumerate(zip(edges, [*edges[1:], edges[0]], strict=True)):
-        price = draw(
+        price: dict[str, Any] = draw(
             st.sampled_from(
                 [{"rate": "a"}, {"rate": "b"}, {"rate": "a", "max_cents": 300}, {"flat_cents": 250}, {"free": True}]
             )
