@@ -124,11 +124,10 @@ def gaps(tariff: m.Tariff) -> list[str]:
         mine = [window for window in windows if window.season in ("", season)]
         for holidays in _holiday_weeks(tariff):
             for day in range(7, 14):
-                spans = sorted(_in_day(window, began, day) for window, began in _occurrences(mine, holidays))
+                inside = (_in_day(window, began, day) for window, began in _occurrences(mine, holidays))
+                spans = sorted(span for span in inside if span[0] < span[1])
                 at = 0
                 for begin, end in [*spans, (DAY_MINUTES, DAY_MINUTES)]:
-                    if begin >= end and begin < DAY_MINUTES:
-                        continue
                     if begin > at:
                         note = f" ({season})" if season else ""
                         text = f"{_day_name(day, holidays)} {clock(at)}-{clock(begin)}{note}"

@@ -1,4 +1,4 @@
-"""Text to tariff: TOML or JSON, checked against the keys, then against sense. All problems at once, with their lines."""
+"""Text to tariff: TOML or JSON, checked against the keys, then against sense. All problems at once, with lines."""
 
 import hashlib
 import json
