@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from einlass_controller.domain.tariff import model as m
 from einlass_controller.domain.tariff.problems import Problem
-from einlass_controller.domain.tariff.words import DAY_MINUTES, DAYS_EN, clock
+from einlass_controller.domain.tariff.words import DAY_MINUTES, DAYS_EN, clock, days_text
 
 _SHOWN_MAX = 4
 _WEEKS = 3
@@ -68,7 +68,7 @@ def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
         for earlier in events[:number]:
             if earlier.only_entered != later.only_entered:
                 continue
-            shared = earlier.dates & later.dates if earlier.dates and later.dates else earlier.kinds & later.kinds
+            shared = _share_a_day(earlier, later)
             meet = earlier.from_minute < _end(later) and later.from_minute < _end(earlier)
             if shared and meet:
                 found.append(
@@ -77,6 +77,16 @@ def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
                         f"{later.name!r} overlaps with {earlier.name!r} on one day; let one end where the other begins",
                     )
                 )
+
+
+def _share_a_day(one: m.Window, other: m.Window) -> bool:
+    if one.dates and other.dates:
+        return bool(one.dates & other.dates)
+    if other.dates:
+        one, other = other, one
+    if one.dates:
+        return any(day.weekday() in other.kinds for day in one.dates)
+    return bool(one.kinds & other.kinds)
 
 
 def _end(window: m.Window) -> int:
@@ -117,9 +127,9 @@ def _week(tariff: m.Tariff, found: list[Problem], path: str) -> None:
 
 
 def gaps(tariff: m.Tariff) -> list[str]:
-    """Times of the week in no window, like "Sat 14:00-24:00 (winter)"."""
+    """Times of the week in no window, like "Mon-Fri 18:00-24:00 (winter)"."""
     windows = [window for window in tariff.windows if not window.event]
-    found: list[str] = []
+    found: dict[tuple[str, str], set[int]] = {}
     for season in list(tariff.seasons) or [""]:
         mine = [window for window in windows if window.season in ("", season)]
         for holidays in _holiday_weeks(tariff):
@@ -130,11 +140,9 @@ def gaps(tariff: m.Tariff) -> list[str]:
                 for begin, end in [*spans, (DAY_MINUTES, DAY_MINUTES)]:
                     if begin > at:
                         note = f" ({season})" if season else ""
-                        text = f"{_day_name(day, holidays)} {clock(at)}-{clock(begin)}{note}"
-                        if text not in found:
-                            found.append(text)
+                        found.setdefault((f"{clock(at)}-{clock(begin)}", note), set()).add(_kind(day, holidays))
                     at = max(at, end)
-    return found
+    return [f"{days_text(frozenset(kinds), 'en')} {times}{note}" for (times, note), kinds in found.items()]
 
 
 def _in_day(window: m.Window, began: int, day: int) -> tuple[int, int]:

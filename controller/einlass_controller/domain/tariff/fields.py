@@ -52,18 +52,24 @@ class Key:
     keys: "tuple[Key, ...]" = ()
 
 
-def read_table(keys: tuple[Key, ...], data: Mapping[str, Any], path: str, found: list[Problem]) -> dict[str, Any]:
-    """The values of a table in the kinds of the model; what is wrong goes to `found` and is left out."""
+def read_table(
+    keys: tuple[Key, ...], data: Mapping[str, Any], path: str, found: list[Problem], top: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The values of a table in the kinds of the model; what is wrong goes to `found` and is left out.
+
+    top: the keys of the whole text, to tell an author whose key slipped into a section.
+    """
     known = {key.name: key for key in keys}
+    top = top or frozenset(known)
     values: dict[str, Any] = {}
     for name, value in data.items():
         place = f"{path}.{name}" if path else name
         key = known.get(name)
         if key is None:
-            found.append(Problem(place, _unknown(name, path, known)))
+            found.append(Problem(place, _unknown(name, path, known, top)))
             continue
         try:
-            values[name] = _read(key, key.kind, value, place, found)
+            values[name] = _read(key, key.kind, value, place, found, top)
         except words.WordError as error:
             found.append(Problem(place, str(error)))
     found += [
@@ -72,25 +78,26 @@ def read_table(keys: tuple[Key, ...], data: Mapping[str, Any], path: str, found:
     return values
 
 
-def _unknown(name: str, path: str, known: Mapping[str, Key]) -> str:
+def _unknown(name: str, path: str, known: Mapping[str, Key], top: frozenset[str]) -> str:
+    if path and name in top:
+        return f"{name!r} belongs to the top of the file, before the first [section]"
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"there is no key {name!r} here; did you mean {close[0]!r}?"
-    where = "a section's keys stand right below its [heading]; " if path else ""
-    return f"there is no key {name!r} here; {where}these are: {', '.join(sorted(known))}"
+    return f"there is no key {name!r} here; these are: {', '.join(sorted(known))}"
 
 
-def _read(key: Key, kind: str, value: Any, place: str, found: list[Problem]) -> Any:
+def _read(key: Key, kind: str, value: Any, place: str, found: list[Problem], top: frozenset[str]) -> Any:
     if kind == TABLE:
         if not isinstance(value, dict):
             raise words.WordError(f"must be a table with {', '.join(item.name for item in key.keys)}")
-        return read_table(key.keys, value, place, found)
+        return read_table(key.keys, value, place, found, top)
     if kind == LIST:
-        return _read_list(key, value, place, found)
+        return _read_list(key, value, place, found, top)
     if kind == NAMED:
         if not isinstance(value, dict):
             raise words.WordError(f"must be tables with a name, like [{place}.day]")
-        return {_name(name): _read(key, TABLE, item, f"{place}.{name}", found) for name, item in value.items()}
+        return {_name(name): _read(key, TABLE, item, f"{place}.{name}", found, top) for name, item in value.items()}
     if kind == INT:
         return _int(key, value)
     if kind == BOOL:
@@ -105,7 +112,7 @@ def _read(key: Key, kind: str, value: Any, place: str, found: list[Problem]) -> 
     return parse(value)
 
 
-def _read_list(key: Key, value: Any, place: str, found: list[Problem]) -> list[Any]:
+def _read_list(key: Key, value: Any, place: str, found: list[Problem], top: frozenset[str]) -> list[Any]:
     if not isinstance(value, list):
         raise words.WordError(f"must be a list, in [ ]: {key.says}")
     if len(value) > LIST_MAX:
@@ -115,7 +122,7 @@ def _read_list(key: Key, value: Any, place: str, found: list[Problem]) -> list[A
     items = []
     for number, item in enumerate(value, 1):
         try:
-            items.append(_read(key, key.of, item, f"{place}[{number}]", found))
+            items.append(_read(key, key.of, item, f"{place}[{number}]", found, top))
         except words.WordError as error:
             found.append(Problem(f"{place}[{number}]", str(error)))
     return items

@@ -42,7 +42,7 @@ def _agree(here: list[tuple[str, int]], wanted: list[tuple[str, int]]) -> int:
     """How many parts agree; a key that holds a list inline agrees with any place in it."""
     count = 0
     for (name, number), (other, place) in zip(here, wanted, strict=False):
-        if name != other or (number and number != place):
+        if name != other or (number and place and number != place):
             break
         count += 1
     return count

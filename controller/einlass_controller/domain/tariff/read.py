@@ -43,6 +43,8 @@ def _parse(text: str, is_json: bool) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # both parsers' errors are ValueErrors and name line and column
         kind = "JSON" if is_json else "TOML"
         hint = "" if is_json else '; texts, days and times stand in quotes ("08:00"), a list in [ ]'
+        if not is_json and "Invalid date" in str(error):
+            hint = '; a date must exist (2026-02-28), and a time of day stands in quotes ("08:00")'
         raise TariffError([Problem("", f"is no {kind}: {error}{hint}")]) from error
     if not isinstance(data, dict):
         raise TariffError([Problem("", "must be a table of keys, like tariff, valid_from, rate")])
