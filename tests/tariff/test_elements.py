@@ -72,6 +72,18 @@ def test_half_an_hour_off_is_half_an_hour_less(town: Make, off: str, end: str, c
     assert tariff.cents(D + "10:00", D + end, (Card(MINUTES_CARD, 30),)) == cents
 
 
+def test_an_exact_step_begins_anew_where_a_card_ends(town: Make) -> None:
+    exact = '[rate.hour]\nsteps = [{ minutes = 60, cents = 100, charge = "exact" }]\n[voucher]\noff = "start"\n'
+    card = (Card(MINUTES_CARD, 30),)
+    assert [town(exact).cents(D + "10:00", D + end, card) for end in ("11:29", "11:30")] == [0, 100]
+
+
+def test_of_mixed_cards_those_that_fit_are_taken(town: Make) -> None:
+    held = tuple(Card(MINUTES_CARD, minutes) for minutes in (100, 20, 50, 60))
+    found = town("[rate.ten]\nsteps = [{ minutes = 10, cents = 10 }]\n").fee(D + "10:00", D + "11:20", held)
+    assert (found.due_cents, [use.number for use in found.uses]) == (0, [1, 3])
+
+
 def test_cards_go_by_minutes_then_money_then_percent(town: Make) -> None:
     held = (Card(PERCENT_CARD, 50), Card(CENTS_CARD, 150), Card(MINUTES_CARD, 60))
     found = town(EURO).fee(D + "10:00", D + "15:00", held)
@@ -119,6 +131,12 @@ def test_a_window_over_the_night_of_a_clock_change(town: Make, begin: str, end: 
 def test_a_window_that_begins_in_the_hour_of_the_change(town: Make, begin: str, end: str, cents: int) -> None:
     tariff = town(EURO + '[[window]]\nfrom = "02:00"\nto = "04:00"\n', 'otherwise = "free"')
     assert tariff.cents(begin, end) == cents
+
+
+def test_an_edge_that_the_clock_skips_is_the_moment_of_the_change(town: Make) -> None:
+    half = "[rate.half]\nsteps = [{ minutes = 30, cents = 100 }]\n"
+    tariff = town(half + '[[window]]\nfrom = "02:30"\nto = "04:00"\n', 'otherwise = "free"')
+    assert tariff.cents("2026-03-29T01:00", "2026-03-29T05:00") == 200
 
 
 def test_a_calendar_day_of_25_hours_has_one_maximum(town: Make) -> None:

@@ -5,33 +5,31 @@ from collections.abc import Callable
 from einlass_controller.domain.tariff.result import Card, CardUse
 
 Numbered = tuple[int, Card]
+# So many different sums of cards are tried; cards of one worth make no more sums than there are cards.
+SUMS_MAX = 300
 
 
 def best_minutes(cards: list[Numbered], limit: int, price: Callable[[int], int]) -> list[Numbered]:
     """The minute cards with the lowest fee, then worth the least, then the fewest. price: the fee with minutes off."""
     if not cards or limit < 1:
         return []
-    known: dict[int, int] = {}
+    choices = _by_worth(cards, limit)
+    return sorted(choices[min(choices, key=lambda minutes: (price(minutes), minutes))])
 
-    def priced(chosen: tuple[Numbered, ...]) -> tuple[int, int, int]:
-        minutes = sum(card.value for _, card in chosen)
-        if minutes not in known:
-            known[minutes] = price(minutes)
-        return known[minutes], minutes, len(chosen)
 
-    rising = sorted(cards, key=lambda item: item[1].value)
-    falling = rising[::-1]
-    choices: list[tuple[Numbered, ...]] = [()]
-    for ordered in (rising, falling):
-        choices += [tuple(ordered[:count]) for count in range(1, min(limit, len(ordered)) + 1)]
-    choices += [(card,) for card in rising]
-    best = min(choices, key=priced)
-    # A bigger card may have become needless beside the others.
-    for card in falling:
-        fewer = tuple(item for item in best if item is not card)
-        if len(fewer) < len(best) and priced(fewer)[0] <= priced(best)[0]:
-            best = fewer
-    return sorted(best)
+def _by_worth(cards: list[Numbered], limit: int) -> dict[int, tuple[Numbered, ...]]:
+    """For every worth in minutes that cards make together, the fewest cards that make it."""
+    choices: dict[int, tuple[Numbered, ...]] = {0: ()}
+    # The biggest first: should there be too many sums, those that matter most are there.
+    for item in sorted(cards, key=lambda item: -item[1].value):
+        for minutes, chosen in list(choices.items()):
+            if len(chosen) >= limit:
+                continue
+            total = minutes + item[1].value
+            held = choices.get(total)
+            if (held is None and len(choices) < SUMS_MAX) or (held is not None and len(held) > len(chosen) + 1):
+                choices[total] = (*chosen, item)
+    return choices
 
 
 def least_cents(cards: list[Numbered], limit: int, cents: int) -> list[CardUse]:
