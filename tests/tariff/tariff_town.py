@@ -41,3 +41,8 @@ class Town:
     def buy(self, begin: str, cents: int) -> Bought:
         at_s = self.at(begin)
         return buy(self.book, Stay(at_s, at_s), cents)
+
+
+def town(prices: str, top: str = "") -> Town:
+    """A tariff from its prices only; `top` are keys before the first section."""
+    return Town(HEAD + top + "\n" + prices)

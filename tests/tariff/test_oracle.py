@@ -36,7 +36,7 @@ class Walk:
         self.entry = entry
         self.minutes = minutes
         self.now = entry
-        self.place = {name: [0, 0, Fraction(0)] for name in data["rate"]}  # step, times done, part in minutes
+        self.place: dict[str, list[Any]] = {name: [0, 0, Fraction(0)] for name in data["rate"]}  # step, times done, part in minutes
         self.period: dict[str, Any] = {}
         self.rest = 0
         self.used: dict[Any, Fraction] = {}
@@ -91,7 +91,7 @@ class Walk:
         }
 
     def add(self, amount: Fraction, window: dict[str, Any], began: date) -> None:
-        keys = []
+        keys: list[tuple[int, Any]] = []
         if "max_cents" in window:
             keys.append((window["max_cents"], ("window", window["name"], began)))
         if not window.get("outside_caps"):
@@ -185,7 +185,7 @@ class Walk:
         units = least / coin
         how = self.data.get("rounding", "up")
         whole = {"up": -((-units) // 1), "down": units // 1, "nearest": (units + Fraction(1, 2)) // 1}[how]
-        return whole * coin
+        return Fraction(whole * coin)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
