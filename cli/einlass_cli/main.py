@@ -37,8 +37,8 @@ _MAP = (
     ("backup", "einlass_controller.cli", "backup", "Copy a site's database while it is in use."),
     ("restore", "einlass_controller.cli", "restore", "Put a copy back; entrances stay shut until people are counted."),
     ("recount", "einlass_controller.cli", "recount", "Say how many people are inside, after a restore."),
+    ("tariff", "einlass_controller.cli_tariff", "tariff", "Parking tariffs: check, try, buy time, compare."),
     ("node", "einlass_edge.cli", "node", "Run one lane on a Raspberry Pi."),
-    ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
     (
         "simulate",
         "einlass_sim.world.cli",
@@ -47,6 +47,7 @@ _MAP = (
     ),
     ("replay", "einlass_sim.world.cli", "replay", "A node's journal, fed to the core step by step."),
     ("firmware", "einlass_hardware.cli", "firmware", "Build and check what is copied to an ESP32."),
+    ("bench", "einlass_sim.bench.cli", "bench", "Measure, beside what it is compared with, in one run."),
 )
 EXIT_MISSING = 2
 

@@ -1,6 +1,7 @@
 """`einlass bench`: figures, each in one run beside what it is compared with."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def firmware_command(
     except (BuildError, BrokerMissingError, ProcessError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    typer.echo(json.dumps(found) if as_json else "\n".join(f"{name:22} {value}" for name, value in found.items()))
+    _tell(found, as_json)
 
 
 @bench.command("decisions")
@@ -59,8 +60,23 @@ def decisions_command(
     except (BenchError, BrokerMissingError, DatabaseError, PostgresMissingError, ProcessError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+    _tell(found, as_json)
+
+
+@bench.command("tariff")
+def tariff_command(
+    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="Time measured for each tariff.")] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Parking fees a second, with and without the account, of a simple and of a crowded tariff; beside a bare loop."""
+    from einlass_sim.bench.tariff import measure
+
+    _tell(measure(seconds), as_json)
+
+
+def _tell(found: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found))
         return
     for name, value in found.items():
-        typer.echo(f"{name:22} {value}")
+        typer.echo(f"{name:32} {value}")

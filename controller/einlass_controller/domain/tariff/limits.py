@@ -1,0 +1,55 @@
+"""Maximums as running totals: an amount is let through as far as all have room. So a fee never falls with time."""
+
+from datetime import date
+
+from einlass_controller.domain.tariff.ladder import Amount
+from einlass_controller.domain.tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING_DAY, STAY, Window
+from einlass_controller.domain.tariff.timetable import DAY_S, Timetable
+
+# What the cut was made by, and in which of its periods: ("window", name, cents, day) or ("cap", per, cents, period).
+Reason = tuple[str, str, int, object]
+
+
+class Limits:
+    """What of each maximum is used up in one stay. Versions share a period's total when a stay is split."""
+
+    def __init__(self, entry_s: int) -> None:
+        self._entry_s = entry_s
+        self._used: dict[tuple[object, ...], Amount] = {}
+
+    def let_through(
+        self, table: Timetable, amount: Amount, at_s: int, window: Window, began: date
+    ) -> tuple[Amount, Reason | None]:
+        """How much of an amount due at this instant is charged, and which maximum cut the rest."""
+        keys: list[tuple[object, ...]] = []
+        granted = amount
+        reason: Reason | None = None
+        if window.max_cents is not None:
+            key: tuple[object, ...] = ("window", window.name, window.from_minute, began)
+            keys.append(key)
+            room = window.max_cents - self._used.get(key, 0)
+            if room < granted:
+                granted, reason = room, ("window", window.name, window.max_cents, began)
+        if not window.outside_caps:
+            for cap in table.tariff.caps:
+                day = self._day(table, cap.per, at_s)
+                if not table.cap_holds(cap, table.days.day(at_s) if day is None else day):
+                    continue
+                period = (at_s - self._entry_s) // DAY_S if cap.per == ROLLING_DAY else day
+                key = (cap.per, period)
+                if key not in keys:
+                    keys.append(key)
+                room = max(0, cap.cents - self._used.get(key, 0))
+                if room < granted:
+                    granted, reason = room, ("cap", cap.per, cap.cents, period)
+        for key in keys:
+            self._used[key] = self._used.get(key, 0) + granted
+        return granted, reason
+
+    def _day(self, table: Timetable, per: str, at_s: int) -> date | None:
+        if per == CALENDAR_DAY:
+            return table.days.day(at_s)
+        if per == BUSINESS_DAY:
+            return table.business_day(at_s)
+        assert per in (STAY, ROLLING_DAY)
+        return None
