@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres, programs
 
 EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
+# All that ask for a bench, on both: EINLASS_EVERY_DATABASE=1 .venv/bin/pytest tests/controller -n0
+ALL_MODULES = bool(os.environ.get("EINLASS_EVERY_DATABASE"))
+SQLITE_ONLY = ("test_backup", "test_store", "test_cli", "test_paper", "test_exchange", "test_access")
 NOON_MS = 1_790_000_000_000
 
 
@@ -225,7 +229,8 @@ def database_kind() -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
-    if module in EVERY_DATABASE and "database_kind" in metafunc.fixturenames:
+    both = module in EVERY_DATABASE or (ALL_MODULES and module not in SQLITE_ONLY)
+    if both and "database_kind" in metafunc.fixturenames:
         reason = "PostgreSQL is not installed: apt-get install postgresql"
         skipped = pytest.mark.skipif(programs() is None, reason=reason)
         metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=skipped)])

@@ -133,6 +133,18 @@ def test_the_last_who_came_go_first(spa: Bench) -> None:
     assert (counts(spa), by_ticket(spa)) == ((0, 0, 0), {})
 
 
+def test_who_is_in_an_inner_zone_is_in_the_one_around_it_however_he_came_there(spa: Bench) -> None:
+    bridge, ice, inner = (Clocked(spa, name) for name in ("gate-4", "gate-5", "gate-2"))
+    code = spa.ticket(product="card", entries_max=6)
+    ice.lets_in(code)
+    bridge.away = True
+    bridge.leaves(code)
+    inner.lets_in(code)
+    assert by_ticket(spa) == {"bath": 1, "sauna": 1}
+    bridge.tell()
+    assert (counts(spa), by_ticket(spa)) == ((1, 1, 0), {"bath": 1, "sauna": 1})
+
+
 def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
     main.away = True
