@@ -1,7 +1,9 @@
 import hashlib
 import itertools
 import json
+import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ from einlass_controller.store.database import migrate, open_database, url_of_fil
 from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
-EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
+EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases", "test_replay")
+# All that ask for a bench, on both: EINLASS_EVERY_DATABASE=1 .venv/bin/pytest tests/controller -n0
+ALL_MODULES = bool(os.environ.get("EINLASS_EVERY_DATABASE"))
+SQLITE_ONLY = ("test_backup", "test_store", "test_cli", "test_paper", "test_exchange", "test_access")
 NOON_MS = 1_790_000_000_000
 
 
@@ -224,7 +229,8 @@ def database_kind() -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
-    if module in EVERY_DATABASE and "database_kind" in metafunc.fixturenames:
+    both = module in EVERY_DATABASE or (ALL_MODULES and module not in SQLITE_ONLY)
+    if both and "database_kind" in metafunc.fixturenames:
         metafunc.parametrize("database_kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs("initdb"))])
 
 
@@ -245,15 +251,41 @@ def new_database(database_kind: str, tmp_path: Path, request: pytest.FixtureRequ
         request.getfixturevalue("postgres").drop(name)
 
 
+@pytest.fixture(scope="session")
+def new_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any], Path], Prepared]:
+    """Makes a site on SQLite as the set-up does, from the second of a plan on as a copy: migrations take a while."""
+    ready: dict[str, Prepared] = {}
+
+    def make(plan: dict[str, Any], directory: Path) -> Prepared:
+        key = json.dumps(plan, sort_keys=True)
+        if key not in ready:
+            ready[key] = set_up(plan_of(plan), tmp_path_factory.mktemp("site") / "ready")
+        return copy_site(ready[key], directory)
+
+    return make
+
+
+def copy_site(ready: Prepared, directory: Path) -> Prepared:
+    """The same site in another directory, with the same secrets."""
+    shutil.copytree(ready.directory, directory)
+    toml = directory / ready.settings.name
+    toml.write_text(toml.read_text().replace(str(ready.directory), str(directory)))
+    return Prepared(directory, toml, ready.passwords, ready.api_key)
+
+
 @pytest.fixture
-def make_bench(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Callable[[int], Bench]]:
+def make_bench(
+    tmp_path: Path, new_database: Callable[[], str], new_site: Callable[[dict[str, Any], Path], Prepared]
+) -> Iterator[Callable[[int], Bench]]:
     made: list[Bench] = []
 
     def make(cap: int = 3) -> Bench:
         directory = tmp_path / f"site{len(made)}"
         url = new_database()
-        others = {} if url.startswith("sqlite") else {"database_url": url}
-        made.append(Bench(set_up(plan_of(site(cap)), directory, **others)))
+        if url.startswith("sqlite"):
+            made.append(Bench(new_site(site(cap), directory)))
+        else:
+            made.append(Bench(set_up(plan_of(site(cap)), directory, database_url=url)))
         return made[-1]
 
     yield make

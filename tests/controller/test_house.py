@@ -10,7 +10,7 @@ from tests.controller.conftest import Bench
 from einlass_controller.domain.hours import local_day, local_instant
 from einlass_controller.messages import Correct, Declined, SetMode, Shut, Tick
 from einlass_controller.plan import plan_of
-from einlass_controller.setup import set_up
+from einlass_controller.setup import Prepared, set_up
 from einlass_controller.store.reading import inside
 from einlass_core import codes
 
@@ -34,8 +34,8 @@ SPA: dict[str, Any] = {
 
 
 @pytest.fixture
-def spa(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(set_up(plan_of(SPA), tmp_path / "spa"))
+def spa(tmp_path: Path, new_site: Callable[[dict[str, Any], Path], Prepared]) -> Iterator[Bench]:
+    bench = Bench(new_site(SPA, tmp_path / "spa"))
     yield bench
     bench.database.dispose()
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tests.controller.conftest import Bench, Gate
+from tests.controller.conftest import Bench, Gate, copy_site
 from tests.controller.test_house import SPA
 
 from einlass_controller.domain.hours import last_close
@@ -124,11 +124,7 @@ class House(RuleBasedStateMachine):
     @initialize(sold=st.lists(st.tuples(products, st.integers(1, 3)), min_size=3, max_size=PARTIES_MAX))
     def open(self, sold: list[tuple[str, int]]) -> None:
         House.made += 1
-        here = self.folder / f"house{House.made}"
-        shutil.copytree(self.template.directory, here)
-        toml = here / "controller.toml"
-        toml.write_text(toml.read_text().replace(str(self.template.directory), str(here)))
-        self.bench = Bench(Prepared(here, toml, self.template.passwords, self.template.api_key))
+        self.bench = Bench(copy_site(self.template, self.folder / f"house{House.made}"))
         self.bench.rules(product=PRODUCTS, nightly_close="03:00")
         self.doors = {name: Door(self.bench, name) for name in LANES}
         for door in self.doors.values():

@@ -1,6 +1,5 @@
 """State from the ledger alone: the same as the tables, whatever has happened; and a difference is found."""
 
-import sqlite3
 from typing import Any
 
 import pytest
@@ -65,10 +64,8 @@ def test_a_table_that_was_changed_by_hand_is_found(bench: Any, change: str) -> N
     bench.ticket()
     bench.attempt(ChangeTicket("T2", "block", "lost", "ann"))
     assert replayed(bench)["ok"]
-    raw = sqlite3.connect(bench.database.url.database)
-    raw.execute(change)
-    raw.commit()
-    raw.close()
+    with bench.database.begin() as connection:
+        connection.exec_driver_sql(change)
     found = replayed(bench)
     assert not found["ok"]
     assert found["differences"] == 1

@@ -1,6 +1,6 @@
 """What a lane tells late, because it was cut off: state follows the order of events, not that of their arrival."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ from tests.controller.test_house import SPA, by_ticket, counts
 
 from einlass_controller.messages import Correct, Tick
 from einlass_controller.orders import ConfirmRecount, Recounted, Restored
-from einlass_controller.plan import plan_of
-from einlass_controller.setup import set_up
+from einlass_controller.setup import Prepared
 from einlass_controller.store.reading import ledger_entries, one_moment
 from einlass_controller.store.replaying import compare
 from einlass_core import codes
@@ -58,8 +57,8 @@ class Clocked(Gate):
 
 
 @pytest.fixture
-def spa(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(set_up(plan_of(SPA), tmp_path / "spa"))
+def spa(tmp_path: Path, new_site: Callable[[dict[str, Any], Path], Prepared]) -> Iterator[Bench]:
+    bench = Bench(new_site(SPA, tmp_path / "spa"))
     bench.rules(
         product=[
             {"id": "day", "name": "Tag", "entries": 1, "reentry": {"policy": "always"}},
@@ -132,6 +131,18 @@ def test_the_last_who_came_go_first(spa: Bench) -> None:
     direct.leaves(code)
     main.tell()
     assert (counts(spa), by_ticket(spa)) == ((0, 0, 0), {})
+
+
+def test_who_is_in_an_inner_zone_is_in_the_one_around_it_however_he_came_there(spa: Bench) -> None:
+    bridge, ice, inner = (Clocked(spa, name) for name in ("gate-4", "gate-5", "gate-2"))
+    code = spa.ticket(product="card", entries_max=6)
+    ice.lets_in(code)
+    bridge.away = True
+    bridge.leaves(code)
+    inner.lets_in(code)
+    assert by_ticket(spa) == {"bath": 1, "sauna": 1}
+    bridge.tell()
+    assert (counts(spa), by_ticket(spa)) == ((1, 1, 0), {"bath": 1, "sauna": 1})
 
 
 def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None:

@@ -25,7 +25,11 @@ def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool
         for zone in lane.zones:
             if zone != visit.zone:
                 entered.append(_beside(batch, visit, zone, persons, at_ms))
-        _leave_behind(batch, visit, lane, persons, max(0, persons - from_start), at_ms)
+        strays = max(0, persons - from_start)
+        _leave_behind(batch, visit, lane, persons, strays, at_ms)
+        for zone in batch.live.chain_of(lane.zone):  # how they came into the zones around it is not told yet
+            if strays and zone not in lane.zones:
+                entered.append(_beside(batch, visit, zone, strays, at_ms))
     closed_ms = batch.live.site.closed_ms
     for item in entered:
         if item.began_ms is not None and item.began_ms < closed_ms:  # told late, by a lane that was cut off
