@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from einlass_controller import importing
 from einlass_controller.bus import Bus
+from einlass_controller.domain.shares import Leasing
 from einlass_controller.engine import Engine
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
@@ -92,7 +93,7 @@ def open_controller(settings: Settings) -> Controller:
     try:
         database = open_database(settings.database_url)
         migrate(database)
-        engine = Engine(database)
+        engine = Engine(database, Leasing(settings.lease_minutes * 60_000, settings.lease_percent))
     except BaseException:
         lock()
         raise
