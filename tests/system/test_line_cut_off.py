@@ -1,4 +1,4 @@
-"""Both lanes cut off for real: the Pi goes on to its last lent place, exits are free, and afterwards the counts agree."""
+"""Both lanes cut off for real: the Pi goes on to its last lent place, exits are free, afterwards the counts agree."""
 
 from collections.abc import Iterator
 from typing import Any
