@@ -167,7 +167,7 @@ class Live:
     demand: dict[str, Demand] = field(default_factory=dict)
     shares: dict[str, int] = field(default_factory=dict)  # spare places that each lane is to hold
     shared_ms: int = 0
-    list_number: int = 0
+    list_number: int = 1  # 1: nothing was ever listed; a lane that has that much has a list, though nobody is on it
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
 
@@ -273,7 +273,7 @@ def load(connection: Connection) -> Live:
     unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
     live.imports_open = set(connection.execute(unfinished).scalars())
     count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
-    live.list_number = connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0
+    live.list_number = max(1, connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0)
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})

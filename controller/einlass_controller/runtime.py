@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from einlass_controller import importing
 from einlass_controller.bus import Bus
+from einlass_controller.domain.shares import Leasing
 from einlass_controller.engine import Engine
 from einlass_controller.guard import Guard, Known, older, position
 from einlass_controller.intake import Intake
@@ -106,7 +107,7 @@ def open_controller(settings: Settings) -> Controller:
     try:
         database = open_database(settings.database_url)
         migrate(database)
-        engine = Engine(database)
+        engine = Engine(database, Leasing(settings.lease_minutes * 60_000, settings.lease_percent))
         guard = Guard(state_directory(settings))
         _look_back(database, engine, guard)
     except BaseException:

@@ -104,6 +104,10 @@ def _node(live: Live, node: Node, now_ms: int) -> Picture:
         "incarnation": node.inc,
         "boot": node.boot,
         "events_kept": node.applied,
+        "cut_off": node.cut_off,
+        "lent": live.books.accounts[lane.id].spare if lane is not None else 0,
+        "list_version": list(node.listed) if node.listed is not None else None,
+        "list_current_ms": node.listed_ms or None,
     }
 
 

@@ -9,12 +9,13 @@ from einlass_controller.messages import SetRules, Tick
 from einlass_controller.steps.leasing import RENEW_MS, SHARE_EVERY_MS
 from einlass_core import codes
 
+NEWEST = {"added": 1_000_000, "removed": 1_000_000, "age_ms": 0}
 PRODUCT = {"id": "single", "name": "Einzel", "entries": 1}
 
 
 def leased(bench: Any, name: str = "gate-1", ms: int = 1000) -> Any:
     gate = bench.gate(name)
-    sent = gate.send("status", ms=ms, lane="locked", waiting=0, emergency=False, cut_off="leased")
+    sent = gate.send("status", ms=ms, lane="locked", waiting=0, emergency=False, cut_off="leased", list=NEWEST)
     for message in sent:
         if message["node"] == name:
             gate.obey(message)
@@ -29,7 +30,7 @@ def tick(bench: Any, *gates: Any) -> list[dict[str, Any]]:
         for message in sent:
             if message["node"] == gate.name:
                 gate.obey(message)
-        gate.status(cut_off="leased")
+        gate.status(cut_off="leased", list=NEWEST)
     return list(sent)
 
 
@@ -70,7 +71,7 @@ def test_the_lane_where_people_come_gets_more(make_bench: Any) -> None:
 def test_a_lane_that_does_not_ask_for_a_lease_gets_no_places(make_bench: Any) -> None:
     bench = make_bench(20)
     gate = bench.gate()
-    gate.status(cut_off="secure")
+    gate.status(cut_off="secure", list=NEWEST)
     assert not [item for item in tick(bench, gate) if item["kind"] == "limit"]
 
 
@@ -112,7 +113,7 @@ def test_who_is_refused_while_another_lane_holds_places_gets_one_when_he_tries_a
     assert limit["limit"]["ceiling"] == 0
     assert east.ask(late)["code"] == "zone_full", "asked for is not given back"
     west.obey(limit)
-    west.status(cut_off="leased")
+    west.status(cut_off="leased", list=NEWEST)
     assert east.ask(late)["code"] == "ok"
 
 
@@ -283,3 +284,20 @@ def test_shares_add_up_and_follow_the_weights() -> None:
     demand.note(0, came=8, left=4)
     assert demand.weight(0) == 5.0
     assert demand.weight(600_000) == 3.0
+
+
+def test_a_list_asked_for_in_the_batch_that_changes_it_misses_nothing(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = bench.gate()
+    status = {"ms": 1, "lane": "locked", "waiting": 0, "emergency": False}
+    made = {codes.digest(bench.ticket()) for _ in range(3)}
+    question = gate.message("status", **status, list={"added": 0, "removed": 0, "age_ms": 0})
+    sent = bench.run(Tick(), question)  # the tickets are looked at and the list is wanted in one batch
+    (piece,) = [item for item in sent if item["kind"] == "list"]
+    version, entries = piece["to"], set(entries_of(piece))
+    for _ in range(5):
+        bench.now_ms += 5_000
+        for item in gate.send("status", **status, list={**version, "age_ms": 0}):
+            if item["kind"] == "list":
+                version, entries = item["to"], entries | set(entries_of(item))
+    assert entries == made

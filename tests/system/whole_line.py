@@ -56,7 +56,12 @@ T = TypeVar("T")
 
 
 class Line:
-    """One site with the lanes `ost` (ESP32) and `west` (Pi). Everything async runs on its own loop: see run()."""
+    """One site with the lanes `ost` (ESP32) and `west` (Pi). Everything async runs on its own loop: see run().
+
+    cut_off: what `west` does alone; `secure` lends it no places, so that `leased` is 0 whenever nothing is under way.
+    """
+
+    cut_off = "secure"
 
     def __init__(self, directory: Path, kind: BrokerKind, cap: int) -> None:
         self.directory = directory
@@ -149,7 +154,7 @@ class Line:
         west = await enter(pi_lane(PI_NODE, directory, rng=random.Random(2)))
         parts.pi_part(directory, west, directory / "no-camera", port, self.passwords[PI_NODE])
         self.node_toml = directory / "node-west.toml"
-        _set_lane(self.node_toml)
+        _set_lane(self.node_toml, self.cut_off)
         pi = Process(
             "node-west",
             [sys.executable, "-m", "einlass_cli", "node", "--config", str(self.node_toml)],
@@ -471,11 +476,11 @@ async def _now(value: T) -> T:
     return value
 
 
-def _set_lane(path: Path) -> None:
+def _set_lane(path: Path, cut_off: str) -> None:
     before, _, rest = path.read_text().partition("[lane]\n")
     entry = rest[rest.index("[entry]") :]
     times = "".join(f"{name} = {value}\n" for name, value in LANE_MS.items())
-    text = f"{before}[lane]\nbolt_sensed = true\n{times}\n{entry}"
+    text = f"{before}[lane]\nbolt_sensed = true\ncut_off = {json.dumps(cut_off)}\n{times}\n{entry}"
     # There is no camera here: one that does not answer is another test's subject.
     path.write_text("".join(row for row in text.splitlines(True) if not row.startswith("camera")))
 

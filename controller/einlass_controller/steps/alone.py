@@ -36,6 +36,9 @@ def released(
     if lane is None or visit is not None or not nonce:
         return visit, visit is not None
     ticket = batch.rows.by_digest.get(str(message.fields["digest"]))
+    if ticket is not None:  # the lane has struck it off its list: whatever holds now is told it anew
+        ticket.listed_number = 0
+        batch.rows.ticket_changed(ticket)
     asked = Question(lane, ENTRY, Shown(ticket), persons)
     answered = batch.rows.decisions.get(key)
     with batch.as_of(at_ms):

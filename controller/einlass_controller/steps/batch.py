@@ -49,6 +49,7 @@ class Batch:
         self.nodes: set[str] = set()
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
+        self.list_number = live.list_number  # of the lists' last change that is written: this batch's own are not yet
         self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None

@@ -102,5 +102,7 @@ def _reached(batch: Batch, lane: Lane) -> bool:
     node = batch.live.nodes.get(lane.node)
     if node is None or node.cut_off != LEASED or node.emergency or not node.online:
         return False
+    if node.listed is None or not node.listed[0]:  # without a list it could let nobody in alone
+        return False
     account = batch.live.books.accounts[lane.id]
     return batch.now_ms - node.seen_ms < ONLINE_LAPSE_MS and account.inc == node.inc and not account.frozen

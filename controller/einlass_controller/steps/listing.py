@@ -28,8 +28,8 @@ def tell(batch: Batch, message: Status) -> None:
         return
     if not message.listed[0]:
         _whole(batch, node, lane)
-    elif node.list_number == batch.live.list_number or not _changes(batch, node, lane):
-        node.listed_ms, node.list_number = batch.now_ms, batch.live.list_number
+    elif node.list_number == batch.list_number or not _changes(batch, node, lane):
+        node.listed_ms, node.list_number = batch.now_ms, batch.list_number
         if message.listed_age_ms >= ASSURE_MS:
             _send(batch, node, message.listed, message.listed, [])
 
@@ -52,7 +52,7 @@ def _whole(batch: Batch, node: Node, lane: Lane) -> None:
     pieces, last, added, removed = node.list_piece
     begins = node.listed != (0, pieces) or not pieces
     if begins:
-        pieces, last, added, removed = 0, "", max(1, batch.live.list_number), batch.live.list_number
+        pieces, last, added, removed = 0, "", batch.list_number, batch.list_number
     found = batch.rows.whole_list(lane.zones, last, ENTRIES_MAX)
     ends = len(found) < ENTRIES_MAX
     to = (added, removed) if ends else (0, pieces + 1)

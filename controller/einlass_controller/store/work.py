@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Column, Connection, Integer, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.domain import visits
 from einlass_controller.domain.ledger import Entry
@@ -71,6 +71,32 @@ _NODE_COLUMNS = Columns(
 _ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts"))
 _OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
 _UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
+
+
+# The lists of the lanes: asked often, so the statements are made once.
+_ZONES = TICKET.c.zone.in_(bindparam("zones", expanding=True))
+_MOST = bindparam("most", type_=Integer())
+_CHANGE = (
+    select(TICKET.c.digest, TICKET.c.listed, TICKET.c.listed_number)
+    .where(TICKET.c.listed_number > bindparam("after"), _ZONES)
+    .order_by(TICKET.c.listed_number)
+    .limit(_MOST)
+)
+_GONE, _NEW = _CHANGE.where(TICKET.c.listed == 0), _CHANGE.where(TICKET.c.listed > 0)
+_WHOLE = (
+    select(TICKET.c.digest, TICKET.c.listed)
+    .where(TICKET.c.digest > bindparam("after"), TICKET.c.listed > 0, _ZONES)
+    .order_by(TICKET.c.digest)
+    .limit(_MOST)
+)
+_UNFINISHED = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+_TO_LOOK_AT = (
+    select(TICKET.c.id).where(TICKET.c.listed_number == 0, TICKET.c.import_id.not_in(_UNFINISHED)).limit(_MOST)
+)
+_LATE = select(TICKET.c.id).where(TICKET.c.listed > 0, TICKET.c.valid_until_ms < bindparam("now_ms")).limit(_MOST)
+_NEAR = select(TICKET.c.id).where(
+    TICKET.c.listed == 0, TICKET.c.valid_from_ms > bindparam("from_ms"), TICKET.c.valid_from_ms <= bindparam("to_ms")
+)
 
 
 class Rows:
@@ -223,20 +249,13 @@ class Rows:
 
     def to_look_at(self, count_max: int) -> list[str]:
         """Tickets of which nobody has said whether they are to be listed."""
-        unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
-        statement = select(TICKET.c.id).where(TICKET.c.listed_number == 0, TICKET.c.import_id.not_in(unfinished))
-        return list(self._connection.execute(statement.limit(count_max)).scalars())
+        return list(self._connection.execute(_TO_LOOK_AT, {"most": count_max}).scalars())
 
     def out_of_time(self, since_ms: int, now_ms: int, ahead_ms: int, count_max: int) -> list[str]:
         """Listed tickets that are not valid any more, and others that have come near their first instant meanwhile."""
-        late = select(TICKET.c.id).where(TICKET.c.listed > 0, TICKET.c.valid_until_ms < now_ms)
-        early = select(TICKET.c.id).where(
-            TICKET.c.listed == 0,
-            TICKET.c.valid_from_ms > since_ms + ahead_ms,
-            TICKET.c.valid_from_ms <= now_ms + ahead_ms,
-        )
-        found = [*self._connection.execute(late.limit(count_max)).scalars()]
-        return found + list(self._connection.execute(early).scalars())
+        late = self._connection.execute(_LATE, {"now_ms": now_ms, "most": count_max}).scalars()
+        span = {"from_ms": since_ms + ahead_ms, "to_ms": now_ms + ahead_ms}
+        return [*late, *self._connection.execute(_NEAR, span).scalars()]
 
     def read_tickets(self, names: Collection[str]) -> None:
         """Have these tickets and their open visits in memory."""
@@ -245,18 +264,13 @@ class Rows:
 
     def list_changes(self, zones: Collection[str], removed: bool, after: int, count_max: int) -> list[Any]:
         """(digest, listed, number) of what came onto the lists, or went off them, after a change; oldest first."""
-        on_it = TICKET.c.listed == 0 if removed else TICKET.c.listed > 0
-        statement = select(TICKET.c.digest, TICKET.c.listed, TICKET.c.listed_number).where(
-            TICKET.c.listed_number > after, on_it, TICKET.c.zone.in_(["", *zones])
-        )
-        return list(self._connection.execute(statement.order_by(TICKET.c.listed_number).limit(count_max)).all())
+        wanted = {"after": after, "zones": ["", *zones], "most": count_max}
+        return list(self._connection.execute(_GONE if removed else _NEW, wanted).all())
 
     def whole_list(self, zones: Collection[str], after: str, count_max: int) -> list[Any]:
         """(digest, listed) of all that is listed for these zones, in order, from behind a digest on."""
-        statement = select(TICKET.c.digest, TICKET.c.listed).where(
-            TICKET.c.digest > after, TICKET.c.listed > 0, TICKET.c.zone.in_(["", *zones])
-        )
-        return list(self._connection.execute(statement.order_by(TICKET.c.digest).limit(count_max)).all())
+        wanted = {"after": after, "zones": ["", *zones], "most": count_max}
+        return list(self._connection.execute(_WHOLE, wanted).all())
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
         """A new row of a table that is seldom written."""

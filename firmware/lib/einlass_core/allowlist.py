@@ -36,13 +36,16 @@ _HEAD_BYTES = 9
 
 
 class AllowList:
-    """`added`, `removed`: up to which change the list is known; both 0: there is none."""
+    """`added`, `removed`: up to which change the list is known; both 0: there is none.
+
+    used: the digest that let somebody in last, and for how many it stood on the list.
+    """
 
     def __init__(self, files: "Any") -> None:
         self._files = files
         self._count = 0
         self._news = b""
-        self._used = (b"", 0)
+        self.used = (b"", 0)
         self._writing = 0  # entries in FRESH while a whole list comes in
         self.added = 0
         self.removed = 0
@@ -70,13 +73,13 @@ class AllowList:
 
         Unless nobody went through. OSError: it cannot be kept, so the record must not be either.
         """
-        digest, persons = self._used
+        digest, persons = self.used
         if kind == "released" and "digest" in fields:
             digest = binascii.unhexlify(fields["digest"])
-            self._used = (digest, self.persons(fields["digest"]))
+            self.used = (digest, self.persons(fields["digest"]))
             self._tell(digest + b"\x00", self.added, self.removed)
         elif kind in ("released", "passed", "given_up", "unused"):
-            self._used = (b"", 0)
+            self.used = (b"", 0)
             if persons and kind != "passed" and kind != "released":
                 self._tell(digest + bytes([persons]), self.added, self.removed)
 

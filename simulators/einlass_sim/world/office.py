@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 START_MS = 1_790_000_000_000
 TICK_MS = 10_000
+IDLE_TICK_MS = 30_000  # while nobody comes or goes
 BATCH_MS = 30
 RESTART_MS = 4_000
 ANNOUNCE_MS = 60_000
@@ -91,6 +92,7 @@ class Office:
         self.crash_after_commit = False
         self.running = True
         self.last_ms = 0
+        self.moving = True
         self.announced_ms = 0
         self.sold = 0
         self.unsold: list[Ticket] = []
@@ -102,16 +104,18 @@ class Office:
         return self.last_ms
 
     def tick(self) -> None:
-        """Every ten seconds; less often than the shipped bus, for speed."""
+        """Every ten seconds at most; less often than the shipped bus, for speed."""
         if self.running:
             announce = self.world.now_ms - self.announced_ms >= ANNOUNCE_MS
             if announce:
                 self.announced_ms = self.world.now_ms
             self.post(Tick(announce))
-        self.world.after(TICK_MS, self.tick)
+        self.world.after(TICK_MS if self.moving else IDLE_TICK_MS, self.tick)
+        self.moving = False
 
     def heard(self, topic: str, payload: bytes) -> None:
         """A message from a node."""
+        self.moving = self.moving or not topic.endswith(("status", "state"))
         if self.running:
             self.post(self.intake.read(topic, payload))
 

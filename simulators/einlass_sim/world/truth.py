@@ -252,7 +252,11 @@ class Truth:
             if (node.inc, node.applied) != (lane.journal.incarnation, lane.journal.seq):
                 self.violation(f"records_missing: {lane.name} has {lane.journal.seq}, {node.applied} arrived")
             if account.balance != lane.journal.account.balance or account.pending:
-                self.violation(f"accounts_differ: {lane.name} {lane.journal.account.balance}, books {account.balance}")
+                at_lane = lane.journal.account
+                self.violation(
+                    f"accounts_differ: {lane.name} {at_lane.balance} ({at_lane.pending} under way), "
+                    f"books {account.balance} ({account.pending})"
+                )
             if lane.policy == "leased" and lane.gate.account.until_ms <= lane.now_ms():
                 self.violation(f"no_lease: {lane.name}")
         counted = live.books.zones["bath"].counted
@@ -263,7 +267,17 @@ class Truth:
             low, high = self.inside - unknown - self.excused, 10**9
         if not low <= counted <= high:
             self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
+        self._check_lists()
         self._check_ledger()
+
+    def _check_lists(self) -> None:
+        """What the lanes have in their files is what the controller wants there."""
+        wanted = self.world.office.rows("SELECT digest, listed FROM ticket WHERE listed_number > 0")
+        for lane in self.world.lanes:
+            for digest, persons in wanted:
+                found = lane.listed.persons(digest)
+                if found != persons:
+                    self.violation(f"list_differs: {lane.name} has {found} for {digest}, wanted are {persons}")
 
     def _check_ledger(self) -> None:
         rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEAL_MS = 200_000
 SETTLE_MS = 240_000
 LOOK_MS = 5_000
+SHORT_MS = 10_000
+WAITS_MAX = 20
 EVENTS_MAX = 3_000_000
 STORY_MAX = 400
 
@@ -116,6 +118,11 @@ class World:
         self._until(self.now_ms + HEAL_MS)
         self._replace_old_images()
         self._until(self.now_ms + SETTLE_MS)
+        for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
+            if not any(lane.gate.account.pending or lane.journal.waiting for lane in self.lanes):
+                break
+            self._until(self.now_ms + SHORT_MS)
+        self._until(self.now_ms + SHORT_MS)
         self.truth.healed()
 
     def _until(self, end_ms: int) -> None:
