@@ -125,6 +125,13 @@ def test_coins_pay_and_change_comes_back() -> None:
     assert world.in_total == 200 and not world.insert(50), "nothing more is taken once it is paid"
 
 
+def test_a_second_payout_goes_on_from_the_first() -> None:
+    world = made()
+    aborted(world)
+    aborted(world)
+    assert (world.out_total, world.till.account.owed, world.unaccounted()) == (100, 0, 0)
+
+
 def test_vouchers_are_used_up_with_the_payment_and_not_before() -> None:
     world = made()
     world.do(Begun(EXIT, "stay"))
@@ -323,6 +330,7 @@ def check(world: World, where: str) -> None:
     assert world.unaccounted() == 0, where
     sales = world.sales()
     assert len(sales) <= 1, where
+    assert world.hopper_holds < 1000 or not world.till.account.owed, where
     used = [code for sale in sales for code in sale["used"]]
     assert len(used) == len(set(used)), where
     if sales:

@@ -36,7 +36,9 @@ class Walk:
         self.entry = entry
         self.minutes = minutes
         self.now = entry
-        self.place: dict[str, list[Any]] = {name: [0, 0, Fraction(0)] for name in data["rate"]}  # step, times done, part in minutes
+        self.place: dict[str, list[Any]] = {
+            name: [0, 0, Fraction(0)] for name in data["rate"]
+        }  # step, times done, part in minutes
         self.period: dict[str, Any] = {}
         self.rest = 0
         self.used: dict[Any, Fraction] = {}

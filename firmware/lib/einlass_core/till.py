@@ -22,7 +22,7 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     OUT      --recorded again-->               BACK     as after a power cut
 
 After a power cut: what is recorded as paid is paid, and its slip is printed; anything else is aborted, its coins come
-back, its card payment is asked for and undone. The record that says "paid" is the one that uses up the cards held for it.
+back, its card payment is asked for and undone. The record that says "paid" is what uses up the cards held for it.
 """
 
 from einlass_core import codes
@@ -497,7 +497,7 @@ class Till:
         cents = account.change
         account.owed += cents
         account.change = 0
-        slip = dict(account.slip or {"slip": self._slip_name(), "what": "", "cents": 0, "until": 0})
+        slip: "dict[str, Any]" = dict(account.slip or {"slip": self._slip_name(), "what": "", "cents": 0, "until": 0})
         slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
         slip["owed"] = slip.get("owed", 0) + cents
         account.slip = slip
