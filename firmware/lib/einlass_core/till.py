@@ -1,0 +1,559 @@
+"""The till's state machine: no I/O, no clock, no randomness. Same events, same effects.
+
+Rule: everything that changes a till's money is in this file, and every cent in the machine has a name (class Account).
+
+    IDLE     --Begun-->                        PRICING  Price
+    PRICING  --Priced(ok)-->                   PAYING   TakeCoins(True); nothing due: as paid
+    PRICING  --Priced(else), price_ms over-->  PAYING if a price is known (without the new card), else BACK
+    PAYING   --CoinsIn-->                      PAYING   Record(coins); enough (EXIT): Record(paid), PayOut(change)
+    PAYING   --VoucherShown-->                 PRICING  Price: all cards so far are held anew, in one question
+    PAYING   --Confirmed (DISPLAY)-->          PRICING  Price of the money, then Record(paid), Print, PayOut(change)
+    PAYING   --CardWanted-->                   CARD     Record(card_asked), TakeCard
+    CARD     --CardDone(taken)-->              BACK     Record(paid): money, card and cards of shops in one step
+    CARD     --CardDone(not)-->                PAYING   Record(card_not)
+    CARD     --card_ms over-->                 DOUBT    AskCard, again and again
+    PAYING   --Aborted, pay_ms over-->         BACK     Record(aborted), PayOut(all)
+    DOUBT    --CardDone(taken)-->              DOUBT    UndoCard
+    DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(aborted), PayOut(all)
+    DOUBT    --doubt_ms over-->                BACK     Record(card_doubtful): staff settle it, the machine goes on
+    BACK     --PaidOut, all paid-->            IDLE     Record(paid_out)
+    BACK     --PaidOut(stopped)-->             IDLE     Record(owed), Print(owed): the rest is on a paper
+    any      --NotRecorded-->                  OUT      TakeCoins(False); tried again every retry_ms
+    OUT      --recorded again-->               BACK     as after a power cut
+
+After a power cut: what is recorded as paid is paid, and its slip is printed; anything else is aborted, its coins come
+back, its card payment is asked for and undone. The record that says "paid" is what uses up the cards held for it.
+"""
+
+from einlass_core import codes
+from einlass_core.effects import Record, Show
+from einlass_core.events import NotRecorded
+from einlass_core.record import TYPE_CHECKING
+from einlass_core.till_words import (
+    DISPLAY,
+    Aborted,
+    AskCard,
+    Begun,
+    CardDone,
+    CardUndone,
+    CardWanted,
+    CoinsIn,
+    Confirmed,
+    PaidOut,
+    PayOut,
+    Powered,
+    Price,
+    Priced,
+    Print,
+    Printed,
+    TakeCard,
+    TakeCoins,
+    UndoCard,
+    VoucherShown,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from einlass_core.effects import Effect
+    from einlass_core.events import Event
+
+IDLE = "idle"
+PRICING = "pricing"
+PAYING = "paying"
+CARD = "card"
+DOUBT = "doubt"
+BACK = "back"
+OUT = "out_of_service"
+
+CARDS_MAX = 6  # a record has room for so many
+SUBJECT_LENGTH_MAX = 40
+CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
+
+
+class TillSettings:
+    """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that."""
+
+    def __init__(
+        self,
+        price_ms: int = 5000,
+        pay_ms: int = 120_000,
+        hold_ms: int = 50_000,
+        card_ms: int = 45_000,
+        retry_ms: int = 1000,
+        doubt_ms: int = 60_000,
+        payout_ms: int = 30_000,
+        gives_change: bool = True,
+    ) -> None:
+        if card_ms > hold_ms:
+            raise ValueError("card_ms over hold_ms: cards of shops would be free again before the terminal is done")
+        self.price_ms = price_ms
+        self.pay_ms = pay_ms
+        self.hold_ms = hold_ms
+        self.card_ms = card_ms
+        self.retry_ms = retry_ms
+        self.doubt_ms = doubt_ms
+        self.payout_ms = payout_ms
+        self.gives_change = gives_change
+
+
+class Account:
+    """Every cent by name, as it stands in each record: taken - given == kept + credit + change + owed - lost.
+
+    taken, given: the devices' totals. kept: sold for. credit: in, for the sale under way. change: to be paid out.
+    owed: could not be paid out and stands on a paper. lost: the hopper paid more than it was told.
+    card: the ref of a card payment that is asked for ("" none), card_cents: how much. slip: a slip not yet printed.
+    """
+
+    def __init__(self, held: "dict[str, Any] | None" = None) -> None:
+        held = held or {}
+        for name in CENTS:
+            setattr(self, name, held.get(name, 0))
+        self.sale: int = held.get("sale", 0)
+        self.card: str = held.get("card", "")
+        self.card_cents: int = held.get("card_cents", 0)
+        self.slip: "dict[str, Any] | None" = held.get("slip")
+
+    taken: int
+    given: int
+    kept: int
+    credit: int
+    change: int
+    owed: int
+    lost: int
+
+    def as_dict(self) -> "dict[str, Any]":
+        """As it is written into every record under "till"."""
+        made: "dict[str, Any]" = {name: getattr(self, name) for name in CENTS}
+        made["sale"] = self.sale
+        if self.card:
+            made["card"] = self.card
+            made["card_cents"] = self.card_cents
+        if self.slip is not None:
+            made["slip"] = self.slip
+        return made
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every cent that went in and did not come out has a name."""
+        named = self.kept + self.credit + self.change + self.owed - self.lost
+        return self.taken - self.given == named and min(getattr(self, name) for name in CENTS) >= 0
+
+
+class Till:
+    """Feed step() every event; carry out what it returns, in order; call again by deadline_ms.
+
+    `held` is what the last record has under "till"; None for a machine that never recorded.
+    """
+
+    def __init__(self, settings: TillSettings, prefix: str, held: "dict[str, Any] | None" = None) -> None:
+        self.account = Account(held)
+        self.state = OUT
+        self.due = 0
+        self._settings = settings
+        self._prefix = prefix
+        self._questions = 0
+        self._nonce = ""
+        self._what = ""
+        self._subject = ""
+        self._cards: "tuple[str, ...]" = ()
+        self._held: "tuple[str, ...]" = ()
+        self._until = 0
+        self._known = False  # a price is known
+        self._then = ""  # what the driver wants as soon as the price is fresh: "confirm", "card"
+        self._asked_paid = 0
+        self._seen_in = self.account.taken
+        self._seen_out = self.account.given
+        self._deadline: "int | None" = None
+        self._end: "int | None" = None  # of the sale, of a doubt, of a payout
+        self._ask_anew: "int | None" = None
+        self._before: "dict[str, Any]" = self.account.as_dict()
+        self._broken = False
+
+    @property
+    def deadline_ms(self) -> "int | None":
+        """When step() wants to be called at the latest; None: only on an event."""
+        due = [at for at in (self._deadline, self._end, self._ask_anew) if at is not None]
+        return min(due) if due else None
+
+    def step(self, now_ms: int, event: "Event") -> "list[Effect]":
+        """Apply one event. now_ms never runs backwards and never wraps."""
+        if isinstance(event, NotRecorded):
+            return self._not_recorded(now_ms)
+        self._before = self.account.as_dict()
+        effects: "list[Effect]" = []
+        if isinstance(event, Powered):
+            self._powered(now_ms, event, effects)
+            return effects
+        self._due(now_ms, effects)
+        if isinstance(event, CoinsIn):
+            self._seen_in = max(self._seen_in, event.total)
+            self._coins(now_ms, event.total, effects)
+        elif isinstance(event, PaidOut):
+            self._seen_out = max(self._seen_out, event.total)
+            self._paid_out(now_ms, event, effects)
+        elif self.state == OUT:
+            pass
+        elif isinstance(event, Begun):
+            self._begun(now_ms, event, effects)
+        elif isinstance(event, Priced):
+            self._priced(now_ms, event, effects)
+        elif isinstance(event, VoucherShown):
+            self._voucher(now_ms, event.code, effects)
+        elif isinstance(event, CardWanted):
+            self._card_wanted(now_ms, effects)
+        elif isinstance(event, CardDone):
+            self._card_done(now_ms, event, effects)
+        elif isinstance(event, CardUndone):
+            if self.state == DOUBT and event.ref == self.account.card:
+                self._abort(now_ms, "card_undone", effects)
+        elif isinstance(event, Confirmed):
+            self._confirm(now_ms, effects)
+        elif isinstance(event, Aborted):
+            if self.state in (PRICING, PAYING):
+                self._abort(now_ms, "aborted", effects)
+        elif isinstance(event, Printed):
+            self._printed(event, effects)
+        return effects
+
+    # Power and journal
+
+    def _powered(self, now_ms: int, event: Powered, effects: "list[Effect]") -> None:
+        self._broken = False
+        effects.append(TakeCoins(False))
+        self._seen_in = max(self._seen_in, event.in_total)
+        self._seen_out = max(self._seen_out, event.out_total)
+        self._count_in(self._seen_in)
+        self._count_out(self._seen_out)
+        if self.account.card:
+            self.state = DOUBT
+            self._deadline = now_ms + self._settings.retry_ms
+            self._end = now_ms + self._settings.doubt_ms
+            self._record("powered", {}, effects)
+            effects.append(AskCard(self.account.card))
+        else:
+            self._abort(now_ms, "powered", effects)
+        self._print(effects)
+
+    def _not_recorded(self, now_ms: int) -> "list[Effect]":
+        # What was not written did not happen; the devices' totals bring it back when the journal writes again.
+        self.account = Account(self._before)
+        self._broken = True
+        self.state = OUT
+        self._end = self._ask_anew = None
+        self._deadline = now_ms + self._settings.retry_ms
+        return [TakeCoins(False), Show("error")]
+
+    def _record(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
+        fields["till"] = self.account.as_dict()
+        effects.append(Record(kind, fields))
+
+    # Time
+
+    def _due(self, now_ms: int, effects: "list[Effect]") -> None:
+        if self._end is not None and now_ms >= self._end:
+            self._over(now_ms, effects)
+        if self._ask_anew is not None and now_ms >= self._ask_anew and self.state == PAYING:
+            self._ask(now_ms, effects)
+        if self._deadline is None or now_ms < self._deadline:
+            return
+        self._deadline = now_ms + self._settings.retry_ms
+        if self.state == OUT:
+            self._retry(now_ms, effects)
+        elif self.state == PRICING:
+            self._no_price(now_ms, "offline_not_here", effects)
+        elif self.state == CARD:
+            self.state = DOUBT
+            self._end = now_ms + self._settings.doubt_ms
+            effects.append(AskCard(self.account.card))
+        elif self.state == DOUBT:
+            effects.append(AskCard(self.account.card))
+        else:
+            self._deadline = None
+
+    def _retry(self, now_ms: int, effects: "list[Effect]") -> None:
+        """The journal may write again: go on as after a power cut, with the totals that are known."""
+        if self._broken:
+            self._powered(now_ms, Powered(self._seen_in, self._seen_out), effects)
+
+    def _over(self, now_ms: int, effects: "list[Effect]") -> None:
+        self._end = None
+        if self.state == DOUBT:
+            account = self.account
+            fields = {"ref": account.card, "cents": account.card_cents}
+            account.card = ""
+            account.card_cents = 0
+            self._record("card_doubtful", fields, effects)
+            self._abort(now_ms, "aborted", effects)
+        elif self.state in (PRICING, PAYING):
+            self._abort(now_ms, "aborted", effects)
+        elif self.state == BACK:
+            self._owe(now_ms, effects)
+
+    # A sale
+
+    def _begun(self, now_ms: int, event: Begun, effects: "list[Effect]") -> None:
+        if self.state != IDLE or not 0 < len(event.subject) <= SUBJECT_LENGTH_MAX:
+            return
+        slip = self.account.slip
+        if slip is not None and (slip["what"] == DISPLAY or "owed" in slip):
+            self._print(effects)  # Who paid for this paper gets it first.
+            effects.append(Show("error"))
+            return
+        self.account.slip = None  # A receipt that could not be printed keeps nobody waiting.
+        self._what = event.what
+        self._subject = event.subject
+        self._cards = self._held = ()
+        self._known = False
+        self._then = ""
+        self.due = 0
+        self.account.sale += 1
+        self._end = now_ms + self._settings.pay_ms
+        self._ask(now_ms, effects)
+
+    def _ask(self, now_ms: int, effects: "list[Effect]") -> None:
+        self._questions += 1
+        self._nonce = "%s.%d" % (self._prefix, self._questions)
+        self.state = PRICING
+        self._ask_anew = None
+        self._deadline = now_ms + self._settings.price_ms
+        self._asked_paid = self.account.credit
+        effects.append(Price(self._nonce, self._what, self._subject, self._cards, self.account.credit))
+
+    def _priced(self, now_ms: int, event: Priced, effects: "list[Effect]") -> None:
+        if self.state != PRICING or event.nonce != self._nonce:
+            return
+        if event.code != "ok" or event.due < 0:
+            self._no_price(now_ms, event.code, effects)
+            return
+        refused = [card for card in self._cards if card not in event.held]
+        self._cards = self._held = tuple([card for card in self._cards if card in event.held])
+        self.due = event.due
+        self._until = event.until
+        self._known = True
+        self._go_on(now_ms, effects, len(refused))
+
+    def _go_on(self, now_ms: int, effects: "list[Effect]", back: int = 0) -> None:
+        """The price is known and fresh."""
+        self.state = PAYING
+        self._deadline = None
+        self._ask_anew = now_ms + self._settings.hold_ms
+        wanted = self._then
+        if self._what == DISPLAY and self._asked_paid != self.account.credit:
+            self._ask(now_ms, effects)
+            return
+        self._then = ""
+        if self._is_enough(wanted):
+            self._sell(now_ms, effects)
+        elif wanted == "card":
+            self._take_card(now_ms, effects)
+        else:
+            effects.append(TakeCoins(True))
+            effects.append(Show("payment_due", {"due": self.due, "paid": self.account.credit, "back": back}))
+
+    def _no_price(self, now_ms: int, code: str, effects: "list[Effect]") -> None:
+        """A card that was refused, or no answer to it, leaves the sale as it was; without any price there is none."""
+        if self._known and self._cards != self._held:
+            self._cards = self._held
+            self._then = ""
+            self._ask(now_ms, effects)
+        elif self._known and not self._held and self._what != DISPLAY:
+            self._go_on(now_ms, effects)  # Nothing is held that could run out; the price is two minutes old at most.
+        else:
+            self._abort(now_ms, "aborted", effects)
+        effects.append(Show(code))
+
+    def _is_enough(self, wanted: str) -> bool:
+        if self._what == DISPLAY:
+            return wanted == "confirm" and 0 < self.due <= self.account.credit
+        return self.account.credit >= self.due
+
+    def _voucher(self, now_ms: int, code: str, effects: "list[Effect]") -> None:
+        if self.state != PAYING or code in self._cards or len(self._cards) >= CARDS_MAX:
+            return
+        self._cards = self._cards + (code,)
+        self._ask(now_ms, effects)
+
+    def _confirm(self, now_ms: int, effects: "list[Effect]") -> None:
+        if self.state == PAYING and self._what == DISPLAY and self.account.credit > 0:
+            self._then = "confirm"
+            self._ask(now_ms, effects)
+
+    def _sell(self, now_ms: int, effects: "list[Effect]") -> None:
+        """One record: the sale, the money, the card, and the cards of shops that it uses up."""
+        account = self.account
+        by_card = account.card_cents
+        by_coins = min(account.credit, self.due - by_card)
+        if not self._settings.gives_change:
+            by_coins = account.credit
+        account.kept += by_coins
+        account.change += account.credit - by_coins
+        account.credit = 0
+        fields = {
+            "what": self._what,
+            "subject": codes.digest(self._subject),
+            "due": self.due,
+            "coins": by_coins,
+            "by_card": by_card,
+            "ref": account.card,
+            "used": [codes.digest(card) for card in self._held],
+            "until": self._until,
+        }
+        account.card = ""
+        account.card_cents = 0
+        account.slip = {"slip": self._slip_name(), "what": self._what, "cents": self.due, "until": self._until}
+        effects.append(TakeCoins(False))
+        self._record("paid", fields, effects)
+        effects.append(Show("ok"))
+        self._print(effects)
+        self._give_back(now_ms, effects)
+
+    def _slip_name(self) -> str:
+        return "%s-%d" % (self._prefix, self.account.sale)
+
+    def _abort(self, now_ms: int, kind: str, effects: "list[Effect]") -> None:
+        account = self.account
+        account.change += account.credit
+        account.credit = 0
+        account.card = ""
+        account.card_cents = 0
+        self._cards = self._held = ()
+        effects.append(TakeCoins(False))
+        self._record(kind, {}, effects)
+        self._give_back(now_ms, effects)
+
+    # Coins
+
+    def _count_in(self, total: int) -> int:
+        more = total - self.account.taken
+        if more <= 0:
+            return 0
+        self.account.taken = total
+        self.account.credit += more
+        return more
+
+    def _coins(self, now_ms: int, total: int, effects: "list[Effect]") -> None:
+        if self.state == OUT or not self._count_in(total):
+            return
+        if self.state in (PRICING, PAYING, CARD):
+            self._end = now_ms + self._settings.pay_ms
+            self._record("coins", {}, effects)
+            if self.state == PAYING and self._what == DISPLAY:
+                self._ask(now_ms, effects)  # How long the money lasts now.
+            elif self.state == PAYING and self._is_enough(""):
+                self._sell(now_ms, effects)
+            elif self.state == PAYING:
+                effects.append(Show("payment_due", {"due": self.due, "paid": self.account.credit, "back": 0}))
+        elif self.state == DOUBT:
+            self._record("coins", {}, effects)
+        else:  # Nobody is being served, or the sale is over: the coin comes back.
+            self._abort(now_ms, "coins", effects)
+
+    def _count_out(self, total: int) -> int:
+        more = total - self.account.given
+        if more <= 0:
+            return 0
+        account = self.account
+        account.given = total
+        paid = min(more, account.change)
+        account.change -= paid
+        account.lost += more - paid
+        return more
+
+    def _give_back(self, now_ms: int, effects: "list[Effect]") -> None:
+        self._ask_anew = None
+        self._deadline = None
+        if self.account.change:
+            self.state = BACK
+            self._end = now_ms + self._settings.payout_ms
+            effects.append(PayOut(self.account.given + self.account.change))
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self.state = IDLE
+        self._end = self._deadline = self._ask_anew = None
+
+    def _paid_out(self, now_ms: int, event: PaidOut, effects: "list[Effect]") -> None:
+        if self.state == OUT:
+            return
+        more = self._count_out(event.total)
+        if self.state != BACK:
+            if more:
+                self._record("paid_out", {}, effects)
+            return
+        if not self.account.change:
+            self._record("paid_out", {}, effects)
+            self._rest()
+        elif event.stopped:
+            self._owe(now_ms, effects)
+        elif more:
+            self._end = now_ms + self._settings.payout_ms
+            self._record("paid_out", {}, effects)
+
+    def _owe(self, now_ms: int, effects: "list[Effect]") -> None:
+        """What the hopper can't pay is owed, on a paper; the hopper is told to stop where it is."""
+        account = self.account
+        cents = account.change
+        account.owed += cents
+        account.change = 0
+        slip: "dict[str, Any]" = dict(account.slip or {"slip": self._slip_name(), "what": "", "cents": 0, "until": 0})
+        slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
+        slip["owed"] = slip.get("owed", 0) + cents
+        account.slip = slip
+        effects.append(PayOut(account.given))
+        self._record("owed", {"cents": cents}, effects)
+        self._print(effects)
+        self._rest()
+
+    # Card
+
+    def _card_wanted(self, now_ms: int, effects: "list[Effect]") -> None:
+        if self.state == PAYING and self._what != DISPLAY:
+            self._then = "card"
+            self._ask(now_ms, effects)  # So that the cards are held as long as the terminal may take.
+
+    def _take_card(self, now_ms: int, effects: "list[Effect]") -> None:
+        rest = self.due - self.account.credit
+        self.account.card = "%s-%d" % (self._prefix, self._questions)
+        self._questions += 1
+        self.account.card_cents = rest
+        self.state = CARD
+        self._ask_anew = None
+        self._end = None
+        self._deadline = now_ms + self._settings.card_ms
+        effects.append(TakeCoins(False))
+        self._record("card_asked", {"ref": self.account.card, "cents": rest}, effects)
+        effects.append(TakeCard(self.account.card, rest))
+
+    def _card_done(self, now_ms: int, event: CardDone, effects: "list[Effect]") -> None:
+        if event.ref != self.account.card or not event.ref:
+            return
+        if self.state == CARD and event.taken:
+            self._sell(now_ms, effects)
+        elif self.state == CARD:
+            self.account.card = ""
+            self.account.card_cents = 0
+            self._record("card_not", {}, effects)
+            self._end = now_ms + self._settings.pay_ms
+            self._ask(now_ms, effects)  # The hold of the cards may be over.
+        elif self.state == DOUBT and event.taken:
+            effects.append(UndoCard(event.ref))
+        elif self.state == DOUBT:
+            self._abort(now_ms, "card_not", effects)
+
+    # Paper
+
+    def _print(self, effects: "list[Effect]") -> None:
+        if self.account.slip is not None:
+            effects.append(Print(self.account.slip["slip"], self.account.slip))
+
+    def _printed(self, event: Printed, effects: "list[Effect]") -> None:
+        slip = self.account.slip
+        if slip is None or slip["slip"] != event.slip:
+            return
+        if event.whole:
+            self.account.slip = None
+            self._record("printed", {"slip": event.slip}, effects)
+        else:
+            effects.append(Show("error"))

@@ -1,0 +1,245 @@
+"""A till with the devices around it, for tests on both Pythons: they keep their totals without power, and power can go.
+
+Every single thing that the till or a device does is one action of the world; the power can be cut before any of them.
+"""
+
+import json
+
+from einlass_core.effects import Record, Show
+from einlass_core.journal import Journal
+from einlass_core.pump import run_step
+from einlass_core.record import TYPE_CHECKING
+from einlass_core.till import IDLE, Till, TillSettings
+from einlass_core.till_words import (
+    AskCard,
+    CardDone,
+    CardUndone,
+    CoinsIn,
+    PaidOut,
+    PayOut,
+    Powered,
+    Price,
+    Priced,
+    Print,
+    Printed,
+    TakeCard,
+    TakeCoins,
+    UndoCard,
+)
+from lane import MemoryStore
+
+if TYPE_CHECKING:
+    from typing import Any
+
+COIN = 50
+HOUR = 100  # a shop's card takes off so much
+
+
+class PowerCut(Exception):
+    """The mains are gone."""
+
+
+class World:
+    """The devices, the controller and the journal's memory: what is left when the power is gone."""
+
+    def __init__(self, due: int = 200, cut_at: "int | None" = None, **settings: "Any") -> None:
+        self.store = MemoryStore()
+        self.settings = TillSettings(**settings)
+        self.due = due
+        self.cut_at = cut_at
+        self.actions = 0
+        self.now_ms = 0
+        self.coins_on = False
+        self.in_total = 0
+        self.out_total = 0
+        self.hopper_wants = 0
+        self.hopper_holds = 100_000
+        self.taken: "dict[str, int]" = {}  # card payments: ref -> cents
+        self.undone: "list[str]" = []
+        self.refs: "list[str]" = []
+        self.terminal = "takes"  # "takes", "declines", "silent"
+        self.bad_cards: "tuple[str, ...]" = ()
+        self.is_linked = True
+        self.paper = True
+        self.printed: "list[str]" = []
+        self.shown = ""
+        self.asked: "Price | None" = None
+        self.waiting: "list[Any]" = []
+        self.start()
+
+    # -- power
+
+    def start(self) -> None:
+        """Switch on: what the till knows is in the journal and in the devices."""
+        self.waiting = []
+        self.asked = None
+        self.coins_on = False
+        self.journal = Journal(self.store, "TILL")
+        _, last = self.store.bounds()
+        held = json.loads(self.store.read(last, 1)[0][1])["till"] if last else None
+        self.till = Till(self.settings, "TILL.%d" % self.journal.boot, held)
+        self.step(Powered(self.in_total, self.out_total))
+
+    def act(self) -> None:
+        """One action begins; the power may go before it."""
+        self.actions += 1
+        if self.cut_at is not None and self.actions > self.cut_at:
+            self.cut_at = None
+            raise PowerCut
+
+    # -- the shell
+
+    def step(self, event: "Any") -> None:
+        run_step(self.till, self.now_ms, event, self.perform)
+
+    def perform(self, effect: "Any") -> bool:
+        if isinstance(effect, Record):
+            self.act()
+            try:
+                self.journal.append(effect.kind, self.now_ms, 0, effect.fields)
+            except OSError:
+                return False
+            return True
+        self.act()
+        if isinstance(effect, TakeCoins):
+            self.coins_on = effect.on
+        elif isinstance(effect, PayOut):
+            self.hopper_wants = effect.total
+            self.waiting.append("hopper")
+        elif isinstance(effect, Price):
+            self.asked = effect
+            self.waiting.append("price")
+        elif isinstance(effect, TakeCard):
+            assert effect.ref not in self.refs, "a payment is never asked for twice"
+            self.refs.append(effect.ref)
+            self.waiting.append(("card", effect.ref, effect.cents))
+        elif isinstance(effect, AskCard):
+            if self.terminal != "silent":
+                self.waiting.append(CardDone(effect.ref, effect.ref in self.taken))
+        elif isinstance(effect, UndoCard):
+            self.waiting.append(("undo", effect.ref))
+        elif isinstance(effect, Print):
+            self.waiting.append(("print", effect.slip))
+        elif isinstance(effect, Show):
+            self.shown = effect.code
+        return True
+
+    # -- the devices
+
+    def run(self) -> None:
+        """Everything that devices and controller do by themselves, until nothing is left to do."""
+        for _ in range(400):
+            if not self.waiting:
+                return
+            self.device(self.waiting.pop(0))
+        raise AssertionError("never at rest")
+
+    def device(self, what: "Any") -> None:
+        if what == "hopper":
+            self.hop()
+        elif what == "price":
+            self.price()
+        elif isinstance(what, CardDone):
+            self.act()
+            self.step(what)
+        elif what[0] == "card":
+            if self.terminal == "takes":
+                self.act()
+                self.taken[what[1]] = what[2]
+            if self.terminal != "silent":
+                self.act()
+                self.step(CardDone(what[1], what[1] in self.taken))
+        elif what[0] == "undo":
+            self.act()
+            if what[1] in self.taken:
+                del self.taken[what[1]]
+                self.undone.append(what[1])
+            self.act()
+            self.step(CardUndone(what[1]))
+        elif what[0] == "print":
+            self.act()
+            if self.paper:
+                self.printed.append(what[1])
+            self.act()
+            self.step(Printed(what[1], self.paper))
+
+    def hop(self) -> None:
+        """One coin of ten cents at a time falls."""
+        while self.out_total < self.hopper_wants and self.hopper_holds > 0:
+            self.act()
+            self.out_total += 10
+            self.hopper_holds -= 10
+            if self.out_total % 50 == 0:
+                self.act()
+                self.step(PaidOut(self.out_total))
+        self.act()
+        self.step(PaidOut(self.out_total, self.out_total < self.hopper_wants))
+
+    def price(self) -> None:
+        asked = self.asked
+        if asked is None or not self.is_linked:
+            return
+        self.asked = None
+        held = tuple([card for card in asked.cards if card not in self.bad_cards])
+        self.act()
+        if asked.what == "display":
+            self.step(Priced(asked.nonce, "ok", asked.paid // COIN * COIN, held, asked.paid * 60))
+        else:
+            self.step(Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held))
+
+    # -- people
+
+    def do(self, event: "Any") -> None:
+        self.act()
+        self.step(event)
+        self.run()
+
+    def insert(self, cents: int) -> bool:
+        """A coin: it falls in, and then the validator says so."""
+        self.act()
+        if not self.coins_on:
+            return False
+        self.in_total += cents
+        self.act()
+        self.step(CoinsIn(self.in_total))
+        self.run()
+        return True
+
+    def wait(self, ms: int) -> None:
+        """Time passes; the till is called whenever it wants to be."""
+        from einlass_core.events import Ticked
+
+        end = self.now_ms + ms
+        for _ in range(2000):
+            due = self.till.deadline_ms
+            if due is None or due > end:
+                break
+            self.now_ms = max(self.now_ms, due)
+            self.step(Ticked())
+            self.run()
+        self.now_ms = end
+
+    # -- the books
+
+    @property
+    def records(self) -> "list[dict[str, Any]]":
+        return [json.loads(text) for _, text in self.store.records]
+
+    def sales(self) -> "list[dict[str, Any]]":
+        return [record for record in self.records if record["kind"] == "paid"]
+
+    def unaccounted(self) -> int:
+        """Cents in the machine, or taken from cards, that no record explains; only when it is at rest."""
+        account = self.till.account
+        assert self.till.state == IDLE, self.till.state
+        assert account.adds_up, account.as_dict()
+        assert account.credit == account.change == 0
+        assert (account.taken, account.given) == (self.in_total, self.out_total)
+        assert account.kept == sum(sale["coins"] for sale in self.sales())
+        owed = sum(record["cents"] for record in self.records if record["kind"] == "owed")
+        assert account.owed == owed
+        coins = self.in_total - self.out_total - account.kept - account.owed + account.lost
+        by_card = sum(sale["by_card"] for sale in self.sales())
+        doubtful = sum(record["cents"] for record in self.records if record["kind"] == "card_doubtful")
+        cards = sum(self.taken.values()) - by_card
+        return abs(coins) + (0 if doubtful else abs(cards))
