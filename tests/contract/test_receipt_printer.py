@@ -58,7 +58,7 @@ async def at_desk(
     async with ReceiptPrinter(**options) as printer:
         driver = Driver(
             printer.path, 9600, lambda reason, on: troubles.append((reason, on)),
-            times=times or Times(answer_s=10, slip_s=60), **(driver_options or {}),
+            times=times or Times(answer_s=10, slip_s=60, poll_s=0.1), **(driver_options or {}),
         )  # fmt: skip
         task = asyncio.create_task(driver.run())
         desk = Desk(printer, driver, troubles)
@@ -167,7 +167,7 @@ def test_a_hindrance_is_reported_before_and_within_a_slip(hindrance: str) -> Non
         assert desk.printer.roll.hanging().height == 1, "not a single line"
         hinder(False)
         await desk.told(reason, False)
-        printing = asyncio.create_task(desk.driver.print(tuple(Text(str(line)) for line in range(40))))
+        printing = asyncio.create_task(desk.driver.print(tuple(Text(str(line)) for line in range(200))))
         await desk.until(lambda: desk.printer.lines_printed > 3, "the first lines")
         hinder(True)
         assert await printing == Printed(Outcome.UNCERTAIN, hindrance)
@@ -197,17 +197,17 @@ def test_a_silent_printer_is_lost_and_found_again() -> None:
         await desk.told("printer_lost", False)
         assert (await desk.driver.print(TICKET)).outcome is Outcome.PRINTED
 
-    run(talk, times=Times(answer_s=1.0, slip_s=60))
+    run(talk, times=Times(answer_s=1.0, slip_s=60, poll_s=0.1))
 
 
 def test_a_printer_that_falls_silent_within_a_slip_leaves_it_uncertain() -> None:
     async def talk(desk: Desk) -> None:
-        printing = asyncio.create_task(desk.driver.print(tuple(Text(str(line)) for line in range(60))))
+        printing = asyncio.create_task(desk.driver.print(tuple(Text(str(line)) for line in range(200))))
         await desk.until(lambda: desk.printer.lines_printed > 3, "the first lines")
         desk.printer.silent = True
         assert await printing == Printed(Outcome.UNCERTAIN, "printer_lost")
 
-    run(talk, times=Times(answer_s=1.0, slip_s=60), line_s=0.02)
+    run(talk, times=Times(answer_s=1.0, slip_s=60, poll_s=0.1), line_s=0.02)
 
 
 def test_slips_of_two_callers_do_not_mix() -> None:

@@ -16,7 +16,6 @@ from einlass_edge.drivers.driver import Backoff, Trouble
 from einlass_edge.drivers.escpos import Answered, PrinterStatus, Reached, Slip, Told
 from einlass_edge.drivers.tty import Tty
 
-POLL_S = 1.0
 LISTEN_S = 0.05
 MARK_MAX = 9999
 
@@ -41,10 +40,11 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the printer may take, in seconds: for an answer to a status request, and for a slip."""
+    """In seconds: how long the printer may take for an answer and for a slip, and how often it is asked how it is."""
 
     answer_s: float = 2.0
     slip_s: float = 30.0
+    poll_s: float = 1.0
 
 
 class _Silent(OSError):
@@ -139,7 +139,7 @@ class ReceiptPrinter:
             async with self._turn:
                 await self._ask_status()
             backoff.reset()
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._times.poll_s)
 
     async def _ask_status(self) -> PrinterStatus:
         """All four real-time answers; _Silent when one does not come."""
@@ -165,7 +165,7 @@ class ReceiptPrinter:
         await self._line().write(data, self._times.answer_s)
         await self._line().write(escpos.mark(awaited) if self._marks else escpos.paper_mark(), self._times.answer_s)
         while True:
-            quiet_until = asyncio.get_running_loop().time() + POLL_S / 2
+            quiet_until = asyncio.get_running_loop().time() + self._times.poll_s / 2
             while asyncio.get_running_loop().time() < quiet_until:
                 await self._listen()
                 if awaited in self._reached:

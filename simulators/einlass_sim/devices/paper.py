@@ -97,7 +97,8 @@ def text_rows(line: list[tuple[str, int, int, bool]], align: int) -> Image.Image
 @functools.lru_cache(maxsize=1024)
 def _glyph(character: str, bold: bool) -> Image.Image:
     """One character in its cell. Pillow's own font has no letters beyond ASCII: marks are put on by hand."""
-    letter, marks = (_BUILT_OF.get(character) or unicodedata.normalize("NFD", character))[:2].ljust(2)
+    built = (_BUILT_OF.get(character) or unicodedata.normalize("NFD", character)).ljust(2)
+    letter, marks = built[0], built[1]
     font = ImageFont.load_default(GLYPH_SIZE)
     width = int(font.getlength(letter)) + 1
     # One width for all, as a printer has it: wide letters are squeezed, narrow ones stand in the middle.
