@@ -16,7 +16,7 @@ DEADLINE_S = 20.0
 CENTS = 450
 PATIENT = Times(connect_s=20, ack_s=20, step_s=20, again_s=0.05)
 # For what never answers: it must not answer within this, whatever the machine's load.
-HASTY = Times(connect_s=20, ack_s=0.5, step_s=0.5, again_s=0.05)
+HASTY = Times(connect_s=20, ack_s=0.2, step_s=0.2, again_s=0.05)
 
 
 class Counter:

@@ -147,7 +147,7 @@ def test_answers_that_are_lost_lose_no_coin_and_double_none() -> None:
         assert it.booked == it.inside
         assert len(it.events) == 3
 
-    at_slot(talk, answer_s=0.4)
+    at_slot(talk, answer_s=0.2)
 
 
 def test_a_noisy_line_loses_no_cent() -> None:
@@ -161,7 +161,7 @@ def test_a_noisy_line_loses_no_cent() -> None:
         assert len([event for event in it.events if isinstance(event, Credit)]) == len(it.acceptor.inside)
         assert not any(isinstance(event, Gap) for event in it.events)
 
-    at_slot(talk, answer_s=0.3)
+    at_slot(talk, answer_s=0.2)
 
 
 def test_the_counter_wraps_on_the_way() -> None:
@@ -201,7 +201,7 @@ def test_more_than_five_coins_unheard_are_a_gap_and_the_last_five_are_money() ->
         assert [event.events for event in it.events if isinstance(event, Gap)] == [2]
         await it.until(lambda: it.driver._open is True, "open again")
 
-    at_slot(talk, answer_s=0.4)
+    at_slot(talk, answer_s=0.2)
 
 
 def test_a_reset_is_a_gap_and_the_acceptor_is_set_up_again() -> None:
@@ -235,7 +235,7 @@ def test_a_restarted_driver_credits_what_fell_in_between_from_the_counter_in_the
             events: list[CoinEvent] = []
             for round_number in (1, 2):
                 counter = max((event.counter for event in events if isinstance(event, Credit)), default=0)
-                line = Line(bus.path, answer_s=1)
+                line = Line(bus.path, answer_s=0.5)
                 driver = AcceptorDriver(line, keeping(events), lambda reason, on: None, PATHS, counter, poll_s=POLL_S)
                 task = asyncio.create_task(driver.run())
                 it = Slot(bus, acceptor, driver, events, [])
@@ -323,7 +323,7 @@ def test_a_silent_acceptor_is_trouble_once_and_comes_back() -> None:
         await it.drop("EU100A")
         await it.until(lambda: it.booked == it.inside == 100, "the coin")
 
-    at_slot(talk, answer_s=0.3)
+    at_slot(talk, answer_s=0.2)
 
 
 def test_a_coin_that_the_acceptor_does_not_know_is_told() -> None:
@@ -399,7 +399,7 @@ def test_a_lost_answer_never_pays_twice(lost: int) -> None:
         assert hopper.fallen == 4
         assert hopper.counter == 1
 
-    at_chest(talk, answer_s=0.3)
+    at_chest(talk, answer_s=0.2)
 
 
 def test_a_refused_payout_is_given_again_once_the_counter_shows_that_nothing_was_paid() -> None:

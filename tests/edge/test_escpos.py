@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from einlass_edge.drivers import escpos
 from einlass_edge.drivers.escpos import Answered, Answers, Qr, Reached, Text, Told
 
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=100, deadline=None)
 
 
 @FEW

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from einlass_edge.drivers import zvt
 from einlass_edge.drivers.zvt import Packet, Packets, ZvtError
 
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=80, deadline=None)
 
 
 def test_known_packets() -> None:
