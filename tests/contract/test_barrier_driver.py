@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from einlass_core.events import ENTRY, EXIT, BodyPassed, BoltSensed, EmergencyInput, Event, PassageBusy
 from einlass_core.signals import GREEN
 from einlass_edge.clock import now_ms
-from einlass_edge.drivers.barrier_modbus import ModbusBarrier
+from einlass_edge.drivers.barrier_modbus import BUTTON, CAR_WAITING, ModbusBarrier
 from einlass_edge.drivers.boom import Boom, CarPassage
 from einlass_edge.drivers.outputs import Wanted
 from einlass_edge.drivers.sensors import Sensors
@@ -33,6 +33,7 @@ class Lane:
         self.plant = sim.plant
         self.events: list[Event] = []
         self.troubles: list[tuple[str, bool]] = []
+        self.asked: list[tuple[str, bool]] = []
         sensors = Sensors(self._feed, lambda: True, DEBOUNCE_MS, CarPassage)
         self.driver = ModbusBarrier(
             lambda: tcp_client(sim.board.host, sim.board.port),
@@ -42,6 +43,7 @@ class Lane:
             sensors,
             now_ms,
             lambda reason, on: self.troubles.append((reason, on)),
+            asked=lambda what, on: self.asked.append((what, on)),
             boom=Boom(clear_ms=100, run_ms_max=2500),
         )
 
@@ -91,6 +93,10 @@ def test_a_car_waits_drives_in_and_is_counted_and_the_boom_closes_behind_it() ->
         car = asyncio.create_task(it.sim.car_comes("ABC", length_mm=2500))
         await it.until(lambda: it.plant.loop_occupied(LOOP_A) and it.plant.waiting_car() == "ABC", "at the stop line")
         assert PassageBusy(True) not in it.events, "waiting is no passage"
+        it.sim.press_button(True)
+        await it.until(lambda: (BUTTON, True) in it.asked, "the button")
+        it.sim.press_button(False)
+        await it.until(lambda: it.asked == [(CAR_WAITING, True), (BUTTON, True), (BUTTON, False)], "both, once")
         it.driver.show(GREEN, ())
         it.driver.set_bolt(ENTRY, True, None)
         await it.until(lambda: it.plant.loop_occupied(LOOP_B), "under the boom")
@@ -130,8 +136,11 @@ def test_a_release_ends_by_itself_and_a_cut_off_board_leaves_the_boom_alone() ->
         await it.until(lambda: it.plant.boom_per_mille() == 0, "it closes by itself")
         it.driver.set_bolt(ENTRY, True, None)
         await it.until(lambda: it.plant.limit(UP), "up")
+        it.sim.press_button(True)
+        await it.until(lambda: it.asked == [(BUTTON, True)], "the button")
         it.sim.board.power(False)
         await it.until(lambda: ("barrier_lost", True) in it.troubles, "lost")
+        assert it.asked[-1] == (BUTTON, False), "a board that cannot be read asks for nothing"
         it.driver.set_bolt(ENTRY, False, None)
         await asyncio.sleep(STILL_S)
         assert it.plant.limit(UP)

@@ -2,9 +2,9 @@
 
 The acceptor keeps its last five events with a counter (0 after a reset, then 1 to 255 and 1 again), so an answer that
 was lost is no coin lost: the counter says how many of the five are new. More than five, or a counter that jumped, means
-that events were overwritten or the acceptor was reset unseen: that is told as a Gap, never guessed. A reset acceptor
-takes no coin until it is set up again, so a reset that hides behind a counter that happens to fit costs nothing; its
-inhibits are read back now and then to find it.
+that events were overwritten or the acceptor was reset unseen: that is told as a Gap, never guessed. A reset can hide
+behind a counter that happens to fit (0 and 0 again, with a coin between), but a reset acceptor has all coins inhibited:
+the inhibits are read back now and then, and before every set-up.
 
 Facts: ccTalk generic specification 4.7, commands 229 (two bytes an event: coin position and sorter path, or 0 and an
 error code), 184, 210, 228, 230, 231, 232, through the public sources named in cctalk.py; error codes from its table.
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """One coin is in the machine. counter: the acceptor's event counter with it; keep it beside the money."""
+    """One coin is in the machine. counter: the acceptor's event counter with it."""
 
     cents: int
     path: int
@@ -47,6 +47,7 @@ class CoinRefused:
     """A coin came back, or something else happened that is no money: the acceptor's error code."""
 
     code: int
+    counter: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def cents_of(coin_id: bytes) -> int | None:
 class CoinAcceptor:
     """One acceptor. feed() gets what happened, in order; False: keep it, offer it again, take no coin meanwhile.
 
-    counter: the event counter that stands beside the last money booked before this start; coins since then are
-    credited now. None: the machine is new, or nobody knows.
+    counter: that of the last event fed before this start, of whatever kind: kept beside the money, in the same step.
+    Coins since then are credited now. None: the machine is new, or nobody knows: what fell before is not credited.
     paths: cents -> sorter path (1 to 8); coins of other worth are refused. allow() opens the slot.
     Troubles: `coins_lost` (no answer), `coins_jammed`, `coins_setup` (it lacks a coin that `paths` names).
     """
@@ -130,6 +131,7 @@ class CoinAcceptor:
         self._jammed = False
         self._mask = 0
         self._polls = 0
+        self._reset_told = False
         self._waiting: list[CoinEvent] = []
         self._told: set[str] = set()
 
@@ -172,6 +174,11 @@ class CoinAcceptor:
         await self._ask(cctalk.SIMPLE_POLL, b"", 0)
         await self._ask(cctalk.MASTER_INHIBIT, b"\x00", 0)
         self._open = False
+        inhibits = int.from_bytes(await self._ask(cctalk.REQUEST_INHIBITS, b"", 2), "little")
+        if self.counter is not None and not inhibits and not self._reset_told:
+            log.warning("coin_acceptor_was_reset")
+            self._waiting.append(Gap(0, self.counter))
+            self._reset_told = True
         # First: coins that fell before we came must be credited under the names that they had then.
         coins: dict[int, int] = {}
         for position in range(1, POSITIONS + 1):
@@ -197,6 +204,7 @@ class CoinAcceptor:
         if reading.reset or reading.lost:
             log.warning("coin_events_lost", events=reading.lost, reset=reading.reset)
             self._waiting.append(Gap(reading.lost, answer[0]))
+            self._reset_told = True
         self.counter = answer[0]
         first = answer[0] - len(reading.events) + 1
         for place, (position, detail) in enumerate(reading.events):
@@ -208,6 +216,7 @@ class CoinAcceptor:
             self._open = None
             return False
         await self._open_or_shut()
+        self._reset_told = False
         self._polls += 1
         if self._polls % CHECK_EVERY_POLLS:
             return True
@@ -223,7 +232,7 @@ class CoinAcceptor:
                 self._waiting.append(Credit(cents, detail, counter))
             self._jam(False)
         elif detail:
-            self._waiting.append(CoinRefused(detail))
+            self._waiting.append(CoinRefused(detail, counter))
             if detail not in RETURNED and detail != COIN_RETURN_PRESSED:
                 self._jam(True)
 

@@ -208,8 +208,8 @@ def printable(text: str, code_page: str) -> bytes:
     """The text in that code page without a single control code; what it lacks is written around, or `?`."""
     encoded = bytearray()
     for character in unicodedata.normalize("NFC", text):
-        if unicodedata.category(character)[0] == "C" or character in "\u2028\u2029":
-            encoded += b" " if character in "\t\r" else b"?"
+        if character in "\t\r":
+            encoded += b" "
             continue
         for candidate in (character, _INSTEAD.get(character, ""), _plain(character), "?"):
             try:

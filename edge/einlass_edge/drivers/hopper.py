@@ -21,7 +21,7 @@ from einlass_edge.drivers import cctalk
 from einlass_edge.drivers.cctalk import CcTalkBus, Refused
 from einlass_edge.drivers.coins import COUNTER_LAST, cents_of
 
-ENABLE = b"\xa5"
+ENABLE, DISABLE = b"\xa5", b"\x00"
 COINS_MAX = 255
 POLL_S = 0.1
 # A coin takes a quarter of a second; the hopper itself gives up after some seconds without one.
@@ -112,13 +112,20 @@ class Hopper:
         """
         if not 1 <= coins <= COINS_MAX:
             raise ValueError(f"a hopper pays 1 to {COINS_MAX} coins at once, not {coins}")
+        # Enabled first: a hopper that is reset from here on is not enabled any more and takes no order, so that the
+        # counter read now cannot be one from before a reset.
+        await self._ask(cctalk.ENABLE_HOPPER, ENABLE, count=0)
         before = await self._status()
         if before.to_pay or (counter is not None and counter != before.counter):
             raise Refused(f"hopper {self._address} is not as it was when this payout was written down: settle() it")
         order = await self._give_order(coins, before.counter)
         if order is Order.REFUSED:
-            return Payout(coins, 0, fault=await self._fault())
-        return await self._follow(coins, before.counter, begun=order is Order.TAKEN)
+            payout = Payout(coins, 0, fault=await self._fault())
+        else:
+            payout = await self._follow(coins, before.counter, begun=order is Order.TAKEN)
+        with contextlib.suppress(OSError):
+            await self._ask(cctalk.ENABLE_HOPPER, DISABLE, count=0)
+        return payout
 
     async def settle(self, coins: int, counter: int) -> Payout:
         """What became of a payout of `coins` that was begun, or was to be, when the counter stood at `counter`.
@@ -164,18 +171,14 @@ class Hopper:
         return unpaid
 
     async def _give_order(self, coins: int, counter: int) -> Order:
-        """Give it once and only once: again only when the hopper's counter shows that it does not have it.
-
-        A hopper that is reset meanwhile is no longer enabled, so it cannot take the order a second time.
-        """
-        await self._ask(cctalk.ENABLE_HOPPER, ENABLE, count=0)
+        """Give it once and only once: again only when the hopper's counter shows that it does not have it."""
+        refusals = 0
         for _ in range(cctalk.TRIES):
-            if self._variant is Variant.SERIAL:
-                key = await self._ask(cctalk.SERIAL_NUMBER, count=3)
-            else:
-                key = await self._ask(cctalk.REQUEST_CIPHER_KEY, count=8)
             try:
+                key = await self._key()
                 await self._bus.ask(self._address, cctalk.DISPENSE, key + bytes([coins]), count=None, tries=1)
+            except Refused:
+                refusals += 1
             except OSError as error:
                 log.info("hopper_order_not_confirmed", hopper=self._address, error=str(error))
             try:
@@ -183,7 +186,13 @@ class Hopper:
                     return Order.TAKEN
             except OSError:
                 return Order.UNKNOWN
-        return Order.REFUSED
+        # At 0, a hopper that took it, paid, and was reset looks the same as one that did not hear it.
+        return Order.REFUSED if counter or refusals == cctalk.TRIES else Order.UNKNOWN
+
+    async def _key(self) -> bytes:
+        if self._variant is Variant.SERIAL:
+            return await self._ask(cctalk.SERIAL_NUMBER, count=3)
+        return await self._ask(cctalk.REQUEST_CIPHER_KEY, count=8)
 
     async def _fault(self) -> str:
         try:

@@ -6,7 +6,7 @@
         lane.press_emergency(True)
 
 lane.on_output gets every Output of the plant. Coils: 0 raise, 1 lower, 2 green (3 red, 4 yellow, 5 buzzer are only
-lamps); inputs: 0 loop A, 1 loop B, 2 emergency, 3 boom up, 4 boom down.
+lamps); inputs: 0 loop A, 1 loop B, 2 emergency, 3 boom up, 4 boom down, 5 the button for a ticket.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from einlass_sim.barrier import LOOP_A, LOOP_B, UP, Barrier, DroveIn, LimitEdge,
 from einlass_sim.devices.io_board import COIL_GREEN, IoBoard
 
 COIL_RAISE, COIL_LOWER = 0, 1
-INPUT_LOOP_A, INPUT_LOOP_B, INPUT_EMERGENCY, INPUT_UP, INPUT_DOWN = range(5)
-INPUTS = 5
+INPUT_LOOP_A, INPUT_LOOP_B, INPUT_EMERGENCY, INPUT_UP, INPUT_DOWN, INPUT_BUTTON = range(6)
+INPUTS = 6
 LATE_MS = 5
 
 Fate = DroveIn | WentBack
@@ -75,6 +75,10 @@ class BarrierLane:
     def press_emergency(self, pressed: bool) -> None:
         """The button by the lane, or the fire alarm's contact."""
         self.board.set_input(INPUT_EMERGENCY, pressed)
+
+    def press_button(self, pressed: bool) -> None:
+        """The driver's window is open, and a hand on the button."""
+        self.board.set_input(INPUT_BUTTON, pressed)
 
     def jam_boom(self, jammed: bool) -> None:
         """See Barrier.jam_boom."""

@@ -159,6 +159,7 @@ class Hopper(Device):
         self.to_pay = self.paid = self.unpaid = 0
         self.enabled = False
         self.refuse = 0  # payouts to refuse with a NAK
+        self.stays_enabled = False  # some models are enabled until told otherwise, others for one payout
         self._plain = plain
         self._key = bytes(8)
         self._flags = 0x40
@@ -229,7 +230,7 @@ class Hopper(Device):
     def _end(self) -> None:
         self.unpaid += self.to_pay
         self.to_pay = 0
-        self.enabled = False
+        self.enabled = self.enabled and self.stays_enabled
 
     def _stop_motor(self) -> None:
         if self._motor:
