@@ -6,8 +6,9 @@ open meanwhile, it goes on hearing it until that release has settled, so that th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from einlass_core.events import ENTRY, BoltSensed, EmergencyInput, PassageBusy
+from einlass_core.events import ENTRY, BoltSensed, EmergencyInput, Event, PassageBusy
 from einlass_core.passage import Passage
 from einlass_edge.drivers.driver import Feed, KeptEvents
 
@@ -24,17 +25,34 @@ class Levels:
     entry_free: bool | None = None
 
 
+class TellsPassages(Protocol):
+    """As einlass_core.passage.Passage: from two sensors' levels to BodyPassed and PassageBusy."""
+
+    deadline_ms: int | None
+
+    def step(self, now_ms: int, a_blocked: bool, b_blocked: bool) -> list[Event]:
+        """The sensors as they stand now; events once a change has lasted long enough."""
+
+
 class Sensors:
     """Drivers call see() with every reading and again by deadline_ms, and blind() when they cannot read.
 
-    settled() says whether the lane has no release open or settling.
+    settled() says whether the lane has no release open or settling; passage makes what tells who went where, from its
+    debounce time.
     """
 
-    def __init__(self, feed: Feed, settled: Callable[[], bool], debounce_ms: int) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        settled: Callable[[], bool],
+        debounce_ms: int,
+        passage: Callable[[int], TellsPassages] = Passage,
+    ) -> None:
         self._events = KeptEvents(feed)
         self._settled = settled
         self._debounce_ms = debounce_ms
-        self._passage = Passage(debounce_ms)
+        self._make_passage = passage
+        self._passage = passage(debounce_ms)
         self._blind = False
         self._in_doubt = False
         self._busy = False
@@ -58,7 +76,7 @@ class Sensors:
             self._blind = False
             self._in_doubt = True
             self._busy = False
-            self._passage = Passage(self._debounce_ms)
+            self._passage = self._make_passage(self._debounce_ms)
         for event in self._passage.step(now_ms, levels.barrier_a, levels.barrier_b):
             if isinstance(event, PassageBusy):
                 self._busy = event.busy

@@ -50,6 +50,8 @@ def serial_client(port: str, baud: int) -> Client:
 class ModbusTurnstile:
     """See Turnstile. make_client is called for every new connection; bolt_moved after a coil write was confirmed."""
 
+    trouble_name = TROUBLE
+
     def __init__(
         self,
         make_client: Callable[[], Client],
@@ -72,7 +74,7 @@ class ModbusTurnstile:
         self._trouble = trouble
         self._bolt_moved = bolt_moved
         self._wake = asyncio.Event()
-        self._written: Outputs | None = None
+        self._written: list[bool] | None = None
         self._exchanged_ms = 0
 
     def set_bolt(self, side: str, released: bool, until_ms: int | None) -> None:
@@ -90,8 +92,26 @@ class ModbusTurnstile:
         try:
             await insisting(self._keep_talking())
         finally:
-            self._sensors.blind()
+            self._blind()
             await self._leave_safe()
+
+    # -- what another mechanics behind such a board does otherwise
+
+    def _coils_at(self, now_ms: int) -> list[bool]:
+        return _coils(self._wanted.at(now_ms))
+
+    def _safe_coils(self) -> list[bool]:
+        return _coils(SAFE)
+
+    def _blind(self) -> None:
+        self._sensors.blind()
+
+    async def _read_inputs(self, client: Client) -> None:
+        answer = await self._exchange(client.read_discrete_inputs(0, count=INPUTS, device_id=self._unit))
+        barrier_a, barrier_b, emergency, entry_free = answer.bits[:INPUTS]
+        self._sensors.see(self._now_ms(), Levels(barrier_a, barrier_b, emergency, entry_free))
+
+    # -- talking
 
     async def _keep_talking(self) -> None:
         backoff = Backoff()
@@ -102,15 +122,15 @@ class ModbusTurnstile:
                 await self._open(client)
                 if lost:
                     lost = False
-                    self._trouble(TROUBLE, False)
+                    self._trouble(self.trouble_name, False)
                 backoff.reset()
                 await self._serve(client)
             except (TimeoutError, ModbusException, OSError) as error:
-                self._sensors.blind()
+                self._blind()
                 if not lost:
                     lost = True
                     log.warning("turnstile_board_lost", error=str(error))
-                    self._trouble(TROUBLE, True)
+                    self._trouble(self.trouble_name, True)
             finally:
                 client.close()
             await asyncio.sleep(backoff.next_s())
@@ -129,7 +149,7 @@ class ModbusTurnstile:
             if self._watchdog_ms and now - self._exchanged_ms > self._watchdog_ms // 2:
                 # Somebody held us up (a paused process): the board may have dropped its coils meanwhile.
                 self._written = None
-            if self._wanted.at(now) != self._written:
+            if self._coils_at(now) != self._written:
                 await self._write(client)
             elif now >= poll_ms:
                 await self._read_inputs(client)
@@ -151,21 +171,16 @@ class ModbusTurnstile:
 
     async def _write(self, client: Client) -> None:
         before, self._written = self._written, None
-        outputs = self._wanted.at(self._now_ms())
-        await self._exchange(client.write_coils(0, _coils(outputs), device_id=self._unit))
-        self._written = outputs
-        if before is None or before.entry_free != outputs.entry_free:
-            self._bolt_moved(outputs.entry_free)
-
-    async def _read_inputs(self, client: Client) -> None:
-        answer = await self._exchange(client.read_discrete_inputs(0, count=INPUTS, device_id=self._unit))
-        barrier_a, barrier_b, emergency, entry_free = answer.bits[:INPUTS]
-        self._sensors.see(self._now_ms(), Levels(barrier_a, barrier_b, emergency, entry_free))
+        coils = self._coils_at(self._now_ms())
+        await self._exchange(client.write_coils(0, coils, device_id=self._unit))
+        self._written = coils
+        if before is None or before[0] != coils[0]:
+            self._bolt_moved(coils[0])
 
     async def _check_coils(self, client: Client) -> None:
-        count = len(_coils(SAFE))
+        count = len(self._safe_coils())
         answer = await self._exchange(client.read_coils(0, count=count, device_id=self._unit))
-        if self._written is not None and answer.bits[:count] != _coils(self._written):
+        if self._written is not None and answer.bits[:count] != self._written:
             log.warning("turnstile_coils_changed", by="the board or somebody else")
             self._written = None
 
@@ -181,7 +196,7 @@ class ModbusTurnstile:
         try:
             async with asyncio.timeout(LEAVE_S_MAX):
                 if await client.connect():
-                    await self._exchange(client.write_coils(0, _coils(SAFE), device_id=self._unit))
+                    await self._exchange(client.write_coils(0, self._safe_coils(), device_id=self._unit))
         except (TimeoutError, ModbusException, OSError) as error:
             log.warning("turnstile_left_to_its_watchdog", error=str(error))
         finally:

@@ -9,7 +9,7 @@ move at the moment it does, and because a board can be slow, silent, busy or wit
     board.delay_s = 0.2         # answers, and acts, that late
     board.exception = DEVICE_BUSY   # answers every request with this exception code
 
-Coils 0-5, discrete inputs 0-3, unit 1: see IoBoard. Functions 1, 2, 3, 5, 6, 15, 16.
+Coils 0-5, discrete inputs 0-3 (or more, by `inputs`), unit 1: see IoBoard. Functions 1, 2, 3, 5, 6, 15, 16.
 Holding register 0: watchdog in ms, 0 = off, as such boards come from the factory. No request within it: all coils fall
 to 0, and `fallen` stays true until the next write to a coil. Register 1: falls since power-on, to be read only.
 """
@@ -56,9 +56,9 @@ class _Refusal(Exception):
 class IoBoard:
     """One board. on_coil is called in the event loop, before the answer to the write leaves."""
 
-    def __init__(self, on_coil: CoilCallback | None = None, watchdog_ms: int = 0) -> None:
+    def __init__(self, on_coil: CoilCallback | None = None, watchdog_ms: int = 0, inputs: int = INPUTS) -> None:
         self.coils = [False] * COILS
-        self.inputs = [False] * INPUTS
+        self.inputs = [False] * inputs
         self.powered = True
         self.fallen = False
         self.falls = 0
