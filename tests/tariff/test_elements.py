@@ -196,6 +196,21 @@ def test_the_answer_names_its_version_its_question_and_its_holidays() -> None:
     assert tariff.book.versions[0].digest != town(EURO).book.versions[0].digest
 
 
+def test_every_further_day_is_cheaper_and_a_week_has_a_maximum_too() -> None:
+    caps = '[[cap]]\nper = "24h"\ncents = 800\n[[cap]]\nper = "24h"\nfrom_day = 2\ncents = 600\n'
+    caps += '[[cap]]\nper = "7d"\ncents = 2500\n'
+    tariff = town(EURO + caps)
+    days = ("2026-05-13", "2026-05-14", "2026-05-15", "2026-05-19")
+    assert [tariff.cents(D + "10:00", day + "T10:00") for day in days] == [800, 1400, 2000, 2500]
+    assert tariff.cents(D + "10:00", "2026-05-19T11:00") == 2600
+
+
+def test_a_window_on_top_of_every_maximum() -> None:
+    prices = EURO + '[[window]]\nfrom = "06:00"\nto = "20:00"\nrate = "hour"\n[[window]]\nname = "night"\n'
+    prices += 'from = "20:00"\nto = "06:00"\nflat_cents = 300\noutside_caps = true\n'
+    assert town(prices + '[[cap]]\nper = "24h"\ncents = 500\n').cents(D + "06:00", D + "23:00") == 800
+
+
 def test_longer_than_allowed_is_priced_and_said() -> None:
     found = town(EURO + "[max_stay]\nminutes = 120\n").fee(D + "10:00", D + "13:00")
     assert (found.due_cents, found.over_max_stay_s) == (300, 3600)
