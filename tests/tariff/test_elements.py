@@ -2,8 +2,9 @@
 
 import pytest
 
+from einlass_controller.domain.tariff.fee import fee
 from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card
+from einlass_controller.domain.tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card, Payment, Stay
 from tariff_town import HEAD, Town, town
 
 EURO = "[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n"
@@ -221,6 +222,16 @@ def test_money_for_less_than_a_step_buys_nothing_and_is_left(cents: int, until: 
     bought = town(EURO).buy(D + "10:00", cents)
     assert bought.until_s == town(EURO).at(D + until)
     assert bought.rest_cents == cents % 100
+
+
+@pytest.mark.parametrize(("end", "due"), [("10:38:00", 0), ("10:38:01", 1), ("10:45", 10)])
+def test_what_a_ticket_says_holds_and_later_the_rest_is_due(end: str, due: int) -> None:
+    """20 cents buy 37.5 minutes, and 38 stand on the ticket; after that the fee from the entry less what was paid."""
+    linear = "[rate.a]\nsteps = [{ minutes = 30, cents = 10, charge = 'linear' }, "
+    tariff = town(linear + "{ minutes = 30, cents = 40, charge = 'linear' }]\n")
+    entry_s = tariff.at(D + "10:00")
+    payment = Payment(20, entry_s, entry_s + tariff.buy(D + "10:00", 20).sold_s)
+    assert fee(tariff.book, Stay(entry_s, tariff.at(D + end), payments=(payment,))).due_cents == due
 
 
 def test_money_without_end_is_told() -> None:
