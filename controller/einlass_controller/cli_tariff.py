@@ -218,6 +218,7 @@ def fee_json(book: Book, found: Fee) -> dict[str, Any]:
             "cards": [{"kind": card.kind, "worth": card.value} for card in found.stay.cards],
             "payments": [{"cents": one.cents, "at_s": one.at_s} for one in found.stay.payments],
             "lost_ticket": found.stay.is_lost,
+            "free_spans": [list(span) for span in found.stay.free_spans],
             "holidays": dict(found.holidays),
         },
         "versions": [

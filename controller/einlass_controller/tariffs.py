@@ -21,7 +21,11 @@ class StateHolidays:
     """The public holidays of a federal state, by the library `holidays`; years are worked out when first asked for."""
 
     def __init__(self, state: str, catholic: bool) -> None:
-        import holidays
+        try:
+            import holidays
+        except ModuleNotFoundError as error:
+            message = "needs the library `holidays`, which is not installed; it comes with einlass[controller]"
+            raise TariffError([Problem("holidays.state", message)]) from error
 
         categories = ("public", "catholic") if catholic else ("public",)
         self._german, self._english = (

@@ -232,6 +232,13 @@ def test_a_slip_without_paper_is_printed_when_there_is_some() -> None:
     assert world.till.state == PAYING
 
 
+def test_what_is_no_sale_begins_none() -> None:
+    world = made()
+    for what, subject in ((EXIT, ""), (EXIT, "x" * (SUBJECT_LENGTH_MAX + 1)), ("gift", "stay")):
+        world.do(Begun(what, subject))
+        assert world.till.state == IDLE and not world.coins_on
+
+
 def test_a_coin_that_nobody_asked_for_comes_back() -> None:
     world = made()
     world.in_total += 50

@@ -152,5 +152,8 @@ def test_the_firmware_is_built_and_what_is_no_firmware_is_refused(tmp_path: Path
     assert {path.name for path in target.iterdir()} == {"boot.py", "main.py", "lib", "text"}
     assert (target / "lib" / "einlass_node" / "node.mpy").read_bytes()[:2] == b"M\x06"
     assert not list((target / "lib").rglob("*.py"))
+    texts = [path.read_text() for path in (target / "text").rglob("*.py")]
+    assert texts
+    assert not [text for text in texts if "card_doubtful" in text], "a gate's heap has no room for a till"
     with pytest.raises(BuildError, match="run this from a clone"):
         build(tmp_path / "again", tmp_path)

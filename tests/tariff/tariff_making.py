@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 CLOCKS = tuple(f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in (0, 30))
-PERIODS = ("stay", "calendar_day", "business_day", "24h")
+PERIODS = ("stay", "calendar_day", "business_day", "24h", "7d")
 cents = st.integers(0, 600)
 
 
@@ -37,6 +37,8 @@ def windows(draw: st.DrawFn) -> list[dict[str, Any]]:
             )
         )
         made.append({"name": f"w{number}", "from": first, "to": last, **price})
+        if draw(st.integers(0, 3)) == 0:
+            made[-1]["outside_caps"] = True
         if draw(st.booleans()):
             made[-1]["free_minutes_apply"] = False
     kept = [one for one in made if draw(st.integers(0, 4))]
@@ -49,7 +51,11 @@ def windows(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 def caps() -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.lists(
-        st.fixed_dictionaries({"cents": st.integers(1, 2000), "per": st.sampled_from(PERIODS)}), min_size=1, max_size=3
+        st.fixed_dictionaries(
+            {"cents": st.integers(1, 2000), "per": st.sampled_from(PERIODS)}, optional={"from_day": st.integers(1, 3)}
+        ),
+        min_size=1,
+        max_size=3,
     )
 
 

@@ -66,6 +66,7 @@ SLIPS = {
     ),
     "step of no length": (steps("{ cents = 100 }"), 4, "needs either minutes"),
     "least above most": ("min_cents = 500\n" + RATE + '[[cap]]\nper = "stay"\ncents = 100\n', 3, "is above the most"),
+    "day of a stay": (RATE + '[[cap]]\nper = "stay"\nfrom_day = 2\ncents = 100\n', 7, "goes with periods of a day"),
     "circle": (
         FREE + RATE + window(name='"a"', wins_over='["b"]') + window(name='"b"', wins_over='["a"]'), 6, "in a circle"
     ),

@@ -31,6 +31,7 @@ from einlass_core.events import NotRecorded
 from einlass_core.record import TYPE_CHECKING
 from einlass_core.till_words import (
     DISPLAY,
+    EXIT,
     Aborted,
     AskCard,
     Begun,
@@ -105,6 +106,14 @@ class Account:
     card: the ref of a card payment that is asked for ("" none), card_cents: how much. slip: a slip not yet printed.
     """
 
+    taken: int
+    given: int
+    kept: int
+    credit: int
+    change: int
+    owed: int
+    lost: int
+
     def __init__(self, held: "dict[str, Any] | None" = None) -> None:
         held = held or {}
         for name in CENTS:
@@ -113,14 +122,6 @@ class Account:
         self.card: str = held.get("card", "")
         self.card_cents: int = held.get("card_cents", 0)
         self.slip: "dict[str, Any] | None" = held.get("slip")
-
-    taken: int
-    given: int
-    kept: int
-    credit: int
-    change: int
-    owed: int
-    lost: int
 
     def as_dict(self) -> "dict[str, Any]":
         """As it is written into every record under "till"."""
@@ -293,7 +294,8 @@ class Till:
     # A sale
 
     def _begun(self, now_ms: int, event: Begun, effects: "list[Effect]") -> None:
-        if self.state != IDLE or not 0 < len(event.subject) <= SUBJECT_LENGTH_MAX:
+        known = event.what in (EXIT, DISPLAY) and 0 < len(event.subject) <= SUBJECT_LENGTH_MAX
+        if self.state != IDLE or not known:
             return
         slip = self.account.slip
         if slip is not None and (slip["what"] == DISPLAY or "owed" in slip):

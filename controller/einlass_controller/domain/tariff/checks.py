@@ -204,7 +204,7 @@ def _some(places: list[str]) -> str:
 
 def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     for cap in tariff.caps:
-        if cap.per in (m.STAY, m.ROLLING_DAY) and tariff.min_cents > cap.cents:
+        if (cap.per == m.STAY or cap.per in m.ROLLING) and tariff.min_cents > cap.cents:
             found.append(
                 Problem(
                     f"{path}min_cents",
@@ -215,9 +215,11 @@ def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     if not path and tariff.machine_max_cents is not None and tariff.machine_max_cents % coin:
         found.append(Problem("machine_max_cents", f"is no multiple of smallest_coin_cents ({coin})"))
     for number, cap in enumerate(tariff.caps, 1):
-        if cap.per in (m.STAY, m.ROLLING_DAY) and cap.kinds != m.ALL_KINDS:
+        if (cap.per == m.STAY or cap.per in m.ROLLING) and cap.kinds != m.ALL_KINDS:
             found.append(
                 Problem(
                     f"{path}cap[{number}].days", f'days go with per = "calendar_day" or "business_day", not {cap.per!r}'
                 )
             )
+        if cap.from_day > 1 and cap.per in (m.STAY, m.ROLLING_WEEK):
+            found.append(Problem(f"{path}cap[{number}].from_day", f"goes with periods of a day, not {cap.per!r}"))

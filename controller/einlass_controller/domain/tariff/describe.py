@@ -62,6 +62,8 @@ class _Words:
         for cap in tariff.caps:
             per = PER[cap.per][0 if self.german else 1]
             days = "" if cap.kinds == m.ALL_KINDS else f" ({days_text(cap.kinds, self.language)})"
+            if cap.from_day > 1:
+                days += self.say(f" ab dem {cap.from_day}. Tag", f" from day {cap.from_day} on")
             most = self.money(cap.cents)
             yield self.say(f"Höchstens {most} {per}{days}.", f"No more than {most} {per}{days}.")
         if tariff.min_cents:

@@ -84,8 +84,8 @@ class Climb:
     @staticmethod
     def _rolls(table: Timetable) -> bool:
         tariff = table.tariff
-        return any(cap.per == m.ROLLING_DAY for cap in tariff.caps) or any(
-            rate.again == m.ROLLING_DAY for rate in tariff.rates.values()
+        return any(cap.per in m.ROLLING or cap.from_day > 1 for cap in tariff.caps) or any(
+            rate.again in m.ROLLING for rate in tariff.rates.values()
         )
 
     def _ungifted(self, number: int, table: Timetable, first: int, last: int, window: m.Window, began: date) -> None:
@@ -210,8 +210,8 @@ class Climb:
             return table.days.day(at_s)
         if rate.again == m.BUSINESS_DAY:
             return table.business_day(at_s)
-        if rate.again == m.ROLLING_DAY:
-            return (at_s - self.entry_s) // DAY_S
+        if rate.again in m.ROLLING:
+            return (at_s - self.entry_s) // m.ROLLING[rate.again]
         return None
 
     def _cost(self, first: int, last: int) -> None:

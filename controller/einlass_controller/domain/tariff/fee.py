@@ -24,7 +24,7 @@ from einlass_controller.domain.tariff.result import (
 )
 from einlass_controller.domain.tariff.vouchers import best_minutes, least_cents, useful_percents
 
-STAY_DAYS_MAX = 3660
+STAY_DAYS_MAX = 1100
 _DAY_S = 86_400
 _HOLIDAYS_MAX = 60
 # Instants for which every time zone has a calendar day: the years 1970 to 2199.
@@ -126,7 +126,8 @@ class _Question:
 
     def minutes(self) -> list[tuple[int, Card]]:
         """The minute cards that help, and no more of them."""
-        return best_minutes(self._of_kind(MINUTES_CARD), self._limit(), lambda minutes: self.total(minutes * 60))
+        cards = self._of_kind(MINUTES_CARD)
+        return best_minutes(cards, self._limit(), lambda minutes: self.total(minutes * 60), self.rules.off == m.END)
 
     @staticmethod
     def worth(cards: Iterable[tuple[int, Card]]) -> int:

@@ -45,6 +45,7 @@ _SPAN = (
     Key("free", f.BOOL, "true: costs nothing"),
     _cents("max_cents", "no more than this in one window"),
     Key("free_minutes_apply", f.BOOL, "false: the first free minutes do not help here"),
+    Key("outside_caps", f.BOOL, "true: comes on top of every maximum"),
 )
 WINDOW = (
     *_SPAN,
@@ -58,11 +59,11 @@ EVENT = (
     Key("dates", f.LIST, "dates like [2026-12-05]", of=f.DATE),
     _days(),
     Key("only_entered", f.BOOL, "true: only for those who come during the event"),
-    Key("outside_caps", f.BOOL, "true: comes on top of every maximum"),
 )
 CAP = (
     _cents("cents", "the most", low=1, need=True),
     Key("per", f.TEXT, "the period it is the most for", choices=m.PERIODS, need=True),
+    Key("from_day", f.INT, "only from that day of a stay on, 2 is the second", low=1, high=366),
     _days(),
     Key("season", f.NAME, "the name of the season it is for"),
 )

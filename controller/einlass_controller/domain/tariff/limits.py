@@ -3,7 +3,7 @@
 from datetime import date
 
 from einlass_controller.domain.tariff.ladder import Amount
-from einlass_controller.domain.tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING_DAY, STAY, Window
+from einlass_controller.domain.tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING, STAY, Window
 from einlass_controller.domain.tariff.timetable import DAY_S, Timetable
 
 # What the cut was made by, and in which of its periods: ("window", name, cents, day) or ("cap", per, cents, period).
@@ -35,7 +35,9 @@ class Limits:
                 day = self._day(table, cap.per, at_s)
                 if not table.cap_holds(cap, table.days.day(at_s) if day is None else day):
                     continue
-                period = (at_s - self._entry_s) // DAY_S if cap.per == ROLLING_DAY else day
+                if cap.from_day > 1 and self._number(table, cap.per, at_s) < cap.from_day:
+                    continue
+                period = (at_s - self._entry_s) // ROLLING[cap.per] if cap.per in ROLLING else day
                 key = (cap.per, period)
                 if key not in keys:
                     keys.append(key)
@@ -46,10 +48,17 @@ class Limits:
             self._used[key] = self._used.get(key, 0) + granted
         return granted, reason
 
+    def _number(self, table: Timetable, per: str, at_s: int) -> int:
+        """Which day of the stay this is, counted as the maximum's period counts; 24 hours from entry are the first."""
+        first, now = self._day(table, per, self._entry_s), self._day(table, per, at_s)
+        if first is None or now is None:
+            return (at_s - self._entry_s) // DAY_S + 1
+        return (now - first).days + 1
+
     def _day(self, table: Timetable, per: str, at_s: int) -> date | None:
         if per == CALENDAR_DAY:
             return table.days.day(at_s)
         if per == BUSINESS_DAY:
             return table.business_day(at_s)
-        assert per in (STAY, ROLLING_DAY)
+        assert per == STAY or per in ROLLING
         return None

@@ -11,6 +11,7 @@ PER = {
     m.CALENDAR_DAY: ("je Kalendertag", "a calendar day"),
     m.BUSINESS_DAY: ("je Geschäftstag", "a business day"),
     m.ROLLING_DAY: ("je 24 Stunden ab Einfahrt", "24 hours from entry"),
+    m.ROLLING_WEEK: ("je 7 Tage ab Einfahrt", "7 days from entry"),
 }
 _ROUNDED = {
     m.UP: ("aufgerundet", "rounded up"),

@@ -15,7 +15,9 @@ STAY = "stay"
 CALENDAR_DAY = "calendar_day"
 BUSINESS_DAY = "business_day"
 ROLLING_DAY = "24h"
-PERIODS = (STAY, CALENDAR_DAY, BUSINESS_DAY, ROLLING_DAY)
+ROLLING_WEEK = "7d"
+PERIODS = (STAY, CALENDAR_DAY, BUSINESS_DAY, ROLLING_DAY, ROLLING_WEEK)
+ROLLING = {ROLLING_DAY: 86_400, ROLLING_WEEK: 7 * 86_400}
 
 CARRY = "carry"
 RESTART = "restart"
@@ -97,12 +99,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """No more than so much in one period; on days of these kinds and in this season only."""
+    """No more than so much in one period; on days of these kinds, in this season, from so-manyeth day of a stay on."""
 
     cents: int
     per: str
     kinds: frozenset[int] = ALL_KINDS
     season: str = ""
+    from_day: int = 1
 
 
 @dataclass(frozen=True, slots=True)

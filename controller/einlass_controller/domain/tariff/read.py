@@ -112,7 +112,8 @@ def _prices(values: Mapping[str, Any], found: list[Problem], path: str) -> dict[
         ),
         "max_stay": m.MaxStay(stay.get("minutes", 0) * 60, stay.get("counts", m.WHILE_CHARGED)),
         "caps": tuple(
-            m.Cap(cap["cents"], cap["per"], _kinds(cap), cap.get("season", "")) for cap in values.get("cap", ())
+            m.Cap(cap["cents"], cap["per"], _kinds(cap), cap.get("season", ""), cap.get("from_day", 1))
+            for cap in values.get("cap", ())
         ),
     }
 
