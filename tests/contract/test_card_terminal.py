@@ -310,3 +310,18 @@ def test_what_is_no_terminal_is_no_payment() -> None:
         server.close()
 
     asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+@pytest.mark.parametrize(
+    "noise", [b"GET / HTTP/1.1\r\n\r\n", bytes(300), b"\x06\x00\x00\x06\x01\x03abc\x06\x30\x00", b"\xff" * 400]
+)
+def test_a_stranger_at_the_terminal_harms_nobody(noise: bytes) -> None:
+    async def talk(it: Counter) -> None:
+        _, writer = await asyncio.open_connection(it.terminal.host, it.terminal.port)
+        writer.write(noise)
+        await writer.drain()
+        writer.close()
+        assert (await it.pay())[1].outcome is Outcome.PAID
+        assert it.terminal.charged_cents == CENTS
+
+    run(talk)
