@@ -129,7 +129,12 @@ def test_an_abort_that_comes_too_late_says_paid() -> None:
         await it.until(lambda: it.terminal.charged_cents == CENTS, "the bank")
         await it.driver.abort()
         assert (await paying).outcome is Outcome.PAID
-        assert it.terminal.charged_cents == CENTS
+        # And one that comes when it is over: its answer is not taken for that to the next command.
+        it.terminal.waits_for_card = False
+        await it.driver.abort()
+        _, result = await it.pay(100)
+        assert result.outcome is Outcome.PAID
+        assert it.terminal.charged_cents == CENTS + 100
 
     run(talk)
 
@@ -305,3 +310,18 @@ def test_what_is_no_terminal_is_no_payment() -> None:
         server.close()
 
     asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+@pytest.mark.parametrize(
+    "noise", [b"GET / HTTP/1.1\r\n\r\n", bytes(300), b"\x06\x00\x00\x06\x01\x03abc\x06\x30\x00", b"\xff" * 400]
+)
+def test_a_stranger_at_the_terminal_harms_nobody(noise: bytes) -> None:
+    async def talk(it: Counter) -> None:
+        _, writer = await asyncio.open_connection(it.terminal.host, it.terminal.port)
+        writer.write(noise)
+        await writer.drain()
+        writer.close()
+        assert (await it.pay())[1].outcome is Outcome.PAID
+        assert it.terminal.charged_cents == CENTS
+
+    run(talk)

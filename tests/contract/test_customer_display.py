@@ -17,10 +17,14 @@ DEADLINE_S = 20.0
 
 
 @contextlib.asynccontextmanager
-async def shown(code_page: str) -> AsyncIterator[tuple[CustomerDisplay, Driver, list[tuple[str, bool]]]]:
+async def shown(
+    code_page: str, refresh_s: float
+) -> AsyncIterator[tuple[CustomerDisplay, Driver, list[tuple[str, bool]]]]:
     troubles: list[tuple[str, bool]] = []
     async with CustomerDisplay() as display:
-        driver = Driver(display.path, 9600, lambda reason, on: troubles.append((reason, on)), code_page, refresh_s=0.2)
+        driver = Driver(
+            display.path, 9600, lambda reason, on: troubles.append((reason, on)), code_page, refresh_s=refresh_s
+        )
         task = asyncio.create_task(driver.run())
         try:
             yield display, driver, troubles
@@ -36,9 +40,11 @@ async def reads(display: CustomerDisplay, upper: str, lower: str) -> None:
         await asyncio.sleep(0.005)
 
 
-def run(talk: Callable[[CustomerDisplay, Driver], Awaitable[None]], code_page: str = "cp858") -> None:
+def run(
+    talk: Callable[[CustomerDisplay, Driver], Awaitable[None]], code_page: str = "cp858", refresh_s: float = 3600
+) -> None:
     async def whole() -> None:
-        async with shown(code_page) as (display, driver, troubles):
+        async with shown(code_page, refresh_s) as (display, driver, troubles):
             await talk(display, driver)
             assert not display.unknown
             assert not troubles
@@ -64,7 +70,7 @@ def test_a_display_that_was_without_power_shows_it_again() -> None:
         display.power_cycle()
         await reads(display, "Bitte zahlen", "1,00 €")
 
-    run(talk)
+    run(talk, refresh_s=0.1)
 
 
 def test_a_name_cannot_clear_or_move() -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from einlass_core.codes import opaque
@@ -240,10 +242,32 @@ def test_no_printer_there_is_one_trouble_and_no_slip() -> None:
 
 
 def test_the_simulator_obeys_a_command_that_stands_in_a_picture() -> None:
-    async def whole() -> None:
-        async with ReceiptPrinter() as printer:
-            for byte in b"\x1dv0\x00\x03\x00\x01\x00" + b"\x10\x05\x02":
-                printer._receive(byte)
-            assert printer.cleared == 1
+    printer = ReceiptPrinter()
+    for byte in b"\x1dv0\x00\x03\x00\x01\x00" + b"\x10\x05\x02":
+        printer.receive(byte)
+    assert printer.cleared == 1
 
-    asyncio.run(whole())
+
+PIECES = st.one_of(
+    st.binary(max_size=20),
+    st.sampled_from(
+        [b"\x1b", b"\x1d", b"\x1d(k", b"\x1dv0", b"\x1dV", b"\x1b!", b"\x10\x14", b"\x1ba", b"\x1bt", b"\n"]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, max_size=15))
+def test_any_bytes_are_printed_or_skipped_and_a_slip_comes_out_after_it(pieces: list[bytes]) -> None:
+    printer = ReceiptPrinter()
+    for byte in b"".join(pieces):
+        printer.receive(byte)
+    while printer.step():
+        pass
+    printer.power_cycle()
+    done = len(printer.roll.pieces)
+    for byte in escpos.encode((Text("Danke"),)):
+        printer.receive(byte)
+    while printer.step():
+        pass
+    assert printer.roll.pieces[done].lines[-1] == "Danke"

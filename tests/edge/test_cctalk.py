@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from einlass_edge.drivers import cctalk
 from einlass_edge.drivers.cctalk import find_answer, frame
 from einlass_edge.drivers.coins import cents_of, read_events
+from einlass_sim.devices.cctalk import CcTalkBus, CoinAcceptor
 
 FEW = settings(max_examples=200, deadline=None)
 BYTE = st.integers(0, 255)
@@ -126,3 +127,14 @@ def test_an_answer_of_another_length_is_none(answer: bytes) -> None:
 def test_names_of_coins() -> None:
     assert [cents_of(name) for name in (b"EU005A", b"EU100A", b"EU200B")] == [5, 100, 200]
     assert [cents_of(name) for name in (b"......", b"GB100A", b"EU5K0A", b"EU000A", b"\xff" * 6, b"")] == [None] * 6
+
+
+@FEW
+@given(st.binary(max_size=300))
+def test_the_simulated_bus_answers_a_frame_after_any_noise_and_a_pause(noise: bytes) -> None:
+    bus = CcTalkBus()
+    bus.add(CoinAcceptor({"EU100A": 1}))
+    bus.received(noise)
+    bus._input.clear()  # the pause
+    sent = frame(cctalk.ACCEPTOR, cctalk.SIMPLE_POLL)
+    assert find_answer(bus.received(sent), sent, cctalk.ACCEPTOR) == (cctalk.ANSWER, b"")

@@ -112,7 +112,9 @@ def test_a_careless_controller_hits_cars_so_the_rule_is_what_protects_them() -> 
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(Manner), min_size=1, max_size=8))
 def test_cars_are_counted_and_those_that_back_out_are_not(seed: int, manners: list[Manner]) -> None:
     life = Life(seed, manners, Boom()).run()
-    assert life.counted(ENTRY) == life.fates[DroveIn], f"seed {seed}: {life.outputs}"
+    # One that backs out after its rear has left loop A looks like one in with the next on A: in doubt it is inside.
+    doubtful = manners.count(Manner.BACK_OUT)
+    assert 0 <= life.counted(ENTRY) - life.fates[DroveIn] <= doubtful, f"seed {seed}: {life.outputs}"
     assert life.counted(EXIT) == 0
 
 

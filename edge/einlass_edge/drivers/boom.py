@@ -70,7 +70,8 @@ class CarPassage:
     """Which way cars went, from loops A and B; as einlass_core.passage.Passage, with a car's rules.
 
     A car that stands on A is no passage: it waits. In: A and B, then B alone, then neither. Several that follow so
-    closely that B stays occupied are counted by their gaps over A; with none there, as one. Out: B, both, A.
+    closely that B stays occupied are counted by their gaps over A; with none there, as one. Out: B, both, A. A car that
+    backs out after its rear has left A cannot be told from one in with another behind it: it counts as in.
     """
 
     def __init__(self, debounce_ms: int) -> None:

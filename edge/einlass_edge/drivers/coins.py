@@ -154,10 +154,10 @@ class CoinAcceptor:
             while True:
                 try:
                     if not ready:
-                        await self._set_up()
-                        ready = True
+                        ready = await self._set_up()
                         backoff.reset()
-                    ready = await self._poll()
+                    if ready:
+                        ready = await self._poll()
                     self._tell("coins_lost", False)
                 except OSError as error:
                     if "coins_lost" not in self._told:
@@ -169,8 +169,12 @@ class CoinAcceptor:
         finally:
             await self._shut()
 
-    async def _set_up(self) -> None:
-        """Learn its coins, tell it which to take and where to; it is left shut."""
+    async def _set_up(self) -> bool:
+        """Learn its coins, tell it which to take and where to; it is left shut.
+
+        False: not now. A reset is only to be seen in the inhibits, so they stay as they are until the till has written
+        down everything that it has to know: else a restart would find nothing amiss.
+        """
         await self._ask(cctalk.SIMPLE_POLL, b"", 0)
         await self._ask(cctalk.MASTER_INHIBIT, b"\x00", 0)
         self._open = False
@@ -179,6 +183,8 @@ class CoinAcceptor:
             log.warning("coin_acceptor_was_reset")
             self._waiting.append(Gap(0, self.counter))
             self._reset_told = True
+        if not self._hand_over():
+            return False
         # First: coins that fell before we came must be credited under the names that they had then.
         coins: dict[int, int] = {}
         for position in range(1, POSITIONS + 1):
@@ -188,6 +194,7 @@ class CoinAcceptor:
         self.cents_by_position = coins
         self._tell("coins_setup", not set(self._paths) <= set(coins.values()))
         await self._set_paths()
+        return True
 
     async def _set_paths(self) -> None:
         self._mask = 0
@@ -210,8 +217,7 @@ class CoinAcceptor:
         for place, (position, detail) in enumerate(reading.events):
             number = first + place
             self._take(position, detail, number if number > 0 else number + COUNTER_LAST)
-        while self._waiting and self._feed(self._waiting[0]):
-            del self._waiting[0]
+        self._hand_over()
         if reading.reset or reading.lost:
             self._open = None
             return False
@@ -221,6 +227,12 @@ class CoinAcceptor:
         if self._polls % CHECK_EVERY_POLLS:
             return True
         return int.from_bytes(await self._ask(cctalk.REQUEST_INHIBITS, b"", 2), "little") == self._mask
+
+    def _hand_over(self) -> bool:
+        """Offer the till what waits for it; whether it has all of it now."""
+        while self._waiting and self._feed(self._waiting[0]):
+            del self._waiting[0]
+        return not self._waiting
 
     def _take(self, position: int, detail: int, counter: int) -> None:
         if position:

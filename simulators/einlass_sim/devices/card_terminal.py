@@ -154,7 +154,7 @@ class CardTerminal:
     async def _obey(self, till: "_Till", control: int, data: bytes) -> None:
         if control == 0x06B0:
             self._stop.set()
-            till.say(0x8000)
+            till.say(0x8000 if self.busy else 0x8400 | NOT_POSSIBLE)
         elif self.busy:
             till.say(0x8400 | PLEASE_WAIT)
         elif control == 0x0600:

@@ -137,9 +137,9 @@ class ReceiptPrinter:
         if self.silent:
             return
         for byte in data:
-            self._receive(byte)
+            self.receive(byte)
 
-    def _receive(self, byte: int) -> None:
+    def receive(self, byte: int) -> None:
         """One byte comes off the line: into the buffer, and a real-time command is obeyed at once."""
         if len(self._buffer) < BUFFER_BYTES:
             self._buffer.append(byte)
@@ -160,7 +160,7 @@ class ReceiptPrinter:
         self.cleared += 1
 
     def _answer(self, data: bytes) -> None:
-        if not self.silent:
+        if not self.silent and self._master >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._master, data)
 
@@ -200,27 +200,29 @@ class ReceiptPrinter:
         self._qr_dots = 3
         self._qr_level = "l"
 
+    def step(self) -> bool:
+        """Work off one command or character of the buffer; False: there is none, or not all of it, or it is stopped."""
+        if not self._buffer or self.stopped:
+            return False
+        at = _Cursor(self._buffer)
+        self._command = ""
+        try:
+            self._obey(at)
+        except _More:
+            return False
+        if self._command:
+            self.commands.append(self._command)
+        del self._buffer[: at.at]
+        self._tell()
+        return True
+
     async def _work(self) -> None:
         while True:
             printed = self.lines_printed
-            if self._buffer and not self.stopped:
-                before = len(self._buffer)
-                at = _Cursor(self._buffer)
-                try:
-                    self._command = ""
-                    self._obey(at)
-                    if self._command:
-                        self.commands.append(self._command)
-                except _More:
-                    await asyncio.sleep(LOOK_S)
-                    continue
-                # A clear that came meanwhile has emptied it.
-                del self._buffer[: min(at.at, before)]
-                self._tell()
-                if self.lines_printed != printed or self._line_s:
-                    await asyncio.sleep(self._line_s if self.lines_printed != printed else 0)
-            else:
+            if not self.step():
                 await asyncio.sleep(LOOK_S)
+            elif self.lines_printed != printed:
+                await asyncio.sleep(self._line_s)
 
     def _obey(self, at: "_Cursor") -> None:
         byte = at.byte()
