@@ -35,6 +35,19 @@ def test_migrations_lead_from_nothing_to_the_tables_and_back(database: Engine) -
             assert inspect(connection).get_table_names() == ["alembic_version"]
 
 
+def test_a_site_with_people_inside_is_the_same_after_the_way_to_the_first_version_and_back(bench: Any) -> None:
+    gate, code = bench.gate(), bench.ticket()
+    gate.enter(code)
+    before = bench.figures()
+    migrate(bench.database, "0001")
+    migrate(bench.database)
+    bench.restart()
+    assert bench.figures() == before
+    assert gate.ask(code)["code"] == "already_inside"
+    assert gate.ask(bench.ticket())["code"] == "ok"
+    assert bench.rows("SELECT scopes FROM api_key") == [("admin",)], "a key of the first version may do everything"
+
+
 def test_two_controllers_on_one_database_is_one_too_many(bench: Any) -> None:
     first = open_controller(bench.settings)
     with pytest.raises(DatabaseError, match="another controller"):

@@ -187,7 +187,7 @@ def test_kill_9_of_the_controller_in_mid_decision_loses_and_doubles_nothing(line
     assert gate is not None
     found = []
     for number, code in enumerate(line.codes(16)):
-        if number % 4 == 2:
+        if number % 6 == 2:
             # the question is on its way when the controller dies
             gate.say("ask", nonce=f"{gate.inc}.1.{gate.scans + 1}", side="entry", code=code)
             line.controller.kill()

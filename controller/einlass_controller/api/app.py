@@ -67,7 +67,7 @@ def make_app(controller: Controller) -> FastAPI:
     )
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
-    parts = (exchange, tickets, ticket_life, scans, state, commands, house, signing_keys, keys, recount)
+    parts = (scans, exchange, tickets, ticket_life, state, commands, house, signing_keys, keys, recount)
     for part in parts:
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)

@@ -1,7 +1,8 @@
 """A scan is answered: idempotency first, then the rules, then the cap; the answer is stored before it is sent."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from einlass_controller.domain import admission, visits
@@ -24,6 +25,8 @@ from einlass_controller.store.work import Stored
 from einlass_core import wire
 
 NO_USE = Use(0, 0)
+_SAID = [item.name for item in fields(Decision)]
+_said = attrgetter(*_SAID)
 COUNTING = Text("Es wird nachgezählt: bitte warten", "People are being counted: please wait")
 
 
@@ -342,7 +345,7 @@ def answer_fields(inc: str, nonce: str, name: str, decision: Decision, limit: Li
     values = dict(decision.values)
     if decision.entries_left is not None:
         values["entries_left"] = decision.entries_left
-    fields: dict[str, Any] = {
+    found: dict[str, Any] = {
         "inc": inc,
         "nonce": nonce,
         "id": name,
@@ -351,10 +354,13 @@ def answer_fields(inc: str, nonce: str, name: str, decision: Decision, limit: Li
         "values": values,
     }
     if limit is not None:
-        fields["limit"] = limit._asdict()
-    return fields
+        found["limit"] = limit._asdict()
+    return found
 
 
 def _as_json(name: str, decision: Decision) -> bytes:
-    fields = asdict(decision) | {"id": name, "values": dict(decision.values), "text_key": decision.text_key}
-    return json.dumps(fields, sort_keys=True).encode()
+    text = decision.text
+    said: dict[str, Any] = dict(zip(_SAID, _said(decision), strict=True))
+    said |= {"id": name, "values": dict(decision.values), "text_key": decision.text_key}
+    said["text"] = None if text is None else {"de": text.de, "en": text.en}
+    return json.dumps(said, sort_keys=True).encode()
