@@ -48,6 +48,8 @@ class Lane:
         self.bolt = {ENTRY: False, EXIT: True}
         self.shown = ""
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
+        self.struck = ""
+        self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
         self.tick_at: int | None = None
         self.wake_at: int | None = None
         self.gate: Gate
@@ -198,10 +200,16 @@ class Lane:
 
     def _record(self, effect: Record) -> bool:
         try:
+            if effect.kind == "released":
+                self.struck = str(effect.fields.get("digest", ""))
             self.listed.recorded(effect.kind, effect.fields)
             self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
         except OSError:
             return False
+        except PowerCutError:
+            if effect.kind == "released":
+                self.struck_in_vain.add(self.struck)
+            raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
         return True
 
