@@ -48,6 +48,7 @@ class Lane:
         self.bolt = {ENTRY: False, EXIT: True}
         self.shown = ""
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
+        self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
         self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
         self.tick_at: int | None = None
@@ -125,6 +126,14 @@ class Lane:
                 self.paused_until_ms = self.world.now_ms + self.pause_ms
 
     # -- the lane
+
+    def sees(self, *events: Event) -> None:
+        """What the barriers would tell; nothing while one of them is blocked."""
+        for event in events:
+            if self.blind:
+                self.world.truth.missed(self, event)
+            else:
+                self.step(event)
 
     def step(self, event: Event) -> None:
         """One event, now; if the process stands still, when it goes on."""

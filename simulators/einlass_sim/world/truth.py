@@ -267,17 +267,20 @@ class Truth:
             low, high = self.inside - unknown - self.excused, 10**9
         if not low <= counted <= high:
             self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
-        self._check_lists()
+        differs = self.lists_differ()
+        if differs:
+            self.violation(differs)
         self._check_ledger()
 
-    def _check_lists(self) -> None:
-        """What the lanes have in their files is what the controller wants there."""
+    def lists_differ(self) -> str:
+        """What the lanes have in their files is what the controller wants there; "": it is."""
         wanted = self.world.office.rows("SELECT digest, listed FROM ticket WHERE listed_number > 0")
         for lane in self.world.lanes:
             for digest, persons in wanted:
                 found = lane.listed.persons(digest)
                 if found != persons and not (found == 0 and digest in lane.struck_in_vain):
-                    self.violation(f"list_differs: {lane.name} has {found} for {digest}, wanted are {persons}")
+                    return f"list_differs: {lane.name} has {found} for {digest}, wanted are {persons}"
+        return ""
 
     def _check_ledger(self) -> None:
         rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")
