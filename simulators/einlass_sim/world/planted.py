@@ -95,16 +95,6 @@ def _renew_ghosts_unsigned(self: occupancy.Books, name: str, inc: str) -> int:
     return ghosts
 
 
-_report = occupancy.Books.report
-
-
-def _report_last_received(self: occupancy.Books, name: str, report: occupancy.Report) -> occupancy.Taken:
-    account = self.accounts[name]
-    if report.inc == account.inc and not account.frozen:
-        account.seq = min(account.seq, report.seq)
-    return _report(self, name, report)
-
-
 _grant = occupancy.Books.grant
 
 
@@ -287,10 +277,9 @@ BUGS: dict[str, Bug] = {
         "answers go out before the commit", lambda: [_swap(world_office.Office, "crash", _crash_sending_first)]
     ),
     "any_incarnation": Bug(
-        "a message for an earlier journal is obeyed", lambda: [_swap(world_lane.Lane, "is_for_me", lambda *_: True)]
-    ),
-    "report_last_received": Bug(
-        "the report that arrived last counts", lambda: [_swap(occupancy.Books, "report", _report_last_received)]
+        "a message for an earlier journal is obeyed",
+        lambda: [_swap(world_lane.Lane, "is_for_me", lambda *_: True)],
+        hours=8.0,
     ),
     "lease_from_arrival": Bug(
         "a lease counts from its arrival", lambda: [_swap(lease.Account, "renew", _renew_from_arrival)]
