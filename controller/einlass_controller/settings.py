@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_minutes: int = Field(default=480, ge=0, le=1440, description="so long a lane may go on alone; 0: never")
-    lease_percent: int = Field(default=75, ge=0, le=100, description="of the free places, lent to lanes")
+    lease_percent: int = Field(default=90, ge=0, le=100, description="of the free places, lent to lanes")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

@@ -9,7 +9,7 @@ from einlass_sim.demo.parts import ESP32_NODE, PI_NODE
 from whole_line import NODES, Line, open_line
 
 CAP = 6
-LENT = 4  # 75 % of six
+LENT = 5  # 90 % of six
 TICKETS = 8
 
 pytestmark = pytest.mark.timeout(120)
@@ -67,11 +67,11 @@ def test_cut_off_to_the_last_place_and_back(line: Line) -> None:
         await line.until("the Pi is back", lambda: _says(line, "node_starts", 2))
         await line.leaves(PI_NODE)
         assert await line.refused(PI_NODE, tickets[LENT + 1]) == "yellow", "a restart has ended the lease"
-        assert line.truth.inside == 2
+        assert line.truth.inside == LENT - 2
         await line.start("broker")
         await line.settled()
         assert line.truth.inside_max == LENT
-        assert (await line.zone())["present"] == 2
+        assert (await line.zone())["present"] == LENT - 2
         alone = [entry["body"] for entry in await line.ledger() if entry["body"].get("offline")]
         assert len(alone) == LENT + 1
         assert not [entry for entry in await line.ledger() if entry["kind"] in ("conflict", "alarm")]

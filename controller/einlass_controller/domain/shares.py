@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HALF_LIFE_MS = 600_000
-PERCENT_DEFAULT = 75
+PERCENT_DEFAULT = 90
 LEASE_MS_DEFAULT = 8 * 3_600_000
 # Rates of two monotonic clocks may differ by this much; a passage under way when the lease ends takes at most so long.
 RATE_ERROR = 0.01

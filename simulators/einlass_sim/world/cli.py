@@ -70,6 +70,24 @@ def planted_command(
         raise typer.Exit(1)
 
 
+@simulate.command("outage")
+def outage_command(
+    seeds: Annotated[int, typer.Option(min=1, max=1_000, help="Afternoons; medians are printed.")] = 51,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """A cut of 30 minutes at a full pool: places lent by demand, in equal parts, and what others do instead."""
+    from einlass_sim.world import outage
+
+    found = outage.measure(seeds)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for traffic, policies in found.items():
+        for policy, figures in policies.items():
+            told = "  ".join(f"{name} {value:g}" for name, value in figures.items())
+            typer.echo(f"{traffic:16} {policy:17} {told}")
+
+
 def replay(
     journal: Annotated[str, typer.Argument(help="A node's journal: journal.db of a Pi, or the folder of a board.")],
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a step.")] = False,

@@ -87,7 +87,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         cap,
         min(arrivals, 60.0),
         stay_ms,
-        rng.choice((10, 30, 120, 480)) * MINUTE_MS,
+        rng.choice((2, 10, 30, 120, 480)) * MINUTE_MS,
         rng.choice((25, 75, 75, 100)),
         policies,
         clock_rates=(1.0,) * (lanes + 1),

@@ -48,6 +48,9 @@ class Lane:
         self.bolt = {ENTRY: False, EXIT: True}
         self.shown = ""
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
+        self.blind = False  # a barrier is blocked: nobody who goes through is seen
+        self.struck = ""
+        self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
         self.tick_at: int | None = None
         self.wake_at: int | None = None
         self.gate: Gate
@@ -124,6 +127,14 @@ class Lane:
 
     # -- the lane
 
+    def sees(self, *events: Event) -> None:
+        """What the barriers would tell; nothing while one of them is blocked."""
+        for event in events:
+            if self.blind:
+                self.world.truth.missed(self, event)
+            else:
+                self.step(event)
+
     def step(self, event: Event) -> None:
         """One event, now; if the process stands still, when it goes on."""
         if not self.powered:
@@ -198,10 +209,16 @@ class Lane:
 
     def _record(self, effect: Record) -> bool:
         try:
+            if effect.kind == "released":
+                self.struck = str(effect.fields.get("digest", ""))
             self.listed.recorded(effect.kind, effect.fields)
             self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
         except OSError:
             return False
+        except PowerCutError:
+            if effect.kind == "released":
+                self.struck_in_vain.add(self.struck)
+            raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
         return True
 

@@ -158,10 +158,10 @@ class People:
         if not visitor.outside or not lane.bolt[ENTRY]:
             self._done(number, visitor)
             return
-        lane.step(PassageBusy(True))
+        lane.sees(PassageBusy(True))
         if self.rng.random() < self.world.drawn.habits.get("step_back", 0):
             self.world.count("step_back")
-            self.world.after(ARM_MS, lambda: lane.step(PassageBusy(False)))
+            self.world.after(ARM_MS, lambda: lane.sees(PassageBusy(False)))
             self._done(number, visitor)
             return
         self.world.after(ARM_MS, lambda: self._through(number, turn, visitor))
@@ -171,13 +171,13 @@ class People:
         visitor.outside -= 1
         visitor.inside += 1
         self.world.truth.body_in(lane, visitor.code)
-        lane.step(BodyPassed(ENTRY))
+        lane.sees(BodyPassed(ENTRY))
         if self.rng.random() < self.world.drawn.habits.get("tailgate", 0):
             self.world.count("tailgate")
             visitor.inside += 1
             self.world.truth.body_in(lane, "")
-            lane.step(BodyPassed(ENTRY))
-        lane.step(PassageBusy(False))
+            lane.sees(BodyPassed(ENTRY))
+        lane.sees(PassageBusy(False))
         if visitor.inside == 1:
             stay = max(60_000, int(self.rng.expovariate(1 / self.world.drawn.stay_ms)))
             self.world.after(stay, lambda: self._leave(visitor))
@@ -202,7 +202,7 @@ class People:
     def _out(self, lane: "Lane", visitor: Visitor) -> None:
         visitor.inside -= 1
         self.world.truth.body_out(lane)
-        lane.step(BodyPassed(EXIT))
+        lane.sees(BodyPassed(EXIT))
         if visitor.inside:
             return
         if visitor.product == "season" and self.coming:

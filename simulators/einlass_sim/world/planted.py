@@ -95,16 +95,6 @@ def _renew_ghosts_unsigned(self: occupancy.Books, name: str, inc: str) -> int:
     return ghosts
 
 
-_report = occupancy.Books.report
-
-
-def _report_last_received(self: occupancy.Books, name: str, report: occupancy.Report) -> occupancy.Taken:
-    account = self.accounts[name]
-    if report.inc == account.inc and not account.frozen:
-        account.seq = min(account.seq, report.seq)
-    return _report(self, name, report)
-
-
 _grant = occupancy.Books.grant
 
 
@@ -287,10 +277,9 @@ BUGS: dict[str, Bug] = {
         "answers go out before the commit", lambda: [_swap(world_office.Office, "crash", _crash_sending_first)]
     ),
     "any_incarnation": Bug(
-        "a message for an earlier journal is obeyed", lambda: [_swap(world_lane.Lane, "is_for_me", lambda *_: True)]
-    ),
-    "report_last_received": Bug(
-        "the report that arrived last counts", lambda: [_swap(occupancy.Books, "report", _report_last_received)]
+        "a message for an earlier journal is obeyed",
+        lambda: [_swap(world_lane.Lane, "is_for_me", lambda *_: True)],
+        hours=8.0,
     ),
     "lease_from_arrival": Bug(
         "a lease counts from its arrival", lambda: [_swap(lease.Account, "renew", _renew_from_arrival)]
@@ -327,15 +316,21 @@ BUGS: dict[str, Bug] = {
 }
 
 
+_ACTIVE: list[Any] = []
+_CLEAN: dict[tuple[int, float, frozenset[str]], str] = {}
+
+
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """The shipped code with this bug in it."""
     patches = BUGS[name].patches()
     for patch in patches:
         patch.start()
+    _ACTIVE.extend(patches)
     try:
         yield
     finally:
+        _ACTIVE.clear()
         for patch in reversed(patches):
             patch.stop()
 
@@ -361,6 +356,20 @@ def _first(bug: Bug) -> tuple[int, str] | None:
             what = runs.play(drawn).violation
         except Exception as error:  # a bug may also end in a plain error: that is found, too
             what = f"crashed: {type(error).__name__}: {error}"
-        if what:
+        if what and what != _clean(seed, bug):
             return seed, what
     return None
+
+
+def _clean(seed: int, bug: Bug) -> str:
+    """What the shipped code itself breaks with this seed: nothing that counts as found."""
+    key = (seed, bug.hours, bug.faults)
+    if key not in _CLEAN:
+        for patch in _ACTIVE:
+            patch.stop()
+        try:
+            _CLEAN[key] = runs.play(draw(*key)).violation
+        finally:
+            for patch in _ACTIVE:
+                patch.start()
+    return _CLEAN[key]

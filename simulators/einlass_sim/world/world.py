@@ -24,7 +24,7 @@ HEAL_MS = 200_000
 SETTLE_MS = 240_000
 LOOK_MS = 5_000
 SHORT_MS = 10_000
-WAITS_MAX = 20
+WAITS_MAX = 60
 EVENTS_MAX = 3_000_000
 STORY_MAX = 400
 
@@ -119,10 +119,10 @@ class World:
         self._replace_old_images()
         self._until(self.now_ms + SETTLE_MS)
         for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
-            if not any(lane.gate.account.pending or lane.journal.waiting for lane in self.lanes):
+            under_way = any(lane.gate.account.pending or lane.journal.waiting for lane in self.lanes)
+            if not under_way and not self.truth.lists_differ():
                 break
             self._until(self.now_ms + SHORT_MS)
-        self._until(self.now_ms + SHORT_MS)
         self.truth.healed()
 
     def _until(self, end_ms: int) -> None:
@@ -312,7 +312,12 @@ class World:
 
     def _fault_sensor_stuck(self, lane: Lane, lasts_ms: int) -> None:
         lane.step(PassageBusy(True))
-        self.after(min(lasts_ms, 5 * MINUTE_MS), lambda: lane.step(PassageBusy(False)))
+        lane.blind = True
+        self.after(min(lasts_ms, 5 * MINUTE_MS), lambda: self._unblock(lane))
+
+    def _unblock(self, lane: Lane) -> None:
+        lane.blind = False
+        lane.step(PassageBusy(False))
 
     def _fault_emergency(self, lane: Lane, lasts_ms: int) -> None:
         lane.step(EmergencyInput(True))
@@ -336,7 +341,7 @@ class World:
             lane.disk.full = False
             lane.boot()
             self._rearm(lane)
-            lane.step(PassageBusy(False))
+            self._unblock(lane)
 
     def _replace_old_images(self) -> None:
         """A technician does what the alarm says: a lane with an old image gets an empty journal."""
