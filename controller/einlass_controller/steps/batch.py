@@ -49,6 +49,7 @@ class Batch:
         self.nodes: set[str] = set()
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
+        self.vouchers: dict[str, dict[str, Any]] = {}  # what the ledger says of those that changed, by serial number
         self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None
@@ -102,6 +103,7 @@ class Batch:
             | {visit.key: snapshot.visit_state_of(visit) for visit in stays},
             "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
             "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
+            "vouchers": self.vouchers,
         }
         if any(body.values()):
             self.record(CHANGES, **{name: found for name, found in body.items() if found})
