@@ -19,7 +19,7 @@ from einlass_controller.store.database import migrate, open_database, url_of_fil
 from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
-EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases")
+EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases", "test_voucher_payments")
 NOON_MS = 1_790_000_000_000
 
 
