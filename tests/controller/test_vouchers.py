@@ -170,7 +170,7 @@ def test_partners_and_lots_that_cannot_be(bench: Any, shop: Shop) -> None:
         (Limits(weekdays=("mon", "mon", "tue")), [{}], ["ok"]),  # NOON_MS is a Monday
     ],
 )
-def test_limits(bench: Any, shop: Shop, limits: Limits, scans: list[dict[str, str]], found: list[str]) -> None:
+def test_limits(bench: Any, shop: Shop, limits: Limits, scans: list[dict[str, Any]], found: list[str]) -> None:
     cards = list(shop.cards(shop.lot(5, limits), len(scans)).values())
     for number, (code, more, wanted) in enumerate(zip(cards, scans, found, strict=True)):
         box = Box(bench, f"api:desk-{number}")  # a limit holds wherever the next one is shown

@@ -85,7 +85,7 @@ class Box:
         return HoldVoucher(self.till, number or self.number, proof=proof, public=normal(code), **values)
 
     def hold(self, code: str, number: int = 0, **more: Any) -> dict[str, Any]:
-        return read(self.bench.order(self.hold_order(code, number, **more)))
+        return dict(read(self.bench.order(self.hold_order(code, number, **more))))
 
     def pay_order(self, *uses: Use, payment: int = 0, **more: Any) -> CommitPayment:
         return CommitPayment(self.till, payment or self.payment, uses, **more)
