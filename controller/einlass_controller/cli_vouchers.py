@@ -3,6 +3,7 @@
 # Only what every command needs is imported here: `einlass --help` must not wait for a web server and an ORM.
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -152,7 +153,8 @@ def print_cards(
 ) -> None:
     """Make the next vouchers of a lot and draw them as checkcard sheets. The file has the only copy of their codes."""
     try:
-        file = out.open("xb")  # before codes are made that would be lost
+        # Before codes are made that would be lost; and nobody else may read them.
+        file = os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
     except OSError as error:
         typer.echo(f"error: {out} cannot be written: {error.strerror}", err=True)
         raise typer.Exit(2) from error
@@ -163,7 +165,6 @@ def print_cards(
     except typer.Exit:
         out.unlink()
         raise
-    out.chmod(0o600)
     typer.echo(f"{n} vouchers in {out}")
 
 
@@ -298,7 +299,8 @@ def block_public(
 def _change(directory: Path, do: str, first: int, last: int, reason: str, as_json: bool, buyer: str = "") -> None:
     order = {"do": do, "first": first, "last": last, "reason": reason, "partner": buyer}
     done = _call(directory, "POST", "/vouchers/change", order)
-    parts = [f"{done['done']} done", f"{done['already']} were so before"]
+    parts = [f"{done['done']} done"]
+    parts += [f"{done['already']} were so before"] if done["already"] else []
     parts += [f"{len(done['waiting'])} wait for a payment"] if done["waiting"] else []
     parts += [f"{count} not: {state}" for state, count in sorted(done["refused"].items())]
     parts += [f"{done['missing']} missing"] if done["missing"] else []
