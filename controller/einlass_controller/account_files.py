@@ -171,7 +171,7 @@ def _head(canvas: Canvas, account: Account) -> float:
 
 def _cells(line: LotAccount, language: str) -> list[tuple[str, bool]]:
     lot = line.lot
-    first = f"{lot.id} {lot.name or worth(lot.kind, lot.value, language)}"
+    first = f"{lot.id}: {lot.name or worth(lot.kind, lot.value, language)}"
     figures = (line.given, line.used, line.minutes, euros(line.saved_cents), line.unused, line.expired, line.void)
     return [(first, True), *((str(figure), False) for figure in figures), (euros(line.due_cents), False)]
 

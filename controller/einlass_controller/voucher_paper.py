@@ -53,7 +53,7 @@ WORDS = {
     "until": Text("gültig bis {last}", "valid until {last}"),
     "between": Text("gültig {first} bis {last}", "valid {first} to {last}"),
     "areas": Text("nur: {areas}", "only: {areas}"),
-    "serial": Text("Nr. {serial}", "No. {serial}"),
+    "number": Text("Nr.", "No."),
     "hint": Text("Am Automaten vorzeigen, bevor Sie zahlen.", "Show it to the machine before you pay."),
     "once": Text("Gilt einmal. Der Rest verfällt.", "Counts once. No change is given."),
 }
@@ -124,7 +124,7 @@ def png(sheet: Sheet, card: Card) -> bytes:
     ]
     foot = [
         Line(codes.in_groups(card.code), MONO, bold=True),
-        Line(_said(sheet, "serial", serial=serial_text(card.serial)), SMALL),
+        Line(_numbered(sheet, card), SMALL),
         *(Line(pick(WORDS[key], lang), SMALL) for lang in sheet.languages for key in ("hint", "once")),
     ]
     return picture(card.code, head, foot)
@@ -162,11 +162,12 @@ def _draw(canvas: Canvas, sheet: Sheet, card: Card, x: float, y: float) -> None:
     top = y + height - padding
     for line in lines(sheet, card):
         top = _write(canvas, line, left, top, room)
-    below = y + height - padding - size - 2
     full = CARD_WIDTH_MM * POINTS_PER_MM - 2 * padding
-    _write(canvas, Line(codes.in_groups(card.code), 9.5, bold=True), x + padding, below, full)
-    serial = Line(_said(sheet, "serial", serial=serial_text(card.serial)), 8.0)
-    _write(canvas, serial, x + padding, y + padding + serial.size, full)
+    serial = Line(_numbered(sheet, card), 8.0)
+    typed = Line(codes.in_groups(card.code), 9.5, bold=True)
+    bottom = y + padding + serial.size
+    _write(canvas, serial, x + padding, bottom, full)
+    _write(canvas, typed, x + padding, bottom + 1.4 * typed.size, full)
 
 
 def _write(canvas: Canvas, line: Line, x: float, y: float, room: float) -> float:
@@ -213,5 +214,5 @@ def _terms(sheet: Sheet) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _said(sheet: Sheet, key: str, **values: str) -> str:
-    return join(pick(WORDS[key], lang).format(**values) for lang in sheet.languages)
+def _numbered(sheet: Sheet, card: Card) -> str:
+    return "/".join(pick(WORDS["number"], lang) for lang in sheet.languages) + " " + serial_text(card.serial)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 import zlib
 from dataclasses import replace
@@ -82,6 +83,17 @@ def test_cards_are_as_large_as_bank_cards_and_marks_stay_off_them() -> None:
         assert outside == [True, True]
         assert all(0 < x < width and 0 < y < height for x, y in ((ax, ay), (bx, by)))
         assert abs(ax - bx) < 0.01 or abs(ay - by) < 0.01
+
+
+def test_no_line_of_a_card_stands_on_another() -> None:
+    full = sheet(lot=replace(LOT, valid_from_ms=1), areas=(Text("Parkplatz", "Car park"),))
+    page = next(stream for stream in streams(pdf(full, CARDS[:1])) if b" re" in stream)
+    found = [float(y) for y in re.findall(rb"1 0 0 1 [\d.]+ ([\d.]+) Tm", page)]
+    assert len(found) == len(lines(full, CARDS[0])) + 2
+    heights = sorted(found)
+    assert min(upper - lower for lower, upper in itertools.pairwise(heights)) > 6
+    _, bottom = corner(0)
+    assert heights[0] > bottom + 3 * POINTS_PER_MM
 
 
 def test_what_stands_on_a_card() -> None:
