@@ -24,6 +24,8 @@ _MAP = (
     ("stop", "einlass_sim.demo.cli", "stop", "End a demo that is still running."),
     ("controller", "einlass_controller.cli", "controller", "Set up and run a site's controller."),
     ("ticket", "einlass_controller.cli", "ticket", "Issue tickets, block, replace, import and print them."),
+    ("voucher", "einlass_controller.cli", "voucher", "Parking vouchers: make, print, block, hand out."),
+    ("partner", "einlass_controller.cli", "partner", "Shops that hand out vouchers: accounts, statistics."),
     ("key", "einlass_controller.cli", "key", "API keys: who may use the API, and for what."),
     (
         "ledger",

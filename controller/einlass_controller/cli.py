@@ -9,9 +9,10 @@ import typer
 from einlass_controller.cli_backup import backup, recount, restore
 from einlass_controller.cli_ledger import ledger
 from einlass_controller.cli_tickets import key, ticket
+from einlass_controller.cli_vouchers import partner, voucher
 from einlass_controller.settings import API_KEY_FILE, SETTINGS_FILE, SettingsError, read_settings
 
-__all__ = ["backup", "controller", "key", "ledger", "recount", "restore", "ticket"]
+__all__ = ["backup", "controller", "key", "ledger", "partner", "recount", "restore", "ticket", "voucher"]
 
 controller = typer.Typer(help="The controller of a site: set it up, run it.", no_args_is_help=True)
 

@@ -195,12 +195,15 @@ def revoke_key(
 def add_key(
     directory: Directory,
     name: Annotated[str, typer.Argument(help="Who will use it: a-z, 0-9, -")],
-    scope: Annotated[list[str], typer.Option(help="sell, scan, supervise, read or admin; may be given several times.")],
+    scope: Annotated[
+        list[str], typer.Option(help="sell, scan, supervise, read, partner or admin; may be given several times.")
+    ],
     rate: Annotated[int, typer.Option(min=0, help="Requests a second; 0: no limit.")] = RATE_DEFAULT_PER_S,
+    partner: Annotated[str, typer.Option(help="With the scope partner: whose own vouchers it is for.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and print it, once."""
-    made = _call(directory, "POST", "/keys", {"name": name, "scopes": scope, "rate_per_s": rate})
+    made = _call(directory, "POST", "/keys", {"name": name, "scopes": scope, "rate_per_s": rate, "partner": partner})
     typer.echo(made["key"])
     _end(made, as_json)
 

@@ -32,6 +32,7 @@ from einlass_controller.store.schema import (
     VISIT,
     ZONE,
 )
+from einlass_controller.voucher_book import VoucherBook, load_book
 
 RECENT_MAX = 50
 PAST_INCARNATIONS_MAX = 50
@@ -170,6 +171,7 @@ class Live:
     list_number: int = 1  # 1: nothing was ever listed; a lane that has that much has a list, though nobody is on it
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
+    vouchers: VoucherBook = field(default_factory=VoucherBook)
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -206,6 +208,7 @@ class Live:
     def keep_unstored(self, old: "Live") -> None:
         """Take over what only memory knows from the state that this one replaces."""
         self.recent = old.recent
+        self.vouchers.guesses = old.vouchers.guesses
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)
@@ -275,6 +278,7 @@ def load(connection: Connection) -> Live:
     count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
     live.list_number = max(1, connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0)
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
+    live.vouchers = load_book(connection)
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
     return live

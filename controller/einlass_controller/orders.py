@@ -74,13 +74,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class AddApiKey(OfficeOrder):
-    """Somebody may use the API; result: False when the name is taken. rate_per_s 0: no limit."""
+    """Somebody may use the API; result: False when the name is taken. rate_per_s 0: no limit. partner: only its own."""
 
     name: str
     key_sha256: str
     scopes: tuple[str, ...]
     rate_per_s: int
     by: str
+    partner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

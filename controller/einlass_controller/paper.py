@@ -30,7 +30,7 @@ PNG_WIDTH = 720
 PNG_MARGIN = 48
 LARGE, NORMAL, SMALL, MONO = 15.0, 9.5, 7.5, 13.0
 _FONTS = Path(reportlab.__file__).parent / "fonts"
-_REGULAR, _BOLD = "Vera", "VeraBd"
+REGULAR, BOLD = "Vera", "VeraBd"
 _PNG_SCALE = 2.4
 
 WORDS = {
@@ -62,7 +62,9 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
+    """A line of text; size in points."""
+
     text: str
     size: float
     bold: bool = False
@@ -70,7 +72,7 @@ class _Line:
 
 def pdf(paper: Paper) -> bytes:
     """One page A6. The symbol is made of rectangles: sharp at any size."""
-    _register()
+    register_fonts()
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=A6, invariant=1)
     canvas.setTitle(paper.site.de)
@@ -80,7 +82,7 @@ def pdf(paper: Paper) -> bytes:
     for line in _head(paper):
         y = _write(canvas, line, width, y)
     y -= 2
-    _draw_symbol(canvas, paper.code, (width - QR_PDF_PT) / 2, y - QR_PDF_PT)
+    draw_symbol(canvas, paper.code, (width - QR_PDF_PT) / 2, y - QR_PDF_PT, QR_PDF_PT)
     y -= QR_PDF_PT + 2
     for line in _foot(paper):
         y = _write(canvas, line, width, y)
@@ -91,9 +93,14 @@ def pdf(paper: Paper) -> bytes:
 
 def png(paper: Paper) -> bytes:
     """The same for a screen: black on white, as high as it needs to be."""
-    symbol = _symbol_image(paper.code, PNG_WIDTH - 2 * PNG_MARGIN)
-    head = [_fitted(line) for line in _head(paper)]
-    foot = [_fitted(line) for line in _foot(paper)]
+    return picture(paper.code, _head(paper), _foot(paper))
+
+
+def picture(code: str, above: Iterable[Line], below: Iterable[Line]) -> bytes:
+    """A PNG with a code and lines of text above and below it."""
+    symbol = symbol_image(code, PNG_WIDTH - 2 * PNG_MARGIN)
+    head = [fitted(line) for line in above]
+    foot = [fitted(line) for line in below]
     height = 2 * PNG_MARGIN + symbol.height + sum(size for _, _, size in (*head, *foot))
     image = Image.new("L", (PNG_WIDTH, height), 255)
     draw = ImageDraw.Draw(image)
@@ -111,27 +118,27 @@ def png(paper: Paper) -> bytes:
     return out.getvalue()
 
 
-def _head(paper: Paper) -> list[_Line]:
+def _head(paper: Paper) -> list[Line]:
     ticket = paper.ticket
-    lines = [_Line(_both(paper, paper.site), LARGE, bold=True), _Line(_said(paper, "ticket"), NORMAL)]
+    lines = [Line(_both(paper, paper.site), LARGE, bold=True), Line(_said(paper, "ticket"), NORMAL)]
     if ticket.zone:
-        zones = [_pick(WORDS["zone"], lang).format(zone=_pick(paper.zone, lang)) for lang in paper.languages]
-        lines.append(_Line(_join(zones), NORMAL))
-    lines.append(_Line(_counted(paper, "person", ticket.persons), NORMAL))
+        zones = [pick(WORDS["zone"], lang).format(zone=pick(paper.zone, lang)) for lang in paper.languages]
+        lines.append(Line(join(zones), NORMAL))
+    lines.append(Line(_counted(paper, "person", ticket.persons), NORMAL))
     if ticket.entries_max is not None:
-        lines.append(_Line(_counted(paper, "entr", ticket.entries_max, "y", "ies"), NORMAL))
+        lines.append(Line(_counted(paper, "entr", ticket.entries_max, "y", "ies"), NORMAL))
     window = _window(paper)
-    return [*lines, *([_Line(text, NORMAL, bold=True) for text in window])]
+    return [*lines, *([Line(text, NORMAL, bold=True) for text in window])]
 
 
-def _foot(paper: Paper) -> list[_Line]:
+def _foot(paper: Paper) -> list[Line]:
     signed = paper.code.startswith(codes.SIGNED_PREFIX)
     # A signed code is too long to type: its ticket number finds it.
     typed = _groups(paper.ticket.id) if signed else codes.in_groups(paper.code)
     return [
-        _Line(_said(paper, "number" if signed else "typed"), SMALL),
-        _Line(typed, MONO, bold=True),
-        *(_Line(_pick(WORDS["hint"], lang), SMALL) for lang in paper.languages),
+        Line(_said(paper, "number" if signed else "typed"), SMALL),
+        Line(typed, MONO, bold=True),
+        *(Line(pick(WORDS["hint"], lang), SMALL) for lang in paper.languages),
     ]
 
 
@@ -145,11 +152,11 @@ def _window(paper: Paper) -> list[str]:
         "last": paper.instant(last or 0),
         "at": paper.instant(first if last is None and first is not None else last or 0),
     }
-    return [_pick(WORDS[key], lang).format(**values) for lang in paper.languages]
+    return [pick(WORDS[key], lang).format(**values) for lang in paper.languages]
 
 
 def _counted(paper: Paper, stem: str, n: int, one: str = "", many: str = "s") -> str:
-    return _join(_pick(WORDS[stem + (one if n == 1 else many)], lang).format(n=n) for lang in paper.languages)
+    return join(pick(WORDS[stem + (one if n == 1 else many)], lang).format(n=n) for lang in paper.languages)
 
 
 def _said(paper: Paper, key: str) -> str:
@@ -157,15 +164,16 @@ def _said(paper: Paper, key: str) -> str:
 
 
 def _both(paper: Paper, text: Text) -> str:
-    return _join(_pick(text, lang) for lang in paper.languages)
+    return join(pick(text, lang) for lang in paper.languages)
 
 
-def _join(parts: Iterable[str]) -> str:
+def join(parts: Iterable[str]) -> str:
     """What is the same in both languages stands there once."""
     return " · ".join(dict.fromkeys(parts))
 
 
-def _pick(text: Text, language: str) -> str:
+def pick(text: Text, language: str) -> str:
+    """The words of one language."""
     return text.en if language == "en" else text.de
 
 
@@ -174,13 +182,14 @@ def _groups(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _register() -> None:
-    for name in (_REGULAR, _BOLD):
+def register_fonts() -> None:
+    """Make the letters known to reportlab."""
+    for name in (REGULAR, BOLD):
         pdfmetrics.registerFont(TTFont(name, str(_FONTS / f"{name}.ttf")))
 
 
-def _write(canvas: Canvas, line: _Line, width: float, y: float) -> float:
-    font = _BOLD if line.bold else _REGULAR
+def _write(canvas: Canvas, line: Line, width: float, y: float) -> float:
+    font = BOLD if line.bold else REGULAR
     size = line.size
     room = width - 2 * MARGIN_PT
     long = pdfmetrics.stringWidth(line.text, font, size)
@@ -191,9 +200,10 @@ def _write(canvas: Canvas, line: _Line, width: float, y: float) -> float:
     return y - line.size * 1.35
 
 
-def _draw_symbol(canvas: Canvas, code: str, x: float, y: float) -> None:
+def draw_symbol(canvas: Canvas, code: str, x: float, y: float, size_pt: float) -> None:
+    """A QR code of this width, quiet zone included, made of rectangles; x, y: its lower left corner."""
     matrix = segno.make(code, error=QR_ERROR_LEVEL, micro=False).matrix
-    module = QR_PDF_PT / (len(matrix) + 2 * QR_BORDER_MODULES)
+    module = size_pt / (len(matrix) + 2 * QR_BORDER_MODULES)
     path = canvas.beginPath()
     for row, cells in enumerate(matrix):
         start = None
@@ -209,7 +219,8 @@ def _draw_symbol(canvas: Canvas, code: str, x: float, y: float) -> None:
     canvas.drawPath(path, stroke=0, fill=1)
 
 
-def _symbol_image(code: str, width: int) -> Image.Image:
+def symbol_image(code: str, width: int) -> Image.Image:
+    """A QR code, at most so many pixels wide, quiet zone included."""
     symbol = segno.make(code, error=QR_ERROR_LEVEL, micro=False)
     modules = len(symbol.matrix) + 2 * QR_BORDER_MODULES
     out = io.BytesIO()
@@ -217,9 +228,9 @@ def _symbol_image(code: str, width: int) -> Image.Image:
     return Image.open(out).convert("L")
 
 
-def _fitted(line: _Line) -> tuple[ImageFont.FreeTypeFont, str, int]:
+def fitted(line: Line) -> tuple[ImageFont.FreeTypeFont, str, int]:
     """A font in which the line fits, its text, and the height that it takes."""
-    name = str(_FONTS / f"{_BOLD if line.bold else _REGULAR}.ttf")
+    name = str(_FONTS / f"{BOLD if line.bold else REGULAR}.ttf")
     size = line.size * _PNG_SCALE
     font = ImageFont.truetype(name, size)
     room = PNG_WIDTH - 2 * PNG_MARGIN

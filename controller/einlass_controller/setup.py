@@ -27,7 +27,7 @@ API_KEY_BYTES = 24
 KEYS_MAX = 1_000
 DESK_PREFIX = "desk-"
 # What a key may be used for. admin opens everything.
-SELL, SCAN, SUPERVISE, READ, ADMIN = SCOPES = ("sell", "scan", "supervise", "read", "admin")
+SELL, SCAN, SUPERVISE, READ, PARTNER, ADMIN = SCOPES = ("sell", "scan", "supervise", "read", "partner", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ def add_api_key(database: Database, name: str, scopes: tuple[str, ...] = (ADMIN,
         "created_ms": time.time_ns() // 1_000_000,
         "scopes": " ".join(scopes),
         "rate_per_s": rate_per_s,
+        "partner": "",
     }
     with database.begin() as connection:
         connection.execute(insert(API_KEY), [row])

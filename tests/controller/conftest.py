@@ -21,7 +21,7 @@ from einlass_controller.store.database import migrate, open_database, url_of_fil
 from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
-EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases", "test_replay")
+EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases", "test_replay", "test_voucher_payments")
 # All that ask for a bench, on both: EINLASS_EVERY_DATABASE=1 .venv/bin/pytest tests/controller -n0
 ALL_MODULES = bool(os.environ.get("EINLASS_EVERY_DATABASE"))
 SQLITE_ONLY = ("test_backup", "test_store", "test_cli", "test_paper", "test_exchange", "test_access")

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from einlass_controller.domain.rate import Bucket
 from einlass_controller.runtime import Controller
-from einlass_controller.setup import ADMIN, READ, SCAN, SELL, SUPERVISE, hash_api_key
+from einlass_controller.setup import ADMIN, PARTNER, READ, SCAN, SELL, SUPERVISE, hash_api_key
 from einlass_controller.store.schema import API_KEY
 
 KEY_LENGTH_MAX = 200
@@ -23,7 +23,11 @@ CLIENT_PREFIX = "api:"
 # A key that another process added or revoked counts from then on.
 KEYS_AGE_MAX_S = 1.0
 OPEN_ROUTES = frozenset(
-    ("/", "/live", "/favicon.ico", "/healthz", "/static", "/api/v1/public", "/api/v1/openapi.json"),
+    (
+        *("/", "/live", "/favicon.ico", "/healthz", "/static", "/api/v1/public", "/api/v1/openapi.json"),
+        # Whoever has a digital voucher's link sees his own voucher; codes nobody can guess are the key.
+        *("/voucher", "/voucher/picture"),
+    ),
 )
 
 _KEY_WORDS = "The key that the set-up saved in the file `api-key`, or another"
@@ -31,11 +35,12 @@ _KEY_WORDS = "The key that the set-up saved in the file `api-key`, or another"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as it is stored."""
+    """An API key as it is stored. partner: whose own vouchers it is for; "": the house's."""
 
     name: str
     scopes: frozenset[str]
     rate_per_s: int
+    partner: str = ""
 
 
 class Keys:
@@ -69,10 +74,10 @@ class Keys:
         return bucket.take(now_ms)
 
     def _read(self) -> dict[str, Key]:
-        columns = (API_KEY.c.key_sha256, API_KEY.c.name, API_KEY.c.scopes, API_KEY.c.rate_per_s)
+        columns = (API_KEY.c.key_sha256, API_KEY.c.name, API_KEY.c.scopes, API_KEY.c.rate_per_s, API_KEY.c.partner)
         with self._database.connect() as connection:
             rows = connection.execute(select(*columns).where(API_KEY.c.revoked_ms.is_(None)))
-            return {row[0]: Key(row[1], frozenset(row[2].split()), row[3]) for row in rows}
+            return {row[0]: Key(row[1], frozenset(row[2].split()), row[3], row[4]) for row in rows}
 
 
 # async: a plain function would be sent to a thread for every request.
@@ -111,6 +116,10 @@ class Needs(HTTPBearer):
 
     async def __call__(self, request: Request) -> str:  # type: ignore[override]
         """See the class."""
+        return CLIENT_PREFIX + (await self.key(request)).name
+
+    async def key(self, request: Request) -> Key:
+        """The key that asks, if it may."""
         given, keys, key = await super().__call__(request), _keys_of(request), None
         if given is not None and len(given.credentials) <= KEY_LENGTH_MAX:
             key = await keys.find(given.credentials)
@@ -124,7 +133,27 @@ class Needs(HTTPBearer):
         if not key.scopes & self.scopes:
             wanted = " or ".join(sorted(self.scopes))
             raise HTTPException(403, f"this key may not do that: it needs the scope {wanted}")
-        return CLIENT_PREFIX + key.name
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks about vouchers. partner: only about its own; "": about everybody's."""
+
+    client: str
+    partner: str
+
+
+class NeedsPartnerOr(Needs):
+    """A dependency: the Caller, if the key is a partner's or has one of these scopes (or is admin)."""
+
+    def __init__(self, *scopes: str) -> None:
+        super().__init__(PARTNER, *scopes)
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]
+        """See the class. A key with the scope `partner` has no other one (api/keys.py)."""
+        key = await self.key(request)
+        return Caller(CLIENT_PREFIX + key.name, key.partner if PARTNER in key.scopes else "")
 
 
 # Without a scope of its own a route is for administrators.
@@ -136,3 +165,6 @@ Reader = Annotated[str, Depends(Needs(READ))]
 Watcher = Annotated[str, Depends(Needs(READ, SUPERVISE))]
 Office = Annotated[str, Depends(Needs(SELL, SUPERVISE))]
 Anybody = Annotated[str, Depends(Needs(SELL, SCAN, SUPERVISE, READ))]
+PartnerOrSeller = Annotated[Caller, Depends(NeedsPartnerOr(SELL))]
+PartnerOrOffice = Annotated[Caller, Depends(NeedsPartnerOr(SELL, SUPERVISE))]
+PartnerOrStaff = Annotated[Caller, Depends(NeedsPartnerOr(SELL, SUPERVISE, READ))]

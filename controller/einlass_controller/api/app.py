@@ -16,18 +16,21 @@ from einlass_controller.api import (
     exchange,
     house,
     keys,
+    partners,
     recount,
     scans,
     signing_keys,
     state,
     ticket_life,
     tickets,
+    voucher_payments,
+    vouchers,
 )
 from einlass_controller.api.access import Keys
 from einlass_controller.api.models import PROBLEMS, Contradiction
 from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
-from einlass_controller.pages import board
+from einlass_controller.pages import board, voucher
 from einlass_controller.runtime import Controller
 from einlass_controller.writer import Overloaded
 
@@ -68,10 +71,11 @@ def make_app(controller: Controller) -> FastAPI:
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
     parts = (scans, exchange, tickets, ticket_life, state, commands, house, signing_keys, keys, recount)
-    for part in parts:
+    for part in (*parts, voucher_payments, vouchers, partners):
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)
+    app.include_router(voucher.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)

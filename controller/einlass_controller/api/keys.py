@@ -10,7 +10,7 @@ from sqlalchemy import select
 from einlass_controller.api import models
 from einlass_controller.api.access import ClientOf, ControllerOf, KeysOf
 from einlass_controller.orders import AddApiKey, RevokeApiKey
-from einlass_controller.setup import hash_api_key, new_api_key
+from einlass_controller.setup import PARTNER, hash_api_key, new_api_key
 from einlass_controller.store.schema import API_KEY
 
 NAME_LENGTH_MAX = 32
@@ -29,7 +29,13 @@ async def add(order: models.KeyOrder, client: ClientOf, controller: ControllerOf
     """A new key; it is told in this answer and never again."""
     made = new_api_key()
     scopes = tuple(sorted(set(order.scopes)))
-    message = AddApiKey(order.name, hash_api_key(made), scopes, order.rate_per_s, client)
+    if (PARTNER in scopes) != bool(order.partner) or (PARTNER in scopes and len(scopes) > 1):
+        raise HTTPException(
+            422, "a key with the scope partner has a partner and no other scope; others have no partner"
+        )
+    if order.partner and order.partner not in controller.live.vouchers.partners:
+        raise HTTPException(422, f"partner {order.partner!r} is not known")
+    message = AddApiKey(order.name, hash_api_key(made), scopes, order.rate_per_s, client, order.partner)
     if not await controller.writer.submit(message):
         raise HTTPException(409, f"a key is called {order.name!r} already: names are not used twice")
     keys.forget()
@@ -49,7 +55,9 @@ async def revoke(name: str, client: ClientOf, controller: ControllerOf, keys: Ke
 def _rows(database: Database, *conditions: Any) -> list[Any]:
     columns = (API_KEY.c.name, API_KEY.c.scopes, API_KEY.c.rate_per_s, API_KEY.c.created_ms, API_KEY.c.revoked_ms)
     with database.connect() as connection:
-        return list(connection.execute(select(*columns).where(*conditions).order_by(API_KEY.c.name)).all())
+        return list(
+            connection.execute(select(*columns, API_KEY.c.partner).where(*conditions).order_by(API_KEY.c.name)).all()
+        )
 
 
 def _shown(row: Any) -> models.ApiKey:
@@ -59,4 +67,5 @@ def _shown(row: Any) -> models.ApiKey:
         rate_per_s=row.rate_per_s,
         created_ms=row.created_ms,
         revoked_ms=row.revoked_ms,
+        partner=row.partner,
     )

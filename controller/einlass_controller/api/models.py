@@ -206,10 +206,14 @@ class Page(Model):
 
 
 class KeyOrder(Model):
-    """scopes: sell, scan, supervise, read; admin opens everything. rate_per_s 0: no limit."""
+    """scopes: sell, scan, supervise, read, partner; admin opens everything. rate_per_s 0: no limit.
+
+    partner: whose own vouchers a key with the scope `partner` (and no other) is for.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")
-    scopes: list[Literal["sell", "scan", "supervise", "read", "admin"]] = Field(min_length=1, max_length=5)
+    scopes: list[Literal["sell", "scan", "supervise", "read", "partner", "admin"]] = Field(min_length=1, max_length=6)
+    partner: str = Field(default="", max_length=32)
     rate_per_s: int = Field(default=RATE_DEFAULT_PER_S, ge=0, le=RATE_MAX_PER_S)
 
 
@@ -221,6 +225,7 @@ class ApiKey(Model):
     rate_per_s: int
     created_ms: int
     revoked_ms: int | None
+    partner: str
 
 
 class NewApiKey(Model):

@@ -11,9 +11,12 @@ from typing import Any
 
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.snapshot import CHANGES, TICKET_FIXED, VISIT_FIXED, Row
+from einlass_controller.domain.voucher_snapshot import VOUCHER_FIXED
 
 DIFFERENCES_MAX = 20
-TICKETS, VISITS, ACCOUNTS, ZONES = PARTS = ("tickets", "visits", "accounts", "zones")
+TICKETS, VISITS, ACCOUNTS, ZONES, VOUCHERS = PARTS = ("tickets", "visits", "accounts", "zones", "vouchers")
+# The kind of the entry that has new vouchers whole.
+VOUCHERS_MADE = "vouchers_made"
 # What a lane's and a zone's row is before anything has happened.
 NEW_ACCOUNT: Row = {
     "inc": "",
@@ -40,6 +43,9 @@ class Replayed:
         self.entries += 1
         if entry.kind == CHANGES:
             self._change(json.loads(entry.body))
+        elif entry.kind == VOUCHERS_MADE:
+            for row in json.loads(entry.body)["cards"]:
+                self.parts[VOUCHERS][str(row["serial"])] = row
         elif '"row' in entry.body:
             body = json.loads(entry.body)
             for row in [*body.get("rows", ()), *([body["row"]] if "row" in body else ())]:
@@ -51,7 +57,7 @@ class Replayed:
                     del self.parts[TICKETS][name]
 
     def _change(self, body: Mapping[str, Mapping[str, Row]]) -> None:
-        for part, fixed in ((TICKETS, TICKET_FIXED), (VISITS, VISIT_FIXED)):
+        for part, fixed in ((TICKETS, TICKET_FIXED), (VISITS, VISIT_FIXED), (VOUCHERS, VOUCHER_FIXED)):
             kept = self.parts[part]
             for name, state in body.get(part, {}).items():
                 before = kept.get(name, {})

@@ -50,6 +50,7 @@ class Batch:
         self.zones: set[str] = set()
         self.acks: dict[str, Node] = {}
         self.list_number = live.list_number  # of the lists' last change that is written: this batch's own are not yet
+        self.vouchers: dict[str, dict[str, Any]] = {}  # what the ledger says of those that changed, by serial number
         self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None
@@ -103,6 +104,7 @@ class Batch:
             | {visit.key: snapshot.visit_state_of(visit) for visit in stays},
             "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
             "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
+            "vouchers": self.vouchers,
         }
         if any(body.values()):
             self.record(CHANGES, **{name: found for name, found in body.items() if found})

@@ -2,7 +2,7 @@
 
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.messages import Declined, Issue, Order, Tick
-from einlass_controller.steps import house, leasing, listing
+from einlass_controller.steps import house, leasing, listing, voucher_payments
 from einlass_controller.steps.batch import Batch
 
 LIMIT_RESEND_MS = 2_000
@@ -21,6 +21,7 @@ def tick(batch: Batch, message: Tick) -> None:
     listing.sweep(batch)
     house.night(batch)
     house.bookings(batch)
+    voucher_payments.sweep(batch)
     if message.announce:
         batch.send_time()
         house.send_emergency(batch)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from einlass_controller import orders_vouchers as of_vouchers
 from einlass_controller.domain.signed import KEY_ID_MAX, PublicKey
 from einlass_controller.orders import (
     AddApiKey,
@@ -22,7 +23,7 @@ from einlass_controller.orders import (
     RevokeSigningKey,
     UndoImport,
 )
-from einlass_controller.steps import imports, recounts, ticket_life
+from einlass_controller.steps import imports, recounts, ticket_life, voucher_payments, vouchers
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
@@ -67,8 +68,10 @@ def _add_api_key(batch: Batch, order: AddApiKey) -> bool:
         return False
     scopes = " ".join(order.scopes)
     row = {"name": order.name, "key_sha256": order.key_sha256, "created_ms": batch.now_ms}
+    row["partner"] = order.partner
     batch.rows.execute(insert(API_KEY), [row | {"scopes": scopes, "rate_per_s": order.rate_per_s}])
-    batch.record("api_key", name=order.name, scopes=scopes, rate_per_s=order.rate_per_s, by=order.by)
+    who = {"partner": order.partner} if order.partner else {}
+    batch.record("api_key", name=order.name, scopes=scopes, rate_per_s=order.rate_per_s, by=order.by, **who)
     return True
 
 
@@ -95,4 +98,15 @@ STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     ChangeTicket: ticket_life.change,
     ReplaceTicket: ticket_life.replace,
     AnnulEntry: ticket_life.annul,
+    of_vouchers.SetPartner: vouchers.set_partner,
+    of_vouchers.MakeLot: vouchers.make_lot,
+    of_vouchers.MakeVouchers: vouchers.make_vouchers,
+    of_vouchers.ChangeVouchers: vouchers.change_vouchers,
+    of_vouchers.SetPublicCode: vouchers.set_public_code,
+    of_vouchers.BlockPublicCode: vouchers.block_public_code,
+    of_vouchers.CloseMonth: vouchers.close_month,
+    of_vouchers.HoldVoucher: voucher_payments.hold,
+    of_vouchers.CommitPayment: voucher_payments.commit,
+    of_vouchers.ReleasePayment: voucher_payments.release,
+    of_vouchers.EndPayment: voucher_payments.end,
 }

@@ -14,7 +14,8 @@ from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, read_catalo
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.preview import Past
 from einlass_controller.domain.snapshot import Row, said_of_ticket, said_of_visit
-from einlass_controller.store.schema import ACCOUNT, DECISION, LEDGER, RULES, TICKET, VISIT, ZONE
+from einlass_controller.domain.voucher_snapshot import said_of_row as said_of_voucher
+from einlass_controller.store.schema import ACCOUNT, DECISION, LEDGER, RULES, TICKET, VISIT, VOUCHER, ZONE
 
 ROWS_AT_ONCE = 2_000
 
@@ -102,6 +103,7 @@ def state_rows(connection: Connection) -> dict[str, Iterator[tuple[str, Row]]]:
         replay.ZONES: (
             (row["id"], {"base": row["base"], "ghosts": row["ghosts"]}) for row in _stream(connection, ZONE)
         ),
+        replay.VOUCHERS: ((str(row["serial"]), said_of_voucher(row)) for row in _stream(connection, VOUCHER)),
     }
 
 

@@ -39,6 +39,7 @@ def compare(connection: Connection, entries: Iterable[Entry], live: Live) -> dic
         "zones_in_tables": in_tables,
         "tickets": len(replayed.parts[replay.TICKETS]),
         "visits": len(replayed.parts[replay.VISITS]),
+        "vouchers": len(replayed.parts[replay.VOUCHERS]),
         "differences": found,
         "examples": wrong,
     }

@@ -3,7 +3,7 @@
 from sqlalchemy import Table
 from sqlmodel import SQLModel
 
-from einlass_controller.store import tables
+from einlass_controller.store import tables, voucher_tables
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -27,3 +27,10 @@ SIGNING_KEY = _table(tables.SigningKeyRow)
 HELD_BACK = _table(tables.HeldBackRow)
 TICKET_IMPORT = _table(tables.ImportRow)
 EPOCH = _table(tables.EpochRow)
+PARTNER = _table(voucher_tables.PartnerRow)
+LOT = _table(voucher_tables.LotRow)
+VOUCHER = _table(voucher_tables.VoucherRow)
+PAYMENT = _table(voucher_tables.PaymentRow)
+VOUCHER_OP = _table(voucher_tables.VoucherOpRow)
+PUBLIC_CODE = _table(voucher_tables.PublicCodeRow)
+PUBLIC_USE = _table(voucher_tables.PublicUseRow)

@@ -250,7 +250,7 @@ class RulesRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """Who may use the API; the key itself is only its hash here."""
+    """Who may use the API; the key itself is only its hash here. partner: a key for its vouchers only."""
 
     __tablename__ = "api_key"
     name: str = Field(primary_key=True, max_length=32)
@@ -259,6 +259,7 @@ class ApiKeyRow(SQLModel, table=True):
     scopes: str = "admin"
     rate_per_s: int = 0
     revoked_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
+    partner: str = ""
 
 
 class SigningKeyRow(SQLModel, table=True):

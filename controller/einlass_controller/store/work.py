@@ -199,6 +199,10 @@ class Rows:
         """The first value that a rare question finds, or None."""
         return self._connection.execute(statement).scalar()
 
+    def fetch(self, statement: Any) -> list[Any]:
+        """All that a rare question finds."""
+        return list(self._connection.execute(statement).all())
+
     def execute(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> int:
         """A rare change of a table that no scan touches, in the same transaction; how many rows it changed."""
         self._executed = True

@@ -1,0 +1,41 @@
+"""What the engine knows of vouchers between two batches: all but the vouchers themselves, of which there are many."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from einlass_controller.domain.public_codes import PublicCode
+from einlass_controller.domain.rate import Bucket
+from einlass_controller.domain.vouchers import Lot, Partner
+from einlass_controller.store import vouchers
+from einlass_controller.store.schema import PAYMENT
+
+OPEN = "open"
+
+
+@dataclass(slots=True)
+class VoucherBook:
+    """timed: payments that end by the clock, and when. guesses: what is left of each till's wrong codes."""
+
+    partners: dict[str, Partner] = field(default_factory=dict)
+    lots: dict[int, Lot] = field(default_factory=dict)
+    codes: dict[str, PublicCode] = field(default_factory=dict)
+    timed: dict[str, int] = field(default_factory=dict)
+    guesses: dict[str, Bucket] = field(default_factory=dict)
+    plates_swept_ms: int = 0
+
+    @property
+    def last_serial(self) -> int:
+        """The highest serial number that any lot has."""
+        return max((lot.last for lot in self.lots.values()), default=0)
+
+
+def load_book(connection: Connection) -> VoucherBook:
+    """Read it."""
+    timed = select(PAYMENT.c.key, PAYMENT.c.until_ms).where(PAYMENT.c.state == OPEN, PAYMENT.c.until_ms.is_not(None))
+    return VoucherBook(
+        vouchers.partners(connection),
+        vouchers.lots(connection),
+        vouchers.public_codes(connection),
+        {row.key: int(row.until_ms) for row in connection.execute(timed)},
+    )
