@@ -27,7 +27,7 @@ def lot(number: int = 1, **more: Any) -> Lot:
 
 
 def voucher(serial: int, state: str, given: str = "", used: str = "", **more: Any) -> Voucher:
-    times = {"activated_ms": at(given) if given else None, "used_ms": at(used) if used else None}
+    times: dict[str, Any] = {"activated_ms": at(given) if given else None, "used_ms": at(used) if used else None}
     return Voucher(serial, more.pop("lot", 1), "d", "s", 0, "baker", state, **times, **more)
 
 
