@@ -23,6 +23,7 @@ _VALUES = {
     "nonce": st.text(max_size=wire.NONCE_LENGTH_MAX),
     "text": st.text(max_size=40),
     "code": st.text(max_size=60),
+    "entries": st.text(max_size=60),
 }
 _ODD = st.one_of(
     st.none(),

