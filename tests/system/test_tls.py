@@ -180,7 +180,8 @@ def test_an_esp32_speaks_to_its_own_broker_only(broker: Broker, files: Files) ->
 
 def test_the_flashed_firmware_lets_somebody_in_over_tls(files: Files, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with bench_node(tmp_path, heap=TLS_HEAP, tls=files.tls, ca=files.ca) as bench, asyncio.timeout(WHOLE_S_MAX):
+        whole = bench_node(tmp_path, heap=TLS_HEAP, tls=files.tls, ca=files.ca)
+        async with whole as bench, asyncio.timeout(WHOLE_S_MAX):
             await bench.start()
             await bench.visit("ticket-1")
             await bench.until("its passage", lambda: bench.kinds() == ["boot", "released", "passed"])
