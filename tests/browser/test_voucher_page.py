@@ -1,4 +1,4 @@
-"""A digital voucher in a real browser: its picture is read by a scanner, and no address that is asked for has its code."""
+"""A digital voucher in a real browser: a scanner reads its picture, and no address that is asked for has its code."""
 
 import base64
 import io
