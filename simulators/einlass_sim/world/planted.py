@@ -257,11 +257,16 @@ BUGS: dict[str, Bug] = {
         lambda: [_swap(occupancy.Account, "exposure", property(_exposure_of_the_newest))],
     ),
     "no_ghosts": Bug(
-        "a lost journal's places are free again", lambda: [_swap(occupancy.Books, "renew", _renew_without_ghosts)]
+        "a lost journal's places are free again",
+        lambda: [_swap(occupancy.Books, "renew", _renew_without_ghosts)],
+        4.0,
+        frozenset(("wipe",)),
     ),
     "ghosts_without_a_sign": Bug(
         "a lost journal's balance counts only if positive",
         lambda: [_swap(occupancy.Books, "renew", _renew_ghosts_unsigned)],
+        4.0,
+        frozenset(("wipe",)),
     ),
     "reclaimed_by_the_clock": Bug(
         "a lane that is not heard of loses its places to others",

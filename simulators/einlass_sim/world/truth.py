@@ -180,7 +180,8 @@ class Truth:
 
     def _check_lease(self, lane: "Lane", own: LaneTruth, persons: int) -> None:
         now_ms = self.world.now_ms
-        if now_ms + lane.lag_ms + PASSAGE_MS * (1 - RATE_ERROR) > own.lease_until:
+        # Decided now; if the process stands still before the bolt, the driver does not open it any more.
+        if now_ms + PASSAGE_MS * (1 - RATE_ERROR) > own.lease_until:
             self.violation(f"lease_over: {lane.name} lets in at {now_ms}, its lease ends at {own.lease_until:.0f}")
         if lane.gate.account.balance > own.newest[2]:
             self.violation(
