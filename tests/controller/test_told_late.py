@@ -110,6 +110,18 @@ def test_of_a_family_only_those_are_gone_who_left_early(spa: Bench) -> None:
     assert by_ticket(spa) == {"bath": 1}
 
 
+def test_who_walks_on_before_his_way_in_is_told_is_where_he_went(spa: Bench) -> None:
+    ice, bridge = Clocked(spa, "gate-5"), Clocked(spa, "gate-4")
+    code = spa.ticket(product="day", persons=2)
+    answer = ice.lets_in(code, persons=0)
+    ice.away = True
+    ice.walk_in(answer, 2)
+    spa.pass_by(seconds=10)
+    bridge.leaves(code)
+    ice.tell()
+    assert (counts(spa), by_ticket(spa)) == ((1, 0, 1), {"bath": 1, "rink": 1})
+
+
 def test_who_walks_on_leaves_only_where_the_lane_starts(spa: Bench) -> None:
     main, bridge, inner, ice = (Clocked(spa, name) for name in ("gate-1", "gate-4", "gate-2", "gate-5"))
     code = spa.ticket(product="card", entries_max=6)

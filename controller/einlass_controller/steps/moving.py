@@ -57,10 +57,12 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
         else:  # by the records somewhere else altogether: those who were not known to be here
             known += _leave(batch, there[zone], persons - known, at_ms)
     for zone in lane.leaves:  # the lane starts in another zone: there they are again
-        back = Visit(f"{key}+{zone}", lane.node, "", ticket.id, lane.id, zone, known, visits.PRESENT, at_ms)
-        if known and back.key not in batch.rows.visits:
+        # Whose way in is not told yet may by the records still be where the lane starts.
+        count = known + max(0, early - known - sum(item.inside for item in there.get(zone, ())))
+        back = Visit(f"{key}+{zone}", lane.node, "", ticket.id, lane.id, zone, count, visits.PRESENT, at_ms)
+        if count and back.key not in batch.rows.visits:
             back.entries = back.turns = 0
-            back.passed, back.began_ms = known, at_ms
+            back.passed, back.began_ms = count, at_ms
             batch.rows.add_visit(back)
     if known and not any(_inside(batch, ticket.id).values()):
         ticket.last_exit_ms = at_ms
