@@ -97,10 +97,14 @@ class Truth:
             self.violation(f"exit_refused: at {lane.name}")
 
     def missed(self, lane: "Lane", event: Event) -> None:
-        """A lane without power saw nothing of this."""
+        """A lane without power, or with a blocked barrier, saw nothing of this."""
         if isinstance(event, BodyPassed):
             if event.side == EXIT:
                 self.lanes[lane.number].unseen_out += 1
+            elif lane.blind:  # if the barrier is free again before the lane gives up, it takes them not to have passed
+                self.lanes[lane.number].unseen_in += 1
+                self.lanes[lane.number].overdrawn += 1
+                self.excused += 1
             elif not lane.journal.durable["pending"]:  # else its start counts it as one that may have gone through
                 self.lanes[lane.number].unseen_in += 1
 
