@@ -298,6 +298,8 @@ class Lane:
             return
         self._unpause()
         fields = wire.decode(kind, payload)
+        if kind in ("answer", "limit"):
+            self.world.truth.arrived(self, kind, fields)
         if kind == "time":
             self.unix_offset_ms = fields["unix_ms"] - self.now_ms()
             return

@@ -176,7 +176,6 @@ class World:
         self.hash(lane, f"< {kind}")
         if kind in ("answer", "limit"):
             fields = wire.decode(kind, payload)
-            self.truth.arrived(lane, kind, fields)
             if kind == "answer" and lane.gate.entry == "locked" and fields["nonce"] == lane.gate._nonce:
                 self.sometimes["a_late_answer_met_a_locked_lane"] += 1
         lane.receive(kind, payload)
