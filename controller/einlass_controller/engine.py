@@ -103,7 +103,9 @@ class Engine:
         if begun is not None:
             return begun()
         if len(batch) == 1:
-            return self._put_aside(batch[0], now_ms)
+            # What waited is forgotten by now, so it is this message's own fault if it fails once more.
+            begun = self.begin(batch, now_ms)
+            return begun() if begun is not None else self._put_aside(batch[0], now_ms)
         outcomes = [self.run([message], now_ms) for message in batch]
         return Outcome(
             [item for outcome in outcomes for item in outcome.outbound],
@@ -184,10 +186,13 @@ class Engine:
     def _decide(self, connection: Connection, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
         spent, began_s = self.spent, time.thread_time()
         rows = Rows(connection)
-        rows.load(*_needs(messages))
+        waiting = list(self.live.waiting_asks.values())
+        rows.load(*_needs([*messages, *(one.message for one in waiting)] if waiting else messages))
         read_s = time.thread_time()
         batch = Batch(self.live, rows, now_ms)
         results = [_STEPS[type(message)](batch, message) for message in messages]
+        for one in waiting:
+            asks.ask_again(batch, one)
         self._close(batch)
         spent.batches += 1
         spent.messages += len(messages)

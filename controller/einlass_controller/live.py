@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select
@@ -16,6 +16,7 @@ from einlass_controller.domain.occupancy import Account, Books, Zone
 from einlass_controller.domain.shares import Demand, Leasing
 from einlass_controller.domain.signed import PublicKey
 from einlass_controller.domain.snapshot import CHANGES
+from einlass_controller.messages import Ask
 from einlass_controller.store.schema import (
     ACCOUNT,
     DEAD_LETTER,
@@ -139,6 +140,13 @@ class Node:
     list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
 
 
+class WaitingAsk(NamedTuple):
+    """A question that is answered when lent places have come back, or at until_ms. Only memory knows it."""
+
+    message: Ask
+    until_ms: int
+
+
 @dataclass(slots=True)
 class Live:
     """The state between two batches; a batch that fails throws it away."""
@@ -171,6 +179,7 @@ class Live:
     list_number: int = 1  # 1: nothing was ever listed; a lane that has that much has a list, though nobody is on it
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
+    waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
     vouchers: VoucherBook = field(default_factory=VoucherBook)
 
     @property

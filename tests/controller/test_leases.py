@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import pytest
+
 from einlass_controller import view
+from einlass_controller.domain.life import supersede
 from einlass_controller.domain.occupancy import Account, Books, Report, Zone
 from einlass_controller.domain.shares import Demand, lent, spread
-from einlass_controller.messages import SetRules, Tick
+from einlass_controller.messages import SetMode, SetRules, Shut, Tick
+from einlass_controller.orders import Restored
+from einlass_controller.steps.asks import PLACES_WAIT_MS
 from einlass_controller.steps.leasing import RENEW_MS, SHARE_EVERY_MS
 from einlass_core import codes
 
@@ -100,22 +105,77 @@ def test_a_lease_is_renewed_before_it_ends_but_not_at_every_word(make_bench: Any
     assert said(5) == [5], "a restart has ended the lease"
 
 
-def test_who_is_refused_while_another_lane_holds_places_gets_one_when_he_tries_again(bench: Any) -> None:
+def waits_for_a_place(bench: Any) -> tuple[Any, Any, Any]:
+    """The last place is lent to the west, and somebody stands in the east: both gates, and the west's new ceiling."""
     east, west = leased(bench), leased(bench, "gate-2")
     tick(bench, east, west)
     assert bench.figures() == (0, 0, 2, 1)
     east.enter(bench.ticket())
     east.enter(bench.ticket())
-    late = bench.ticket()
-    sent = bench.run(east.ask_message(late))
-    assert [item["code"] for item in sent if item["kind"] == "answer"] == ["zone_full"]
-    limit = next(item for item in sent if item["kind"] == "limit")
-    assert limit["node"] == "gate-2"
-    assert limit["limit"]["ceiling"] == 0
-    assert east.ask(late)["code"] == "zone_full", "asked for is not given back"
+    sent = bench.run(east.ask_message(bench.ticket(), "late"))
+    assert [item["kind"] for item in sent] == ["limit"], "no answer yet"
+    assert (sent[0]["node"], sent[0]["limit"]["ceiling"]) == ("gate-2", 0)
+    return east, west, sent[0]
+
+
+def answers(sent: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(item["node"], item["nonce"], item["code"]) for item in sent if item["kind"] == "answer"]
+
+
+def test_who_comes_while_another_lane_holds_the_place_waits_until_it_is_given_back(bench: Any) -> None:
+    east, west, limit = waits_for_a_place(bench)
+    assert answers(bench.run(Tick())) == [], "asked for is not given back"
     west.obey(limit)
-    west.status(cut_off="leased", list=NEWEST)
-    assert east.ask(late)["code"] == "ok"
+    assert answers(west.status(cut_off="leased", list=NEWEST)) == [("gate-1", "late", "ok")]
+    assert bench.engine.live.waiting_asks == {}
+    assert east.ask(bench.ticket())["code"] == "zone_full", "nobody holds any more"
+
+
+def test_who_waits_for_a_place_that_nobody_gives_back_is_refused_in_time(bench: Any) -> None:
+    waits_for_a_place(bench)
+    bench.now_ms += PLACES_WAIT_MS
+    assert answers(bench.run(Tick())) == [("gate-1", "late", "zone_full")]
+    assert bench.engine.live.waiting_asks == {}
+
+
+def test_who_has_gone_while_waiting_for_a_place_gets_none(bench: Any) -> None:
+    east, west, limit = waits_for_a_place(bench)
+    east.event("given_up", nonce="late", side="entry")
+    west.obey(limit)
+    assert ("gate-1", "late", "ok") not in answers(west.status(cut_off="leased", list=NEWEST))
+    assert bench.engine.live.waiting_asks == {}
+    assert bench.figures()[1] == 0, "no place is kept for somebody who has gone"
+
+
+def test_who_waits_for_a_place_is_forgotten_by_a_controller_that_was_killed(bench: Any) -> None:
+    east, west, limit = waits_for_a_place(bench)
+    bench.restart()
+    west.obey(limit)
+    assert answers(west.status(cut_off="leased", list=NEWEST)) == [], "what waits is known to memory only"
+    east.event("given_up", nonce="late", side="entry")
+    assert sum(bench.figures()) == 3
+
+
+@pytest.mark.parametrize("why", ["lockdown", "evacuation", "closed", "recount"])
+def test_where_nobody_is_to_be_let_in_lanes_hold_no_places(make_bench: Any, why: str) -> None:
+    bench = make_bench(20)
+    east, west = leased(bench), leased(bench, "gate-2")
+    tick(bench, east, west)
+    assert bench.figures()[2] > 0
+    if why == "closed":
+        assert bench.order(Shut("bath", bench.now_ms, None, "k", "thunder"))
+    elif why == "recount":
+        bench.order(Restored("an old copy was put back", 7))
+        for gate in (east, west):
+            gate.account.update(epoch=7, version=1, ceiling=0, balance=0, pending=0)
+            gate.status(cut_off="leased", list=NEWEST)
+    else:
+        assert bench.order(SetMode(why, "k", ("Ann",), "police"))
+    for _ in range(3):
+        tick(bench, east, west)
+    accounts = bench.engine.live.books.accounts
+    assert [accounts[lane].spare for lane in ("east", "west")] == [0, 0]
+    assert [gate.account["ceiling"] - gate.account["balance"] for gate in (east, west)] == [0, 0]
 
 
 def test_a_lane_uses_what_it_holds_before_anything_is_sent(make_bench: Any) -> None:
@@ -302,3 +362,23 @@ def test_a_list_asked_for_in_the_batch_that_changes_it_misses_nothing(make_bench
             if item["kind"] == "list":
                 version, entries = item["to"], entries | set(entries_of(item))
     assert entries == made
+
+
+def test_a_list_from_after_the_backup_is_made_anew(make_bench: Any) -> None:
+    bench = make_bench(20)
+    old = bench.ticket()
+    reader = ListReader(bench, bench.gate())
+    assert reader.catch_up() == {codes.digest(old)}
+    # The database is an older one: it never told so much.
+    reader.version = {"added": 1_000, "removed": 1_000}
+    reader.entries = {codes.digest("E1:0000"): 1}
+    assert reader.catch_up() == {codes.digest(old)}
+
+
+def test_a_replaced_ticket_is_listed_under_its_new_code(make_bench: Any) -> None:
+    bench = make_bench(20)
+    bench.ticket()
+    reader = ListReader(bench, bench.gate())
+    reader.catch_up()
+    new = supersede(bench.last, "T9", "d" * 16, "e" * 64, 0, "lost", bench.now_ms)
+    assert (new.listed, new.listed_number) == (0, 0)

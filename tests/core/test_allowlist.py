@@ -159,6 +159,16 @@ def test_used_here_is_used_also_after_a_restart_until_given_back() -> None:
     assert (found.persons(DIGESTS[3]), AllowList(files).persons(DIGESTS[3])) == (0, 0)
 
 
+def test_what_happens_on_the_way_out_says_nothing_of_who_was_let_in() -> None:
+    found, files = whole(DIGESTS)
+    found.recorded("released", {"digest": DIGESTS[3], "side": "entry"})
+    found.recorded("unused", {"side": "exit"})
+    assert (found.persons(DIGESTS[3]), AllowList(files).persons(DIGESTS[3])) == (0, 0)
+    found.recorded("passed", {"side": "exit"})
+    found.recorded("unused", {"side": "entry"})
+    assert (found.persons(DIGESTS[3]), AllowList(files).persons(DIGESTS[3])) == (1, 1)
+
+
 def play(files: MemoryFiles) -> "list[set[str]]":
     """What should be on the list before and after each step, until the power goes."""
     states: "list[set[str]]" = [set(), set(DIGESTS[:6])]

@@ -28,8 +28,10 @@ WORDS = {
         "Not yet: somebody is under way there, or the lane has not begun anew: {names}",
     ),
     "unreached": Text(
-        "Nicht erreichbar: {names}. Dort von Hand schließen, dann in `without` nennen.",
-        "Cannot be reached: {names}. Shut them by hand, then name them in `without`.",
+        "Nicht erreichbar: {names}. Ihre Knoten ausschalten (das beendet, was ihnen geliehen ist), dort von Hand"
+        " schließen, dann in `without` nennen.",
+        "Cannot be reached: {names}. Switch their nodes off (which ends what was lent to them), shut them by hand,"
+        " then name them in `without`.",
     ),
     "done": Text("Gezählt: Einlass läuft wieder.", "Counted: people are let in again."),
 }

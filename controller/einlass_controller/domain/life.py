@@ -103,6 +103,8 @@ def supersede(old: Ticket, new_id: str, digest: str, code_sha256: str, key_id: i
         reason="",
         issued_ms=now_ms,
         import_id="",
+        listed=0,
+        listed_number=0,
         replaces=old.id,
     )
     old.status, old.status_before, old.reason, old.replaced_by = REVOKED, "", reason, new_id

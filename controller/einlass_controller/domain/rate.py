@@ -14,15 +14,19 @@ class Bucket:
     at_ms: int
     milli_tokens: int = -1  # thousandths; -1: full, as at the beginning
 
-    def take(self, now_ms: int) -> int:
-        """Take one token: 0, or the milliseconds until there is one."""
+    def wait_ms(self, now_ms: int) -> int:
+        """The milliseconds until there is a token, without taking one; 0: there is one now."""
         if self.rate_per_s <= 0:
             return 0
         most = self.rate_per_s * BURST_S * MS
         flown = max(0, now_ms - self.at_ms) * self.rate_per_s
         self.milli_tokens = most if self.milli_tokens < 0 else min(most, self.milli_tokens + flown)
         self.at_ms = max(self.at_ms, now_ms)
-        if self.milli_tokens < MS:
-            return -(-(MS - self.milli_tokens) // self.rate_per_s)
-        self.milli_tokens -= MS
-        return 0
+        return -(-max(0, MS - self.milli_tokens) // self.rate_per_s)
+
+    def take(self, now_ms: int) -> int:
+        """Take one token: 0, or the milliseconds until there is one."""
+        wait_ms = self.wait_ms(now_ms)
+        if not wait_ms and self.rate_per_s > 0:
+            self.milli_tokens -= MS
+        return wait_ms

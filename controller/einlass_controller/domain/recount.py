@@ -42,7 +42,7 @@ def waiting(books: Books) -> list[str]:
     return sorted(
         account.lane
         for account in books.accounts.values()
-        if account.inc and (account.unacknowledged or account.pending)
+        if account.inc and (account.unacknowledged or account.pending or account.spare)
     )
 
 

@@ -14,7 +14,7 @@ from einlass_controller.domain.occupancy import Limit
 from einlass_controller.domain.rules import Fact, Verdict
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Standing, Visit
-from einlass_controller.live import Lane
+from einlass_controller.live import Lane, Node, WaitingAsk
 from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
 from einlass_controller.steps import leasing
 from einlass_controller.steps.batch import Batch, log
@@ -24,6 +24,10 @@ from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.work import Stored
 from einlass_core import wire
 
+# So long a question waits until lanes have given lent places back: two of their answers, and far less than a node's
+# own patience (ask_ms).
+PLACES_WAIT_MS = 600
+WAITING_MAX = 64
 NO_USE = Use(0, 0)
 _SAID = [item.name for item in fields(Decision)]
 _said = attrgetter(*_SAID)
@@ -51,9 +55,33 @@ def ask(batch: Batch, message: Ask) -> None:
         _answer(batch, message, "x0", Decision(codes.ERROR, values={"reason": reason}), None)
         return
     batch.take(node, message.report)
+    _settle(batch, message, node, lane)
+
+
+def ask_again(batch: Batch, waiting: WaitingAsk) -> None:
+    """A question that waits for lent places; its node may have given up, or be another one by now."""
+    message = waiting.message
+    node, lane = batch.live.nodes[message.node], batch.live.lane_of_node.get(message.node)
+    stored = batch.rows.decisions.get(message.key)
+    if stored is not None or lane is None or (node.inc, node.boot) != (message.report.inc, message.boot):
+        batch.live.waiting_asks.pop(message.key, None)
+        return
+    _settle(batch, message, node, lane)
+
+
+def _settle(batch: Batch, message: Ask, node: Node, lane: Lane) -> None:
+    """Decide and answer, or let the question wait a moment for places that other lanes hold and may give back."""
+    waiting = batch.live.waiting_asks
     shown = present(batch, message.proof)
     ticket = shown.ticket
     found = decide(batch, Question(lane, message.side, shown, emergency=node.emergency))
+    if found.decision.code == codes.ZONE_FULL and ticket is not None:
+        until_ms = waiting[message.key].until_ms if message.key in waiting else batch.now_ms + PLACES_WAIT_MS
+        room = message.key in waiting or len(waiting) < WAITING_MAX
+        if room and batch.now_ms < until_ms and leasing.may_come_back(batch, lane, ticket.persons):
+            waiting[message.key] = WaitingAsk(message, until_ms)
+            return
+    waiting.pop(message.key, None)
     if message.side == ENTRY and (found.decision.admits or found.decision.code == codes.ZONE_FULL):
         leasing.noted(batch, lane, came=max(1, found.decision.persons))
     number = number_of(batch)

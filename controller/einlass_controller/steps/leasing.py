@@ -81,8 +81,26 @@ def call_back(batch: Batch) -> None:
                 batch.send_limit(lane, limit)
 
 
+def may_come_back(batch: Batch, lane: Lane, persons: int) -> bool:
+    """Whether so many would find a place at this lane if the others that can be reached gave theirs back."""
+    live = batch.live
+    own = live.books.accounts[lane.id].spare
+    others = [other for other in live.lanes.values() if other is not lane and _reached(batch, other)]
+    for name in lane.zones:
+        zone = live.books.zones[name]
+        lent = sum(live.books.accounts[other.id].spare for other in others if name in other.zones)
+        free = zone.cap - zone.committed - live.guarded(name, batch.now_ms)
+        if not lent or own + max(0, free) + lent < persons:
+            return False
+    return True
+
+
 def _comes_back(batch: Batch, lane: Lane) -> bool:
     return batch.live.books.accounts[lane.id].is_lowering
+
+
+def _takes_in(batch: Batch, zone: str) -> bool:
+    return not batch.live.areas[zone].shut_at(batch.now_ms) and batch.live.opening(zone, batch.now_ms).is_open
 
 
 def _spread(batch: Batch, zone: str, lanes: list[Lane]) -> dict[str, int]:
@@ -99,7 +117,11 @@ def _spread(batch: Batch, zone: str, lanes: list[Lane]) -> dict[str, int]:
 
 
 def _reached(batch: Batch, lane: Lane) -> bool:
-    node = batch.live.nodes.get(lane.node)
+    """Whether it may hold lent places: not where nobody is to be let in now, cut off or not."""
+    live = batch.live
+    if live.recount or live.site.mode or not all(_takes_in(batch, name) for name in lane.zones):
+        return False
+    node = live.nodes.get(lane.node)
     if node is None or node.cut_off != LEASED or node.emergency or not node.online:
         return False
     if node.listed is None or not node.listed[0]:  # without a list it could let nobody in alone

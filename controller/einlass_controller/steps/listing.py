@@ -26,7 +26,8 @@ def tell(batch: Batch, message: Status) -> None:
     node.listed = message.listed
     if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
-    if not message.listed[0]:
+    # A list from after the backup that this database was restored from tells nothing of what it has been told since.
+    if not message.listed[0] or max(message.listed) > batch.list_number:
         _whole(batch, node, lane)
     elif node.list_number == batch.list_number or not _changes(batch, node, lane):
         node.listed_ms, node.list_number = batch.now_ms, batch.list_number

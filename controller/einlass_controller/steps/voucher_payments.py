@@ -53,6 +53,10 @@ def hold(batch: Batch, order: HoldVoucher) -> Answered:
         return _answer(batch, order, Verdict(vouchers.PAYMENT_OVER, {}))
     if payment is not None and (payment.area, payment.stay, payment.plate) != (order.area, order.stay, order.plate):
         return Answered(payment.answer, conflict=True)
+    bucket = batch.live.vouchers.guesses.get(order.till.node)
+    if order.public and bucket is not None and (wait_ms := bucket.wait_ms(batch.now_ms)):
+        # Also for the right one: else it would stand out among the wrong ones.
+        return Answered(_said(order, Verdict(vouchers.TOO_FAST, {"wait_ms": wait_ms}), {}))
     code = batch.live.vouchers.codes.get(order.public)
     if code is not None:
         return _hold_code(batch, order, payment, code)

@@ -73,6 +73,8 @@ class AllowList:
 
         Unless nobody went through. OSError: it cannot be kept, so the record must not be either.
         """
+        if fields.get("side") == "exit":
+            return
         digest, persons = self.used
         if kind == "released" and "digest" in fields:
             digest = binascii.unhexlify(fields["digest"])
