@@ -162,7 +162,7 @@ class Truth:
         if not digest:
             if nonce not in own.admitted:
                 self.violation(f"release_without_answer: {lane.name} {nonce}")
-            self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] += 1
+            self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] += persons
             return
         self.world.sometimes["admitted_alone"] += 1
         if lane.policy in ("open", "free-flow"):
@@ -195,11 +195,11 @@ class Truth:
     def _came_back(self, lane: "Lane", own: LaneTruth, nonce: str, persons: int) -> None:
         digest, granted = own.released.get(nonce, ("", 0))
         own.back[nonce] += persons
-        if own.back[nonce] >= granted:
-            if digest:
-                self.alone[digest][lane.number] -= 1
-            else:
-                self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= 1
+        if not digest:
+            # The rest of a group may come later, also through another lane.
+            self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= persons
+        elif own.back[nonce] >= granted:
+            self.alone[digest][lane.number] -= 1
 
     def arrived(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A message reached a lane."""
@@ -328,8 +328,9 @@ class Truth:
             ticket = self.world.tickets_by_digest.get(digest)
             if ticket is None or ticket.product not in CONSUMED:
                 continue
-            uses = self.online[digest] + sum(self.alone[digest].values())
-            if self.online[digest] > 1:
-                self.violation(f"used_twice_online: {ticket.id} {self.online[digest]} times")
+            online = -(-self.online[digest] // ticket.persons)
+            uses = online + sum(self.alone[digest].values())
+            if online > 1:
+                self.violation(f"used_twice_online: {ticket.id} by {self.online[digest]} of {ticket.persons} persons")
             if uses - 1 > conflicts[digest]:
                 self.violation(f"conflict_not_reported: {ticket.id} used {uses} times, {conflicts[digest]} reports")
