@@ -191,6 +191,10 @@ class Live:
         """A zone and all it lies in, the innermost first; nothing for outside."""
         return self.chains.get(zone, ())
 
+    def takes_in(self, zone: str, now_ms: int) -> bool:
+        """Whether people are let in there now: by its hours, and nobody closed it or the whole site."""
+        return not (self.site.mode or self.areas[zone].shut_at(now_ms)) and self.opening(zone, now_ms).is_open
+
     def opening(self, zone: str, now_ms: int) -> Opening:
         """A zone's hours now; worked out again only when they change."""
         catalogue = in_force(self.catalogues, now_ms)

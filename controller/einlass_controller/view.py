@@ -64,7 +64,7 @@ def _zone(live: Live, area: Area, now_ms: int) -> Picture:
         "parent": area.parent,
         "name": area.name,
         "name_en": area.name_en,
-        "is_open": opening.is_open and not shut and not live.site.mode,
+        "is_open": live.takes_in(area.id, now_ms),
         "opens_ms": opening.opens_ms,
         "closes_ms": opening.closes_ms,
         "last_entry_ms": opening.last_entry_ms,

@@ -99,10 +99,6 @@ def _comes_back(batch: Batch, lane: Lane) -> bool:
     return batch.live.books.accounts[lane.id].is_lowering
 
 
-def _takes_in(batch: Batch, zone: str) -> bool:
-    return not batch.live.areas[zone].shut_at(batch.now_ms) and batch.live.opening(zone, batch.now_ms).is_open
-
-
 def _spread(batch: Batch, zone: str, lanes: list[Lane]) -> dict[str, int]:
     """The free places of a zone and what these lanes hold of it, spread anew."""
     live = batch.live
@@ -119,7 +115,7 @@ def _spread(batch: Batch, zone: str, lanes: list[Lane]) -> dict[str, int]:
 def _reached(batch: Batch, lane: Lane) -> bool:
     """Whether it may hold lent places: not where nobody is to be let in now, cut off or not."""
     live = batch.live
-    if live.recount or live.site.mode or not all(_takes_in(batch, name) for name in lane.zones):
+    if live.recount or not all(live.takes_in(name, batch.now_ms) for name in lane.zones):
         return False
     node = live.nodes.get(lane.node)
     if node is None or node.cut_off != LEASED or node.emergency or not node.online:

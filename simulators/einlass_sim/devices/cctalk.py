@@ -17,10 +17,11 @@ import asyncio
 import contextlib
 import os
 import random
-import tty
 from collections import deque
 from pathlib import Path
 from types import TracebackType
+
+from einlass_sim.devices.pty_end import PtyEnd
 
 ANSWER, NAK = 0, 5
 MASTER = 1
@@ -238,20 +239,18 @@ class Hopper(Device):
             self._motor = None
 
 
-class CcTalkBus:
+class CcTalkBus(PtyEnd):
     """The wire and what hangs on it."""
 
     def __init__(self, link: Path | None = None, *, echo: bool = True, rng: random.Random | None = None) -> None:
-        self.path = ""
+        super().__init__(link)
         self.lose_answers = 0
         self.noise = 0
         self.garble = 0.0
         self.frames = 0
         self._echo = echo
         self._rng = rng or random.Random()
-        self._link = link
         self._devices: dict[int, Device] = {}
-        self._master = self._slave = -1
         self._input = bytearray()
         self._gap: asyncio.TimerHandle | None = None
 
@@ -262,29 +261,19 @@ class CcTalkBus:
         self._devices[device.address] = device
 
     async def __aenter__(self) -> "CcTalkBus":
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self.path)
-        asyncio.get_running_loop().add_reader(self._master, self._read)
+        self._plug_in()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
+        self._deafen()
         if self._gap:
             self._gap.cancel()
         for device in self._devices.values():
             if isinstance(device, Hopper):
                 device._stop_motor()
-        os.close(self._master)
-        os.close(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
+        self._unplug()
 
     def received(self, data: bytes) -> bytes:
         """Take bytes from the master; what the devices answer to the frames that they complete."""

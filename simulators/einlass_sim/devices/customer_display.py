@@ -8,50 +8,38 @@
 Commands: ESC @, ESC t n, ESC R n, ESC Q A and ESC Q B with CR, CLR (0C), CAN (18); from public manuals.
 """
 
-import asyncio
 import os
-import tty
 from pathlib import Path
 from types import TracebackType
+
+from einlass_sim.devices.pty_end import PtyEnd
 
 COLUMNS = 20
 ROWS = 2
 CODE_PAGES = {0: "cp437", 2: "cp850", 16: "cp1252", 19: "cp858"}
 
 
-class CustomerDisplay:
+class CustomerDisplay(PtyEnd):
     """One display on its line."""
 
     def __init__(self, link: Path | None = None) -> None:
         self.lines = [" " * COLUMNS] * ROWS
         self.unknown = bytearray()
-        self.path = ""
-        self._link = link
+        super().__init__(link)
         self._page = "cp437"
         self._row = 0
         self._column = 0
         self._input = bytearray()
-        self._master = self._slave = -1
 
     async def __aenter__(self) -> "CustomerDisplay":
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self.path)
-        asyncio.get_running_loop().add_reader(self._master, self._read)
+        self._plug_in()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
-        os.close(self._master)
-        os.close(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
+        self._deafen()
+        self._unplug()
 
     def power_cycle(self) -> None:
         """Off and on: dark, with the factory's code page."""

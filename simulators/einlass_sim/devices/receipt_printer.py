@@ -18,7 +18,6 @@ what it has in its buffer when that is over. has_marks False: one of the many th
 import asyncio
 import contextlib
 import os
-import tty
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +25,7 @@ import segno
 from PIL import Image
 
 from einlass_sim.devices.paper import DOTS_A_MM, ROLL_MM, WIDTH_DOTS, Roll, text_rows
+from einlass_sim.devices.pty_end import PtyEnd
 
 LOOK_S = 0.02
 BUFFER_BYTES = 65_536
@@ -41,12 +41,12 @@ class _More(Exception):
     """The command is not complete yet."""
 
 
-class ReceiptPrinter:
+class ReceiptPrinter(PtyEnd):
     """One printer on its line. line_s: how long a printed line takes (0: as fast as it comes)."""
 
     def __init__(self, link: Path | None = None, *, has_marks: bool = True, has_qr: bool = True, line_s: float = 0.0):
+        super().__init__(link)
         self.roll = Roll()
-        self.path = ""
         self.silent = False
         self.cover_open = False
         self.cutter_jammed = False
@@ -54,11 +54,9 @@ class ReceiptPrinter:
         self.commands: list[str] = []
         self.lines_printed = 0
         self.cleared = 0
-        self._link = link
         self._has_marks = has_marks
         self._has_qr = has_qr
         self._line_s = line_s
-        self._master = self._slave = -1
         self._buffer = bytearray()
         self._realtime = bytearray()
         self._worker: asyncio.Task[None] | None = None
@@ -68,28 +66,18 @@ class ReceiptPrinter:
         self._reset()
 
     async def __aenter__(self) -> "ReceiptPrinter":
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self.path)
-        asyncio.get_running_loop().add_reader(self._master, self._read)
+        self._plug_in()
         self._worker = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
+        self._deafen()
         assert self._worker is not None
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
-        os.close(self._master)
-        os.close(self._slave)
-        if self._link:
-            self._link.unlink(missing_ok=True)
+        self._unplug()
 
     # -- what a technician does
 

@@ -17,12 +17,12 @@ import os
 import random
 import termios
 import time
-import tty
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from einlass_sim.devices.gm65 import Gm65
+from einlass_sim.devices.pty_end import PtyEnd
 
 BITS_A_BYTE = 10  # 8N1
 BAUD = 9600
@@ -40,7 +40,7 @@ class Typed:
     last_byte_s: float
 
 
-class Scanner:
+class Scanner(PtyEnd):
     """One scanner and its line. link: an extra stable name for the tty, replaced when it is an old link."""
 
     def __init__(
@@ -56,42 +56,28 @@ class Scanner:
         self.garble = 0.0
         self.bytes_lost = 0
         self.typed: Typed | None = None
-        self.path = ""
-        self._link = link
+        super().__init__(link)
         self._byte_s = BITS_A_BYTE / baud if real_pacing else 0.0
         self._rng = rng or random.Random()
-        self._master = self._slave = -1
         self._line = asyncio.Lock()
         self._answers: set[asyncio.Task[Typed]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Make the line. OSError when the machine has no more ptys or the link's place is taken."""
-        self._master, self._slave = os.openpty()
-        # Raw from the start: an echoing tty would send our codes back to us as commands.
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
-        if self._link:
-            if self._link.is_symlink():
-                self._link.unlink()
-            self._link.symlink_to(self.path)
+        self._plug_in()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._master, self._read)
 
     async def close(self) -> None:
         """Unplug it. The node's reads fail from now on, as with a pulled USB adapter."""
         if self._loop is None:
             return
-        self._loop.remove_reader(self._master)
+        self._deafen()
         self._loop = None
         for task in list(self._answers):
             task.cancel()
         await asyncio.gather(*self._answers, return_exceptions=True)
-        os.close(self._master)
-        os.close(self._slave)
-        if self._link and self._link.is_symlink():
-            self._link.unlink()
+        self._unplug()
 
     async def __aenter__(self) -> "Scanner":
         await self.open()
