@@ -17,11 +17,12 @@ while it is up for another.
 """
 
 import enum
-import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+
+from einlass_sim.timeline import Timeline
 
 LOOP_A, LOOP_B = "a", "b"
 LOOPS_MM = {LOOP_A: (-2000, -1000), LOOP_B: (-400, 2000)}
@@ -128,7 +129,7 @@ class _Car:
         return front > low_mm and front - self.length_mm < high_mm
 
 
-class Barrier:
+class Barrier(Timeline[Output]):
     """One lane. All times are ms on the caller's own clock; they never run back."""
 
     def __init__(
@@ -141,7 +142,7 @@ class Barrier:
         speed_mm_s: tuple[int, int] = SPEED_MM_S,
         stall_ms: tuple[int, int] = STALL_MS,
     ) -> None:
-        self.now_ms = now_ms
+        super().__init__(now_ms)
         self.cars_in = 0
         self.contacts = 0
         self._rng = rng
@@ -150,9 +151,6 @@ class Barrier:
         self._motor_ms = motor_ms
         self._speed_mm_s = speed_mm_s
         self._stall_ms = stall_ms
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._serial = 0
-        self._out: list[Output] = []
         self._queue: list[_Car] = []
         self._cars: list[_Car] = []
         self._wanted = self._moving = 0
@@ -169,24 +167,6 @@ class Barrier:
         self._limits = {UP: False, DOWN: True}
 
     # -- what a driver does
-
-    @property
-    def next_ms(self) -> int | None:
-        """When advance() has something to do next; None while only the outside can change anything."""
-        if self._out:
-            return self.now_ms
-        return self._heap[0][0] if self._heap else None
-
-    def advance(self, to_ms: int) -> list[Output]:
-        """Let time pass up to and including to_ms; what happened, in order. ValueError when time would run back."""
-        if to_ms < self.now_ms:
-            raise ValueError(f"time ran back from {self.now_ms} to {to_ms} ms")
-        while self._heap and self._heap[0][0] <= to_ms:
-            self.now_ms, _, happen = heapq.heappop(self._heap)
-            happen()
-        self.now_ms = to_ms
-        outputs, self._out = self._out, []
-        return outputs
 
     def drive(self, up: bool, down: bool) -> None:
         """Drive the motor; both or neither: it stands still. It needs motor_ms to turn."""
@@ -444,11 +424,7 @@ class Barrier:
             self._lines[loop] = says
             self._out.append(LoopEdge(self.now_ms, loop, says))
 
-    # -- time
+    # -- chance
 
     def _draw(self, bounds: tuple[int, int]) -> int:
         return self._rng.randint(*bounds)
-
-    def _at(self, delay_ms: int, happen: Callable[[], None]) -> None:
-        self._serial += 1
-        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._serial, happen))

@@ -16,7 +16,6 @@ In real time, on SimulatedLanes:
 """
 
 import asyncio
-import heapq
 import random
 import time
 from collections import Counter, deque
@@ -28,6 +27,7 @@ from typing import Protocol
 from einlass_core.events import ENTRY, EXIT
 from einlass_sim.people import Behaviour, Mix
 from einlass_sim.plant import BodyWentIn, BodyWentOut, GaveUp, TurnedBack
+from einlass_sim.timeline import Timeline
 
 MINUTE_MS = 60_000
 VISITORS_MAX = 100_000
@@ -122,14 +122,14 @@ class _Visitor:
     turned_away_ms: int | None = None
 
 
-class Crowd:
+class Crowd(Timeline[Action]):
     """Decides who does what next. One visitor at a time is at a lane, from the reader until they are through."""
 
     def __init__(self, rng: random.Random, lanes: Mapping[str, tuple[str, ...]], settings: CrowdSettings) -> None:
         """lanes: the sides of each lane that have a reader. ValueError when there is no lane."""
         if not lanes:
             raise ValueError("a crowd needs at least one lane")
-        self.now_ms = 0
+        super().__init__()
         self.inside: set[str] = set()
         self.inside_max = 0
         self.seen: Counter[tuple[str, str]] = Counter()
@@ -141,9 +141,6 @@ class Crowd:
         self._readers = dict(lanes)
         self._lanes = sorted(lanes)
         self._settings = settings
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._serial = 0
-        self._actions: list[Action] = []
         self._visitors: dict[str, _Visitor] = {}
         self._queues = {(lane, side): deque[_Visitor]() for lane in self._lanes for side in (ENTRY, EXIT)}
         self._served = dict.fromkeys(self._lanes, ENTRY)
@@ -153,24 +150,6 @@ class Crowd:
         self._next_arrival()
 
     # -- the driver's side
-
-    @property
-    def next_ms(self) -> int | None:
-        """When advance() has something to do; None: nothing but an answer can change anything."""
-        if self._actions:
-            return self.now_ms
-        return self._heap[0][0] if self._heap else None
-
-    def advance(self, to_ms: int) -> list[Action]:
-        """Let time pass; what is to be done now. ValueError when time would run back."""
-        if to_ms < self.now_ms:
-            raise ValueError(f"time ran back from {self.now_ms} to {to_ms} ms")
-        while self._heap and self._heap[0][0] <= to_ms:
-            self.now_ms, _, happen = heapq.heappop(self._heap)
-            happen()
-        self.now_ms = to_ms
-        actions, self._actions = self._actions, []
-        return actions
 
     @property
     def waiting(self) -> int:
@@ -223,7 +202,7 @@ class Crowd:
         if lamp == YELLOW and someone.kind is Kind.VALID and self._rng.random() >= self._settings.go_home_when_full:
             if someone.turned_away_ms is None:
                 someone.turned_away_ms = self.now_ms
-                self._after(self._settings.wait_when_full_ms, lambda: self._tired_of_waiting(someone))
+                self._at(self._settings.wait_when_full_ms, lambda: self._tired_of_waiting(someone))
             self._turned_away.append(someone)
         elif lamp is None and someone.tries < TRIES_MAX:
             self._to_lane(someone, ENTRY)
@@ -250,7 +229,7 @@ class Crowd:
         if not self._settings.arrivals_a_minute or not self.open:
             return
         gap_ms = self._rng.expovariate(self._settings.arrivals_a_minute / MINUTE_MS)
-        self._after(max(1, round(gap_ms)), self._arrive)
+        self._at(max(1, round(gap_ms)), self._arrive)
 
     def _arrive(self) -> None:
         if not self.open or self.came >= VISITORS_MAX:
@@ -260,7 +239,7 @@ class Crowd:
         visitor = _Visitor(f"v{self.came}", self._draw_kind())
         self._visitors[visitor.name] = visitor
         if visitor.kind is Kind.VALID:
-            self._actions.append(WantsTicket(visitor.name))
+            self._out.append(WantsTicket(visitor.name))
             return
         if visitor.kind is Kind.USED:
             visitor.code = self._rng.choice(self._used)
@@ -304,7 +283,7 @@ class Crowd:
             # Who was not let through once shows something the next time, if only a shop's receipt.
             scans = visitor.tries > 0 or (bool(visitor.code) and self._rng.random() < self._settings.exit_scan)
         if scans and visitor.side in self._readers[lane]:
-            self._actions.append(Holds(visitor.name, lane, visitor.side, visitor.code or ANY_CODE))
+            self._out.append(Holds(visitor.name, lane, visitor.side, visitor.code or ANY_CODE))
         else:
             self._go(visitor)
 
@@ -313,7 +292,7 @@ class Crowd:
         mix = settings.entry_mix if visitor.side == ENTRY else settings.exit_mix
         if visitor.side == ENTRY and visitor.kind is Kind.NONE:
             mix = settings.without_ticket_mix
-        self._actions.append(
+        self._out.append(
             Goes(
                 visitor.name,
                 visitor.lane,
@@ -348,7 +327,7 @@ class Crowd:
             self._used.append(visitor.code)
         visitor.tries = 0
         self._step_aside(visitor)
-        self._after(self._rng.randint(*self._settings.stay_ms), lambda: self._leave(visitor))
+        self._at(self._rng.randint(*self._settings.stay_ms), lambda: self._leave(visitor))
 
     def _follower(self, name: str) -> _Visitor:
         """Somebody came in behind somebody else: one body more, with the same ticket to show at the exit."""
@@ -385,13 +364,9 @@ class Crowd:
     def _catch_up(self, now_ms: int) -> None:
         self.now_ms = max(self.now_ms, now_ms)
 
-    def _after(self, after_ms: int, happen: Callable[[], None]) -> None:
-        self._serial += 1
-        heapq.heappush(self._heap, (self.now_ms + after_ms, self._serial, happen))
-
     def _later(self, happen: Callable[[], None]) -> None:
         """After the few steps that everything takes."""
-        self._after(self._rng.randint(*self._settings.step_ms), happen)
+        self._at(self._rng.randint(*self._settings.step_ms), happen)
 
 
 class Lane(Protocol):

@@ -14,15 +14,14 @@ The arm ratchets: before HALF_MM an engaging bolt sends the person back, after i
 bolt does, for everybody in it.
 """
 
-import heapq
 import random
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import floor
 
 from einlass_core.events import ENTRY, EXIT
 from einlass_sim.people import Behaviour
+from einlass_sim.timeline import Timeline
 
 BARRIER_A = "a"
 BARRIER_B = "b"
@@ -155,23 +154,20 @@ class _Turn:
     past_half: bool = False
 
 
-class Turnstile:
+class Turnstile(Timeline[Output]):
     """One lane's mechanics. All times are ms on the caller's own clock; they never run back."""
 
     def __init__(
         self, rng: random.Random, now_ms: int = 0, bolt_ms: int = BOLT_MS, bounce_ms: int = 0, bounce_share: float = 0.0
     ) -> None:
         """bounce_share of the barrier edges flicker for up to bounce_ms each time."""
-        self.now_ms = now_ms
+        super().__init__(now_ms)
         self.bodies_in = 0
         self.bodies_out = 0
         self._rng = rng
         self._bolt_ms = bolt_ms
         self._bounce_ms = bounce_ms
         self._bounce_share = bounce_share
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._serial = 0
-        self._out: list[Output] = []
         self._bolt_wanted = dict.fromkeys(SIDES, False)
         self._bolt_free = dict.fromkeys(SIDES, False)
         self._bolt_jammed = dict.fromkeys(SIDES, False)
@@ -183,24 +179,6 @@ class Turnstile:
         self._turn: _Turn | None = None
 
     # -- what a driver does
-
-    @property
-    def next_ms(self) -> int | None:
-        """When advance() has something to do next; None while only the driver can change anything."""
-        if self._out:
-            return self.now_ms
-        return self._heap[0][0] if self._heap else None
-
-    def advance(self, to_ms: int) -> list[Output]:
-        """Let time pass up to and including to_ms; what happened, in order. ValueError when time would run back."""
-        if to_ms < self.now_ms:
-            raise ValueError(f"time ran back from {self.now_ms} to {to_ms} ms")
-        while self._heap and self._heap[0][0] <= to_ms:
-            self.now_ms, _, happen = heapq.heappop(self._heap)
-            happen()
-        self.now_ms = to_ms
-        outputs, self._out = self._out, []
-        return outputs
 
     def set_bolt(self, side: str, free: bool) -> None:
         """Drive this side's bolt; it moves, and its contact tells, bolt_ms later."""
@@ -466,11 +444,7 @@ class Turnstile:
             self._line[barrier] = line
             self._out.append(BarrierEdge(self.now_ms, barrier, line))
 
-    # -- time
-
-    def _at(self, after_ms: int, happen: Callable[[], None]) -> None:
-        self._serial += 1
-        heapq.heappush(self._heap, (self.now_ms + after_ms, self._serial, happen))
+    # -- chance
 
     def _draw(self, bounds: tuple[int, int]) -> int:
         return self._rng.randint(*bounds)
