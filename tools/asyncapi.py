@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from einlass_core import VERSION as SOFTWARE_VERSION
-from einlass_core import wire
+from einlass_core import wire, wire_till
 
+wire_till.join()
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 PAGE = ROOT / "docs" / "protocol.md"
@@ -38,6 +39,9 @@ MESSAGES = {
     "command": "An order by a person, valid for seconds, carried out at most once.",
     "state": "Whether the node is connected; the only retained message, and the node's last will.",
     "time": "The controller's clock, every ten seconds and after each hello.",
+    "price": "A till asks what is due, and for vouchers to be held. Asked again with a new nonce; never queued.",
+    "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
+    "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
     "emergency": "For the whole site. A Raspberry Pi node treats it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {
@@ -57,6 +61,8 @@ TYPES = {
     "nonce": "a unique name",
     "text": "a text for people",
     "code": "what a reader read",
+    "cards": "codes of vouchers, joined by blanks",
+    "held": "positions from 0, joined by blanks",
     "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
 # "message.field" where a field means something else there, else "field".
@@ -115,6 +121,21 @@ FIELDS = {
     "added": "number of the newest addition that is known",
     "removed": "number of the newest revocation that is known",
     "age_ms": "since the list was last known to be as new as the controller's",
+    "till": "of a till: where every cent is (docs/till.md), absolute",
+    "event.sale": "of a till: what this record says of its sale (docs/till.md)",
+    "price.sale": "number of the sale at this till: the payment that the vouchers are held for",
+    "what": "exit (pay on foot), display (pay and display), pool (a ticket) or lost (a lost ticket)",
+    "subject": "code of the entry ticket; plate or space; product",
+    "price.cards": "every voucher that was shown in this sale",
+    "paid": "cents that are in",
+    "priced.code": "ok, or why there is no price",
+    "due": "cents to pay for it all, vouchers taken off",
+    "priced.held": "of the cards: those that are held and that help",
+    "until": "UTC: the money lasts until then, or the time to leave ends",
+    "zone": "whose places",
+    "free": "places free",
+    "open": "whether anybody is let in now",
+    "about": "a lane is cut off: the number may be off",
     "account.epoch": "grows with every recount",
     "account.version": "of the ceiling that the lane obeys",
     "account.ceiling": "how far balance may rise",

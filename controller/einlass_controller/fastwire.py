@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from einlass_core import wire
+from einlass_core import wire, wire_till
 
+wire_till.join()
 wire.keep_rules()
 
 

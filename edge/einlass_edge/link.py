@@ -19,9 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from einlass_core import wire, wire_till
 from einlass_core.wire import (
     BROADCAST,
-    DOWN,
     WireError,
     decode,
     encode,
@@ -43,6 +43,7 @@ IN_FLIGHT_MAX = 64
 QUEUED_MAX = 128
 QOS = 1
 
+wire_till.join()
 log = structlog.get_logger(__name__)
 
 
@@ -159,7 +160,7 @@ class Link:
         if message.retain:
             self._ignore(kind, "retained: nothing that was kept for later is obeyed")
             return
-        if kind not in (BROADCAST if message.topic == topic_all(self._site, kind) else DOWN):
+        if kind not in (BROADCAST if message.topic == topic_all(self._site, kind) else wire.DOWN):
             self._ignore(kind, "no message of this contract")
             return
         try:
@@ -167,7 +168,7 @@ class Link:
         except WireError as error:
             self._ignore(kind, str(error))
             return
-        if kind in DOWN and fields["inc"] != self._hears.identity()["inc"]:
+        if kind in wire.DOWN and fields["inc"] != self._hears.identity()["inc"]:
             self._ignore(kind, "for another incarnation")
             return
         try:

@@ -24,6 +24,8 @@ _VALUES = {
     "text": st.text(max_size=40),
     "code": st.text(max_size=60),
     "entries": st.text(max_size=60),
+    "cards": st.text(max_size=60),
+    "held": st.text(max_size=24),
 }
 _ODD = st.one_of(
     st.none(),

@@ -22,7 +22,7 @@ ENTRIES_LENGTH_MAX = 720  # of 18 hex digits each: 16 of the digest, 2 for the p
 PERSONS_MAX = 50
 COUNT_MAX = 1_000_000_000
 MILLISECONDS_MAX = 1 << 53
-NODE_EVENTS = (
+NODE_EVENTS: "tuple[str, ...]" = (
     "boot",
     "limit",
     "released",
@@ -73,7 +73,7 @@ MESSAGES = {
     "hello": _IDENTITY + "software:name hardware:name reason:name",
     "ask": _IDENTITY + "nonce:nonce side:name code:code",
     "event": _IDENTITY + "kind:name ms:time unix_ms:time nonce?:nonce side?:name persons?:count digest?:name "
-    "reason?:name code?:name by?:text doubtful?:flag",
+    "reason?:name code?:name by?:text doubtful?:flag till?:object sale?:object",
     "status": _IDENTITY + "ms:time lane:name waiting:count emergency:flag heap_free_bytes?:count link_drops?:count "
     "cut_off?:name list?:list",
     "alarm": "inc:name reason:name ms:time",
@@ -88,8 +88,8 @@ MESSAGES = {
     "emergency": "on:flag by:text",
 }
 
-UP = ("hello", "ask", "event", "status", "alarm", "reply")
-DOWN = ("answer", "limit", "ack", "command", "list")
+UP: "tuple[str, ...]" = ("hello", "ask", "event", "status", "alarm", "reply")
+DOWN: "tuple[str, ...]" = ("answer", "limit", "ack", "command", "list")
 BROADCAST = ("time", "emergency")
 
 

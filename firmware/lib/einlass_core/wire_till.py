@@ -1,0 +1,40 @@
+"""What tills and signs of a car park say, beside wire.py: for hosts only, a gate on an ESP32 has no room for it."""
+
+from einlass_core import wire
+
+TILL_EVENTS = (
+    "coins",
+    "coins_stopped",
+    "card_asked",
+    "card_not",
+    "card_undone",
+    "card_doubtful",
+    "paid",
+    "aborted",
+    "powered",
+    "paid_out",
+    "owed",
+    "printed",
+)
+CARDS_LENGTH_MAX = 300  # six codes of shops' cards, joined by blanks
+HELD_LENGTH_MAX = 24  # their positions
+UP = ("price",)
+DOWN = ("priced", "places")
+
+_TYPES = {"cards": (str, 0, CARDS_LENGTH_MAX), "held": (str, 0, HELD_LENGTH_MAX)}
+_MESSAGES = {
+    "price": "inc:name boot:count seq:count account:account nonce:nonce sale:count what:name subject:code cards:cards "
+    "paid:count",
+    "priced": "inc:name nonce:nonce code:name due:count held:held until:time values:object",
+    "places": "inc:name zone:name free:count open:flag about:flag",
+}
+
+
+def join() -> None:
+    """Make wire.py know these messages, too. The second time changes nothing."""
+    if "price" not in wire.MESSAGES:
+        wire.TYPES.update(_TYPES)
+        wire.MESSAGES.update(_MESSAGES)
+        wire.UP += UP
+        wire.DOWN += DOWN
+        wire.NODE_EVENTS += TILL_EVENTS
