@@ -15,6 +15,7 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     PAYING   --Aborted, pay_ms over-->         BACK     Record(aborted), PayOut(all)
     DOUBT    --CardDone(taken)-->              DOUBT    UndoCard
     DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(aborted), PayOut(all)
+    DOUBT    --CardKept-->                     BACK     Record(card_doubtful, taken): staff return it
     DOUBT    --doubt_ms over-->                BACK     Record(card_doubtful): on without cards, until the terminal
                                                         has told; what it took is given back then
     BACK     --PaidOut, all paid-->            IDLE     Record(paid_out)
@@ -42,6 +43,7 @@ from einlass_core.till_words import (
     AskCard,
     Begun,
     CardDone,
+    CardKept,
     CardUndone,
     CardWanted,
     CoinsIn,
@@ -112,6 +114,21 @@ class Till:
         self._broken = False
 
     @property
+    def what(self) -> str:
+        """What the sale under way (or the last one) is of."""
+        return self._what
+
+    @property
+    def until(self) -> int:
+        """Unix ms: until when the money lasts, by the last price."""
+        return self._until
+
+    @property
+    def slip_name(self) -> str:
+        """What the slip of the sale under way is called, or would be."""
+        return self._slip_name()
+
+    @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
         due = [at for at in (self._deadline, self._end, self._ask_anew) if at is not None]
@@ -147,6 +164,8 @@ class Till:
             self._card_done(now_ms, event, effects)
         elif isinstance(event, CardUndone):
             self._card_undone(now_ms, event.ref, effects)
+        elif isinstance(event, CardKept):
+            self._card_kept(now_ms, event.ref, effects)
         elif isinstance(event, Confirmed):
             self._confirm(now_ms, effects)
         elif isinstance(event, Aborted):
@@ -258,7 +277,7 @@ class Till:
         self._cards = self._held = ()
         self._known = False
         self._then = ""
-        self.due = 0
+        self.due = self._until = 0
         self.account.sale += 1
         self._end = now_ms + self._settings.pay_ms
         self._ask(now_ms, effects)
@@ -515,6 +534,13 @@ class Till:
             self._no_doubt("card_undone", {"ref": ref, "cents": account.doubt_cents}, effects)
         elif ref and ref == account.card and self.state == DOUBT:
             self._abort(now_ms, "card_undone", effects, {"ref": ref, "cents": account.card_cents})
+
+    def _card_kept(self, now_ms: int, ref: str, effects: "list[Effect]") -> None:
+        account = self.account
+        if ref and ref == account.doubt:
+            self._no_doubt("card_doubtful", {"ref": ref, "cents": account.doubt_cents, "taken": True}, effects)
+        elif ref and ref == account.card and self.state == DOUBT:
+            self._abort(now_ms, "card_doubtful", effects, {"ref": ref, "cents": account.card_cents, "taken": True})
 
     def _no_doubt(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
         """The terminal has told at last what became of a payment that was left to staff."""

@@ -115,6 +115,15 @@ class CardUndone(Event):
         self.ref = ref
 
 
+class CardKept(Event):
+    """The terminal refuses to give a payment back (its day is closed): the money is taken, and staff must return it."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+
+
 class Confirmed(Event):
     """The driver wants the ticket for what is paid in (DISPLAY)."""
 
