@@ -15,7 +15,8 @@ from einlass_edge.till_slips import slip_parts
 
 ROOT = Path(__file__).parents[2]
 LONGEST = {
-    "due": "1234,50 EUR", "paid": "123,50 EUR", "paid_short": "123,50", "until": "31.12. 23:59", "subject": "WWW-WW 1234E", "text": "W" * 20,
+    "due": "1234,50 EUR", "paid": "123,50 EUR", "paid_short": "123,50",
+    "until": "31.12. 23:59", "subject": "WWW-WW 1234E", "text": "W" * 20,
     "products": "1=Erwachsene", "until_line": "", "code": "limit_partner",
 }  # fmt: skip
 TABLES = (till_texts.IDLE, till_texts.STANDING, till_texts.MESSAGES)
