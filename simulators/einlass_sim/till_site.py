@@ -169,19 +169,17 @@ class EntryPost:
 
 
 class TillSite:
-    """The whole of it. kind and products as in TillStand; extra: more keys of [till]."""
+    """The whole of it. kind as in TillStand; extra: more keys of [till]."""
 
     def __init__(
         self,
         directory: Path,
         kind: str = "pay-on-foot",
-        products: tuple[tuple[str, str, str], ...] = (),
         extra: str = "",
         broker: BrokerKind | None = None,
     ) -> None:
         self.directory = directory
-        self.stand = TillStand(directory, kind, products)
-        self._products = products
+        self.stand = TillStand(directory, kind)
         self._extra = extra
         self._broker = broker
         self._stack = AsyncExitStack()
@@ -215,25 +213,40 @@ class TillSite:
         run = [sys.executable, "-m", "einlass_cli"]
         command = [*run, "controller", "run", "--dir", str(made.directory)]
         self.controller = enter.enter_context(Process("controller", command, directory=directory))
-        await self.until(self._healthy, "the controller is well")
-        if self._products:
-            await self._sell_products()
+        await self.healthy()
         await enter.enter_async_context(self.stand)
-        config = directory / "node.toml"
-        head = NODE.format(port=mqtt_port, password=json.dumps(made.passwords[TILL]))
-        config.write_text(head + self.stand.section(self._extra))
-        self.node = enter.enter_context(Process("till", [*run, "node", "--config", str(config)], directory=directory))
+        self._config = directory / "node.toml"
+        self._head = NODE.format(port=mqtt_port, password=json.dumps(made.passwords[TILL]))
+        self._config.write_text(self._head + self.stand.section(self._extra))
+        command = [*run, "node", "--config", str(self._config)]
+        self.node = enter.enter_context(Process("till", command, directory=directory))
         self.entry = EntryPost(mqtt_port, made.passwords[ENTRY])
         enter.callback(self.entry.close)
         await self.entry.open()
         await self.until(self._till_is_known, "the controller hears the till")
 
-    async def _sell_products(self) -> None:
-        products = [
-            {"id": product, "name": name, "entries": 1, "price_cents": POOL_CENTS}
-            for _, product, name in self._products
-        ]
-        await self.call("POST", "/rules", {"rules": {"product": products}, "by": "sim", "reason": "a desk"})
+    async def become(self, kind: str, products: tuple[tuple[str, str, str], ...] = ()) -> None:
+        """Another kind of machine, with the same devices and journal; products, as in TillStand, are sold from now."""
+        await asyncio.to_thread(self.node.terminate)
+        if products:
+            sold = [{"id": name, "name": text, "entries": 1, "price_cents": POOL_CENTS} for _, name, text in products]
+            await self.call("POST", "/rules", {"rules": {"product": sold}, "by": "sim", "reason": "a desk"})
+        self.stand.kind, self.stand.products = kind, products
+        self._config.write_text(self._head + self.stand.section(self._extra))
+        await self.start_till()
+
+    async def start_till(self) -> None:
+        """Start its node again; it is connected when this returns."""
+        links = self._links()
+        self.node.start()
+        await self.until(lambda: self._links() > links, "the till is connected")
+
+    def _links(self) -> int:
+        return self.node.log_path.read_text(errors="replace").count('"event": "link_up"')
+
+    async def healthy(self) -> None:
+        """Until the controller answers."""
+        await self.until(self._healthy, "the controller is well")
 
     async def _healthy(self) -> bool:
         try:
