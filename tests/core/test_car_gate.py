@@ -241,3 +241,13 @@ def test_a_failing_journal_does_not_leave_a_question_open() -> None:
     for now_ms in range(1100, 5000, 100):
         lane.step(now_ms, Ticked())
     assert sorted(lane.kinds()) == ["boot", "forced", "given_up"]
+
+
+def test_a_release_behind_another_record_that_fails_raises_nothing() -> None:
+    lane = CarLane()
+    lane.store.full = True
+    lane.step(0, BodyPassed("entry"))
+    lane.leave(900)
+    # In one step: the owed fact is tried again and fails, and the answer lets out. CarLane looks at every raising.
+    lane.decide(1000)
+    assert lane.raised == 0 and not lane.bolt[EXIT] and lane.gate.exit == LOCKED
