@@ -12,8 +12,10 @@ import typer
 
 from einlass_core.journal import JournalError
 from einlass_edge.config import ConfigError, check_ca, read_config, read_password
+from einlass_edge.config_sign import SignNodeConfig
 from einlass_edge.drivers.turnstile_gpio import PinsMissingError
 from einlass_edge.node import Node
+from einlass_edge.sign import SignNode
 
 EXIT_CONFIG = 2
 EXIT_JOURNAL = 3
@@ -27,7 +29,7 @@ def node(
     config: Annotated[Path, typer.Option(help="The node's configuration, node.toml.")],
     check: Annotated[bool, typer.Option("--check", help="Only check the configuration; starts nothing.")] = False,
 ) -> None:
-    """Run one lane: readers, turnstile, journal, and the line to the controller. SIGTERM ends it with bolts safe."""
+    """Run a lane (readers, turnstile or barrier, journal) or a sign. SIGTERM ends it with bolts safe."""
     try:
         settings = read_config(config)
         password = read_password(settings.broker, config.parent)
@@ -36,11 +38,13 @@ def node(
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_CONFIG) from None
     if check:
-        typer.echo(
-            f"{config}: good. Node {settings.node} of site {settings.site}, turnstile by {settings.turnstile.kind}"
-        )
+        what = "a sign" if isinstance(settings, SignNodeConfig) else f"turnstile by {settings.turnstile.kind}"
+        typer.echo(f"{config}: good. Node {settings.node} of site {settings.site}, {what}")
         return
     _log_to_stderr()
+    if isinstance(settings, SignNodeConfig):
+        asyncio.run(_run(SignNode(settings, config.parent.resolve(), password)))
+        return
     try:
         lane = Node(settings, config.parent.resolve(), password)
     except (JournalError, PinsMissingError) as error:
@@ -49,7 +53,7 @@ def node(
     asyncio.run(_run(lane))
 
 
-async def _run(lane: Node) -> None:
+async def _run(lane: Node | SignNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,18 @@ from einlass_core import messages, signals
 from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
-from einlass_core.gate import RELEASED, SETTLING, Gate
+from einlass_core.gate import LOCKED, Gate
 from einlass_core.journal import Journal
 from einlass_core.pump import Inbox, pump
 from einlass_core.wire import NAME_LENGTH_MAX, keep_rules
+from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, passage_for, state_of, ticket_printer
 from einlass_edge.clock import WallClock, now_ms
 from einlass_edge.commands import Commands
-from einlass_edge.config import GpioConfig, NodeConfig, ReaderConfig
+from einlass_edge.config import GpioConfig, NodeConfig
+from einlass_edge.config_car import BarrierConfig, TicketConfig
+from einlass_edge.config_parts import ReaderConfig
 from einlass_edge.database import Database
+from einlass_edge.drivers.barrier_modbus import ModbusBarrier
 from einlass_edge.drivers.camera import Camera, socket_frames, v4l2_frames
 from einlass_edge.drivers.driver import KeptEvents, Reader, Turnstile
 from einlass_edge.drivers.hid_scanner import HidScanner
@@ -33,8 +36,10 @@ from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, seria
 from einlass_edge.journal_store import JournalStore
 from einlass_edge.link import Link
 from einlass_edge.list_files import ListFiles
+from einlass_edge.node_parts import INCARNATION_BYTES, Stop, software
 from einlass_edge.notify import notify, watchdog
 from einlass_edge.tasks import insisting
+from einlass_edge.ticket_column import NO_TICKETS, PULL_OUT, TicketColumn
 from einlass_edge.uploader import Uploader
 
 STATUS_S = 10.0
@@ -42,13 +47,8 @@ TIDY_S = 5.0
 QUIET_MS = 1000
 RETRY_S = 0.01
 IDENTIFY_S = 5.0
-INCARNATION_BYTES = 8
 
 log = structlog.get_logger(__name__)
-
-
-class _Stop(Exception):
-    """Somebody asked the node to end."""
 
 
 class Lane:
@@ -86,11 +86,12 @@ class Node:
             raise
         self._reason = "restart" if self._journal.seq else "first_start"
         self._durable = self._journal.account.as_dict()
-        settings = config.lane.gate_settings()
-        prefix = f"{self._journal.incarnation}.{self._journal.boot}"
+        lane = config.lane_settings()
+        settings = lane.gate_settings()
+        self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
         self._list_told_ms = now_ms()
-        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
+        self._gate = gate_for(config, settings, self._journal, self._listed)
         self._inbox = Inbox()
         self._kept = KeptEvents(self._inbox.put)
         self._wall = WallClock()
@@ -100,10 +101,14 @@ class Node:
         self._rearming = ""
         self._colour = signals.DARK
         self._identifying: asyncio.TimerHandle | None = None
-        self._sensors = Sensors(self._inbox.put, self._settled, config.lane.passage_debounce_ms)
+        self._sensors = Sensors(self._inbox.put, self._settled, lane.passage_debounce_ms, passage_for(config))
+        self._display = None
+        if config.display is not None:
+            self._display = LaneDisplay(config, config.display, self._place(config.display.serial), self._report)
+        self._column: TicketColumn | None = None
         self._turnstile = self._make_turnstile(config, Wanted(settings.exit_free))
         self._readers = [
-            *self._make_readers(ENTRY, config.entry),
+            *(self._make_readers(ENTRY, config.entry) if config.entry else []),
             *(self._make_readers(EXIT, config.exit) if config.exit else []),
         ]
         self._link = Link(
@@ -114,7 +119,7 @@ class Node:
             port=config.broker.port,
             password=password,
             ca=str(directory / config.broker.ca) if config.broker.ca else None,
-            software=_software(),
+            software=software(),
             hardware=f"pi-{config.turnstile.kind}",
             reason=self._reason,
         )
@@ -131,7 +136,8 @@ class Node:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(insisting(pump(lane, self._inbox, self._perform, now_ms, Started(self._reason))))
-                for part in (self._turnstile, *self._readers, self._link, self._uploader):
+                devices = [self._turnstile, *self._readers, *([self._display] if self._display else [])]
+                for part in (*devices, self._link, self._uploader):
                     tasks.create_task(part.run())
                 tasks.create_task(self._tell_regularly())
                 tasks.create_task(self._tidy_regularly())
@@ -139,8 +145,8 @@ class Node:
                 notify("READY=1")
                 await stop.wait()
                 notify("STOPPING=1")
-                raise _Stop
-        except* _Stop:
+                raise Stop
+        except* Stop:
             log.info("node_stopped")
         finally:
             self._database.close()
@@ -194,6 +200,8 @@ class Node:
     # What the lane wants
 
     def _perform(self, effect: Effect) -> bool:
+        if self._column is not None:
+            self._column.saw(effect)
         if isinstance(effect, Record):
             return self._record(effect)
         if isinstance(effect, SetBolt):
@@ -204,6 +212,8 @@ class Node:
             self._end_identifying()
             self._colour, sound = signals.signal(effect.code)
             self._turnstile.show(self._colour, sound)
+            if self._display is not None:
+                self._display.show(effect.code, effect.values)
         elif isinstance(effect, Tell):
             self._tell()
         return True
@@ -236,7 +246,11 @@ class Node:
             self._reply(command_id, code, detail)
 
     def _settled(self) -> bool:
-        return self._gate.entry not in (RELEASED, SETTLING)
+        return at_rest(self._gate)
+
+    def _listed(self, digest: str) -> int:
+        """Who is let in alone: tickets on the list, and one that was made here just now."""
+        return self._list.persons(digest) or (self._column.made(digest) if self._column is not None else 0)
 
     # What goes out
 
@@ -247,7 +261,7 @@ class Node:
         self._link.publish("reply", {"id": command_id, "code": code, "detail": detail})
 
     def _tell(self) -> None:
-        status = messages.status(self._journal, self._gate, now_ms())
+        status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
         listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
@@ -335,6 +349,21 @@ class Node:
             assert turnstile.serial is not None
             return serial_client(turnstile.serial, turnstile.baud)
 
+        if isinstance(turnstile, BarrierConfig):
+            ticket = config.entry.ticket if config.entry is not None else None
+            barrier = ModbusBarrier(
+                make_client,
+                turnstile.unit,
+                turnstile.watchdog_ms,
+                wanted,
+                self._sensors,
+                now_ms,
+                self._report,
+                self._bolt_moved,
+                asked=self._asked,
+                paper_sensed=ticket is not None and ticket.taken_sensed,
+            )
+            return barrier if ticket is None else self._make_column(barrier, ticket)
         return ModbusTurnstile(
             make_client,
             turnstile.unit,
@@ -345,6 +374,34 @@ class Node:
             self._report,
             self._bolt_moved,
         )
+
+    def _make_column(self, barrier: Turnstile, ticket: TicketConfig) -> Turnstile:
+        self._column = TicketColumn(
+            barrier,
+            ticket_printer(ticket, self._place(ticket.serial), self._report),
+            ticket,
+            scan=self._scan,
+            ready=lambda: self._gate.entry == LOCKED,
+            now_ms=now_ms,
+            unix_ms=lambda: self._wall.unix_ms(now_ms()),
+            trouble=self._report,
+            shown=self._column_shows,
+        )
+        return self._column
+
+    def _asked(self, what: str, on: bool) -> None:
+        if self._column is not None:
+            self._column.asked(what, on)
+
+    def _column_shows(self, word: str) -> None:
+        alone = word in (NO_TICKETS, PULL_OUT)
+        if self._display is not None:
+            self._display.hint(word, self._show_s if alone else None)
+        if alone:
+            # Nobody asked the gate, so it shows nothing: a driver without a display sees the lamp at least.
+            self._end_identifying()
+            self._turnstile.show(*signals.signal("staff"))
+            self._identifying = asyncio.get_running_loop().call_later(self._show_s, self._show_again)
 
     def _make_readers(self, side: str, config: ReaderConfig) -> list[Reader]:
         readers: list[Reader] = []
@@ -363,10 +420,3 @@ class Node:
 
     def _place(self, path: str) -> str:
         return str(self._directory / path)
-
-
-def _software() -> str:
-    try:
-        return f"einlass {version('einlass')}"[:NAME_LENGTH_MAX]
-    except PackageNotFoundError:
-        return "einlass"

@@ -71,9 +71,7 @@ def test_no_answer_in_time_keeps_who_is_not_known_to_have_paid() -> None:
     lane.leave(0)
     lane.step(2000, Ticked())
     assert not lane.bolt[EXIT] and lane.shown == "staff" and lane.raised == 0
-    assert lane.facts("given_up") == [
-        {"nonce": lane.asked[0].nonce, "side": EXIT, "digest": DIGEST, "code": "staff"}
-    ]
+    assert lane.facts("given_up") == [{"nonce": lane.asked[0].nonce, "side": EXIT, "digest": DIGEST, "code": "staff"}]
     lane.decide(2100)
     assert not lane.bolt[EXIT], "too late"
     lane.leave(2200)

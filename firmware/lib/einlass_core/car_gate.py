@@ -117,9 +117,7 @@ class CarGate(Gate):
         effects.append(Record(refusal, fields))
         self._show(now_ms, "staff", effects)
 
-    def _let_out(
-        self, now_ms: int, more: "dict[str, Any]", values: "dict[str, Any]", effects: "list[Effect]"
-    ) -> None:
+    def _let_out(self, now_ms: int, more: "dict[str, Any]", values: "dict[str, Any]", effects: "list[Effect]") -> None:
         fields = self._exit_fields()
         fields["digest"] = codes.digest(self._exit_code)
         fields.update(more)
