@@ -26,7 +26,7 @@ UNKNOWN = "---"
 _FREE, _ABOUT, _FULL, _CLOSED = range(4)
 _WORDS = {
     "de": ("Frei {n}", "Frei ca. {n}", "Besetzt", "Geschlossen"),
-    "en": ("Free {n}", "Free about {n}", "Full", "Closed"),
+    "en": ("{n} free", "About {n} free", "Full", "Closed"),
 }
 
 log = structlog.get_logger(__name__)

@@ -27,6 +27,8 @@ from einlass_sim.processes import Process
 
 SITE, NODE = "parken", "schranke"
 DEADLINE_S = 40.0
+PRESS_S = 0.2  # a finger on a button: longer than contacts bounce
+AGAIN_S = 0.5  # how soon somebody tries again who saw nothing happen
 CONTROLLER = controller_user(new_password())
 USER = node_user(SITE, NODE, new_password())
 ROOM = 5
@@ -180,7 +182,7 @@ class CarBench:
     async def press(self) -> None:
         """As long as a hand does."""
         self.sim.press_button(True)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(PRESS_S)
         self.sim.press_button(False)
 
     async def at_the_line(self, car: str) -> None:
@@ -192,14 +194,14 @@ class CarBench:
         while len(self.peer.asks) < asks:
             assert time.monotonic() < end_s, f"never asked\n{self.node.log_tail()}"
             await self.press()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(AGAIN_S)
 
 
 @asynccontextmanager
 async def car_bench(directory: Path, config: str) -> AsyncIterator[CarBench]:
     """A broker, devices and the node's process with this configuration; cars are quick, and never touched."""
     plant = Barrier(
-        random.Random(4), raise_ms=400, lower_ms=800, motor_ms=20, speed_mm_s=(4000, 4000), stall_ms=(1500, 2000)
+        random.Random(4), raise_ms=400, lower_ms=800, motor_ms=20, speed_mm_s=(4000, 4000), stall_ms=(500, 700)
     )
     broker = start_broker("mosquitto", directory / "broker", [CONTROLLER, USER])
     async with AsyncExitStack() as stack:
