@@ -1,51 +1,43 @@
-"""node.toml: what a technician writes, checked where it is read. A key nobody knows is an error."""
+"""node.toml of a lane: what a technician writes, checked where it is read."""
 
-import difflib
-import re
-import ssl
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, model_validator
 
 from einlass_core.gate import GateSettings
-from einlass_edge.config_car import CAR_LANE, BarrierConfig, DisplayConfig, EntryConfig, TicketConfig
-from einlass_edge.config_parts import (
-    BoardConfig,
+from einlass_edge.config_base import (
     BrokerConfig,
-    NodeName,
-    Pin,
-    ReaderConfig,
+    ConfigError,
+    PlaceConfig,
     Section,
-    SiteName,
-    check_node_name,
-    ms,
+    check_ca,
+    checked,
+    ms_key,
+    read_password,
+    read_toml,
 )
-from einlass_edge.config_sign import SignConfig, SignNodeConfig
+from einlass_edge.config_car import CAR_LANE, BarrierConfig, DisplayConfig, EntryConfig
+from einlass_edge.config_devices import BoardConfig, ReaderConfig
 
-CONFIG_BYTES_MAX = 65_536
+__all__ = ["BrokerConfig", "ConfigError", "ReaderConfig", "check_ca", "read_config", "read_password"]
 
-
-class ConfigError(ValueError):
-    """What is wrong in which key, what is allowed, and an example: one line for each mistake."""
+_Pin = Annotated[int, Field(ge=0, le=27, description="0 to 27 (BCM number of the pin)", examples=[17])]
 
 
 class LaneConfig(Section):
     """The lane's times."""
 
-    ask_ms: int = ms(2000, 100, 10_000, "how long the controller may take to answer")
-    release_ms: int = ms(6000, 500, 60_000, "how long the entry stays free for one person")
-    settle_ms: int = ms(400, 50, 5000, "how long the sensors must be at rest after a release")
-    busy_ms: int = ms(5000, 1000, 60_000, "somebody between the sensors for so long, with no release, is a fault")
-    doubt_ms: int = ms(20_000, 1000, 120_000, "after this somebody still between the sensors counts as through")
-    same_code_ms: int = ms(1500, 0, 10_000, "the same code is not taken again within it")
-    show_ms: int = ms(3000, 500, 20_000, "how long a refusal is shown")
-    exit_release_ms: int = ms(6000, 500, 60_000, "how long the exit stays free after a scan")
-    bolt_move_ms: int = ms(1500, 50, 10_000, "how long the bolt may take to move")
-    passage_debounce_ms: int = ms(15, 0, 500, "how long a barrier must stay blocked or free")
+    ask_ms: int = ms_key(2000, 100, 10_000, "how long the controller may take to answer")
+    release_ms: int = ms_key(6000, 500, 60_000, "how long the entry stays free for one person")
+    settle_ms: int = ms_key(400, 50, 5000, "how long the sensors must be at rest after a release")
+    busy_ms: int = ms_key(5000, 1000, 60_000, "somebody between the sensors for so long, with no release, is a fault")
+    doubt_ms: int = ms_key(20_000, 1000, 120_000, "after this somebody still between the sensors counts as through")
+    same_code_ms: int = ms_key(1500, 0, 10_000, "the same code is not taken again within it")
+    show_ms: int = ms_key(3000, 500, 20_000, "how long a refusal is shown")
+    exit_release_ms: int = ms_key(6000, 500, 60_000, "how long the exit stays free after a scan")
+    bolt_move_ms: int = ms_key(1500, 50, 10_000, "how long the bolt may take to move")
+    passage_debounce_ms: int = ms_key(15, 0, 500, "how long a barrier must stay blocked or free")
     exit_free: bool = Field(default=True, description="true or false (true: out without any scan)", examples=["true"])
     bolt_sensed: bool = Field(default=False, description="true or false (the bolt has a contact)", examples=["true"])
     cut_off: Literal["secure", "leased", "open", "free-flow"] = Field(
@@ -76,16 +68,16 @@ class GpioConfig(Section):
     """A turnstile on the Pi's own pins; inputs have pull-ups: high is blocked, pressed or a cut wire."""
 
     kind: Literal["gpio"]
-    entry_bolt: Pin
-    exit_bolt: Pin
-    barrier_a: Pin
-    barrier_b: Pin
-    emergency: Pin
-    bolt_contact: Pin | None = None
-    lamp_green: Pin | None = None
-    lamp_red: Pin | None = None
-    lamp_yellow: Pin | None = None
-    buzzer: Pin | None = None
+    entry_bolt: _Pin
+    exit_bolt: _Pin
+    barrier_a: _Pin
+    barrier_b: _Pin
+    emergency: _Pin
+    bolt_contact: _Pin | None = None
+    lamp_green: _Pin | None = None
+    lamp_red: _Pin | None = None
+    lamp_yellow: _Pin | None = None
+    buzzer: _Pin | None = None
     inverted: list[str] = Field(
         default=[], description="names of pins whose level is the other way round", examples=[["exit_bolt"]]
     )
@@ -110,18 +102,9 @@ class GpioConfig(Section):
         return {name: value for name, value in self.model_dump().items() if type(value) is int}
 
 
-class NodeConfig(Section):
-    """All of node.toml."""
+class NodeConfig(PlaceConfig):
+    """All of a lane's node.toml."""
 
-    site: SiteName
-    node: NodeName
-    journal: str = Field(
-        min_length=1,
-        max_length=255,
-        description="a file that survives power cuts",
-        examples=["/var/lib/einlass/journal.db"],
-    )
-    broker: BrokerConfig
     lane: LaneConfig = LaneConfig()
     entry: EntryConfig | None = None
     exit: ReaderConfig | None = None
@@ -129,17 +112,11 @@ class NodeConfig(Section):
     turnstile: ModbusConfig | GpioConfig | BarrierConfig = Field(discriminator="kind")
 
     @model_validator(mode="after")
-    def _together(self) -> "NodeConfig":
-        check_node_name(self.node)
+    def _fitting(self) -> "NodeConfig":
         if isinstance(self.turnstile, BarrierConfig):
             self._check_barrier()
         else:
             self._check_turnstile()
-        devices: dict[str, str] = {}
-        for where, device in self._devices():
-            if device in devices:
-                raise ValueError(f"{device} is given to both {devices[device]} and {where}")
-            devices[device] = where
         return self
 
     def lane_settings(self) -> LaneConfig:
@@ -150,13 +127,9 @@ class NodeConfig(Section):
 
     def _check_turnstile(self) -> None:
         if self.entry is None:
-            raise ValueError(
-                'entry is missing: it must be a section; for example: [entry] with serial = "/dev/serial0"'
-            )
+            raise ValueError('entry is missing: it must be a section; for example: [entry] and serial = "/dev/serial0"')
         if self.entry.ticket is not None:
-            raise ValueError(
-                'entry.ticket: tickets are printed at a barrier; for example: [turnstile] kind = "barrier"'
-            )
+            raise ValueError('entry.ticket: tickets are printed at a barrier ([turnstile] kind = "barrier")')
         if "exit_cut_off" in self.lane.model_fields_set:
             raise ValueError('lane.exit_cut_off: only a barrier asks at its exit ([turnstile] kind = "barrier")')
 
@@ -165,11 +138,10 @@ class NodeConfig(Section):
             raise ValueError("a barrier leads one way: give either [entry] (cars drive in) or [exit] (cars drive out)")
         for name in ("exit_free", "bolt_sensed"):
             if getattr(self.lane, name) and name in self.lane.model_fields_set:
-                raise ValueError(
-                    f"lane.{name}: not with a barrier, it would hold the boom up or call it stuck; leave it out"
-                )
+                raise ValueError(f"lane.{name}: not with a barrier, it would hold the boom up or call it stuck")
 
-    def _devices(self) -> list[tuple[str, str]]:
+    def devices(self) -> list[tuple[str, str]]:
+        """See PlaceConfig."""
         named = []
         for side, reader in (("entry", self.entry), ("exit", self.exit)):
             if reader is not None:
@@ -184,113 +156,6 @@ class NodeConfig(Section):
         return [(where, device) for where, device in named if device]
 
 
-def read_config(path: Path) -> NodeConfig | SignNodeConfig:
-    """The checked configuration, of a sign if there is a section [sign]; ConfigError with one line for each mistake.
-
-    Paths in it are relative to the file.
-    """
-    try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes: is this the right file?")
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Give its place with --config") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f'{path}: not TOML: {error}. A line looks like: site = "bad-nord"') from error
-    try:
-        return (SignNodeConfig if "sign" in data else NodeConfig).model_validate(data)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {_taught(mistake)}" for mistake in error.errors())) from error
-
-
-def read_password(config: BrokerConfig, beside: Path) -> str:
-    """The password itself; ConfigError when its file cannot be read or is empty."""
-    if config.password is not None:
-        return config.password
-    assert config.password_file is not None
-    path = beside / config.password_file
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"broker.password_file: {path} cannot be read: {error}") from error
-    if not lines or not lines[0].strip():
-        raise ConfigError(f"broker.password_file: {path} is empty; its first line must be the password")
-    return lines[0].strip()
-
-
-def check_ca(config: BrokerConfig, beside: Path) -> None:
-    """ConfigError when the broker's certificate authority cannot be read."""
-    if config.ca is None:
-        return
-    try:
-        ssl.create_default_context(cafile=beside / config.ca)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"broker.ca: {beside / config.ca} is no readable PEM file: {error}") from error
-
-
-def _taught(mistake: Any) -> str:
-    """One mistake in a technician's words: the key, what is wrong, what is allowed, an example."""
-    place = [str(part) for part in mistake["loc"] if part not in _KINDS]
-    section = next((kind for name, kind in _KINDS.items() if name in mistake["loc"]), None) or _section(place[:-1])
-    key = ".".join(place)
-    if mistake["type"] == "extra_forbidden":
-        known = list(section.model_fields) if section else []
-        close = difflib.get_close_matches(place[-1], known, 1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return f"{key}: nobody knows this key; {hint}Known here: {', '.join(known)}"
-    if mistake["type"] == "value_error":
-        return f"{key + ': ' if key else ''}{mistake['ctx']['error']}"
-    if mistake["type"].startswith("union_tag"):
-        return f'{key}.kind: allowed are "modbus", "gpio" and "barrier"; for example: kind = "modbus"'
-    field = section.model_fields.get(place[-1]) if section else None
-    if mistake["type"] == "missing":
-        return f"{key}: is missing; {_allowed(place[-1], field)}"
-    return f"{key}: {mistake['input']!r:.60} is not allowed; {_allowed(place[-1], field)}"
-
-
-def _allowed(name: str, field: FieldInfo | None) -> str:
-    allowed, example = _description(field)
-    if allowed:
-        return f"allowed: {allowed}; for example: {name} = {_toml(example)}"
-    return f"it must be a section; for example: [{name}]"
-
-
-def _description(field: FieldInfo | None) -> tuple[str, Any]:
-    """Of the field, or of the annotation inside an optional one."""
-    if field is None:
-        return "", None
-    if field.description:
-        return field.description, (field.examples or [None])[0]
-    for inner in (field.annotation, *get_args(field.annotation)):
-        for info in getattr(inner, "__metadata__", ()):
-            if isinstance(info, FieldInfo) and info.description:
-                return info.description, (info.examples or [None])[0]
-    return "", None
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, str) and not re.fullmatch(r"true|false", value):
-        return f'"{value}"'
-    return str(value).replace("'", '"')
-
-
-_KINDS: Mapping[str, type[BaseModel]] = {"modbus": ModbusConfig, "gpio": GpioConfig, "barrier": BarrierConfig}
-
-
-def _section(place: list[str]) -> type[BaseModel] | None:
-    sections: Mapping[str, type[BaseModel]] = {
-        "": NodeConfig,
-        "broker": BrokerConfig,
-        "lane": LaneConfig,
-        "entry": EntryConfig,
-        "entry.ticket": TicketConfig,
-        "exit": ReaderConfig,
-        "turnstile": ModbusConfig,
-        "display": DisplayConfig,
-        "sign": SignConfig,
-    }
-    return sections.get(".".join(place))
+def read_config(path: Path) -> NodeConfig:
+    """The checked configuration; ConfigError with one line for each mistake. Paths in it are relative to the file."""
+    return checked(NodeConfig, read_toml(path), path)

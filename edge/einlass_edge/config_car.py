@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from einlass_edge.config_parts import Baud, BoardConfig, ReaderConfig, Section
+from einlass_edge.config_base import Baud, Section
+from einlass_edge.config_devices import BoardConfig, ReaderConfig
 
 # Where nothing is written: a car needs longer than a body, and the boom longer than a bolt. settle_ms is longer than a
 # boom takes to come down, so that a car which starts at the last moment is still counted to its release.

@@ -1,9 +1,9 @@
 """node.toml of a free-space sign."""
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from einlass_edge.config_base import NAME, NAME_ALLOWED, PlaceConfig
 from einlass_edge.config_car import DisplayConfig
-from einlass_edge.config_parts import NAME, NAME_ALLOWED, BrokerConfig, NodeName, Section, SiteName, check_node_name
 
 
 class SignConfig(DisplayConfig):
@@ -13,15 +13,7 @@ class SignConfig(DisplayConfig):
     title: str = Field(default="Parkplatz", max_length=20, description="at most 20 characters", examples=["Parkplatz"])
 
 
-class SignNodeConfig(Section):
-    """All of node.toml for a sign."""
+class SignNodeConfig(PlaceConfig):
+    """All of a sign's node.toml."""
 
-    site: SiteName
-    node: NodeName
-    broker: BrokerConfig
     sign: SignConfig
-
-    @model_validator(mode="after")
-    def _name(self) -> "SignNodeConfig":
-        check_node_name(self.node)
-        return self

@@ -1,28 +1,24 @@
 """The node of a free-space sign: shows how many places are free, and nothing that it does not know.
 
-It has no lane and keeps no journal: it says hello with a new incarnation at every start, and an account of zeros.
+It has no lane: its journal stays empty and its account is all zeros.
 """
 
 import asyncio
-import secrets
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from einlass_core.lease import Account
-from einlass_core.wire import NAME_LENGTH_MAX
 from einlass_edge.clock import now_ms
 from einlass_edge.config_sign import SignNodeConfig
 from einlass_edge.drivers.customer_display import CustomerDisplay
 from einlass_edge.drivers.driver import Now
-from einlass_edge.link import Link
-from einlass_edge.node_parts import INCARNATION_BYTES, Stop, software
-from einlass_edge.notify import notify, watchdog
+from einlass_edge.shell import Shell
 
 STALE_MS = 90_000
 LOOK_S = 1.0
 UNKNOWN = "---"
+IDENTIFY, IDENTIFY_MS = "*" * 20, 5000
 _FREE, _ABOUT, _FULL, _CLOSED = range(4)
 _WORDS = {
     "de": ("Frei {n}", "Frei ca. {n}", "Besetzt", "Geschlossen"),
@@ -60,62 +56,44 @@ class Places:
         return self._words[_ABOUT if told["about"] else _FREE].format(n=told["free"])
 
 
-class SignNode:
-    """One sign. run() it once."""
+class SignNode(Shell):
+    """One sign. Opening it opens the journal (JournalError); run() it once."""
 
     def __init__(self, config: SignNodeConfig, directory: Path, password: str, now: Now = now_ms) -> None:
         """Relative paths in the configuration count from `directory`."""
+        super().__init__(config, directory, password, "pi-sign")
         sign = config.sign
         self._now_ms = now
         self._places = Places(sign.zone, sign.language)
         self._title = sign.title
-        self._incarnation = secrets.token_hex(INCARNATION_BYTES)
-        self._display = CustomerDisplay(str(directory / sign.serial), sign.baud, self._report, sign.code_page)
-        self._troubles: set[str] = set()
+        self._display = CustomerDisplay(self._place(sign.serial), sign.baud, self._report, sign.code_page)
         self._shown = ""
-        self._link = Link(
-            self,
-            site=config.site,
-            node=config.node,
-            host=config.broker.host,
-            port=config.broker.port,
-            password=password,
-            ca=str(directory / config.broker.ca) if config.broker.ca else None,
-            software=software(),
-            hardware="pi-sign",
-            reason="restart",
-        )
+        self._identifying_until_ms = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set."""
-        log.info("sign_starts", inc=self._incarnation)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for work in (self._display.run(), self._link.run(), self._look(), watchdog()):
-                    tasks.create_task(work)
-                notify("READY=1")
-                await stop.wait()
-                notify("STOPPING=1")
-                raise Stop
-        except* Stop:
-            log.info("sign_stopped")
+        await self.serve(stop, self._look(), (self._display,))
 
-    def received(self, kind: str, fields: dict[str, Any]) -> None:
-        """See link.Hears."""
+    def rearm(self, command_id: str, first: str, second: str) -> None:
+        """See commands.Does."""
+        self._reply(command_id, "refused", "a sign has nothing to re-arm")
+
+    def identify(self) -> None:
+        """See commands.Does."""
+        self._identifying_until_ms = self._now_ms() + IDENTIFY_MS
+        self._show()
+
+    def _heard(self, kind: str, fields: dict[str, Any]) -> None:
         if kind == "places":
             if not self._places.take(self._now_ms(), fields):
                 log.warning("places_of_another_zone", zone=fields["zone"])
             self._show()
 
-    def link_changed(self, up: bool) -> None:
-        """See link.Hears."""
-        if up:
-            for reason in sorted(self._troubles):
-                self._alarm(reason)
+    def _tell(self) -> None:
+        """A sign has no lane to tell of; whether it is there says its link."""
 
-    def identity(self) -> dict[str, Any]:
-        """See link.Hears."""
-        return {"inc": self._incarnation, "boot": 1, "seq": 0, "account": Account().as_dict()}
+    def _settled(self) -> bool:
+        return True
 
     async def _look(self) -> None:
         """What was told grows old by itself."""
@@ -124,16 +102,9 @@ class SignNode:
             await asyncio.sleep(LOOK_S)
 
     def _show(self) -> None:
-        text = self._places.text(self._now_ms())
+        now_ms = self._now_ms()
+        text = IDENTIFY if now_ms < self._identifying_until_ms else self._places.text(now_ms)
         if text != self._shown:
             self._shown = text
             log.info("sign_shows", text=text)
             self._display.show(self._title, text)
-
-    def _report(self, reason: str, began: bool) -> None:
-        (self._troubles.add if began else self._troubles.discard)(reason)
-        self._alarm(reason if began else f"{reason}_over")
-
-    def _alarm(self, reason: str) -> None:
-        fields = {"inc": self._incarnation, "reason": reason[:NAME_LENGTH_MAX], "ms": self._now_ms()}
-        self._link.publish("alarm", fields)

@@ -27,7 +27,7 @@ from einlass_core.codes import digest, opaque
 from einlass_core.effects import Record
 from einlass_core.events import ENTRY, EXIT
 from einlass_core.lease import Limit
-from einlass_edge.config import NodeConfig, read_config
+from einlass_edge.config import read_config
 from einlass_edge.journal_store import JournalStore
 from einlass_edge.node import Node
 from einlass_sim.brokers import Broker, start_broker
@@ -564,9 +564,7 @@ def test_systemd_hears_that_the_node_is_ready_alive_and_stopping(broker: Broker,
 def test_an_account_that_is_not_on_disk_is_told_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "node.toml"
     config.write_text(CONFIG.format(broker_port=1, board_port=1, ask_ms=2000, release_ms=500))
-    lane = read_config(config)
-    assert isinstance(lane, NodeConfig)
-    node = Node(lane, tmp_path, "secret")
+    node = Node(read_config(config), tmp_path, "secret")
     before = dict(node.identity()["account"])
 
     def full(seq: int, text: str) -> None:

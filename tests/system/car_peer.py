@@ -36,7 +36,7 @@ LEASE_MS = 3_600_000
 HEAD = """
 site = "parken"
 node = "schranke"
-{journal}
+journal = "journal.db"
 [broker]
 host = "127.0.0.1"
 port = {broker}
@@ -154,8 +154,7 @@ class CarBench:
         self.scanner: Scanner
         self._has_lane = "[turnstile]" in config
         path = directory / "node.toml"
-        journal = 'journal = "journal.db"' if self._has_lane else ""
-        head = HEAD.format(broker=broker.port, password=json.dumps(USER.password), journal=journal)
+        head = HEAD.format(broker=broker.port, password=json.dumps(USER.password))
         path.write_text(head + config.format(board=sim.board.port))
         self.node = Process(
             "node", [sys.executable, "-m", "einlass_edge.cli", "--config", str(path)], directory=directory
