@@ -14,6 +14,8 @@ from einlass_edge.till_screen import money
 
 OWED_PREFIX = "EINLASS-OWED:"
 LINES_MAX = 40
+# A printer that begins a new line by itself when one is full would leave an empty one after it.
+ROW_COLUMNS = COLUMNS - 1
 RECEIPT_LINES_MAX = 60
 
 _WORDS = {
@@ -108,10 +110,10 @@ def _lines(told: Any, language: str) -> list[Part]:
 
 def _row(left: str, right: str, bold: bool = False) -> Text:
     """Text at both margins; a left one that is too long goes on in the next line."""
-    room = COLUMNS - len(right) - 1
+    room = ROW_COLUMNS - len(right) - 1
     if len(left) <= room:
         return Text(left.ljust(room) + " " + right, bold=bold)
-    return Text(f"{left}\n{right.rjust(COLUMNS)}", bold=bold)
+    return Text(f"{left}\n{right.rjust(ROW_COLUMNS)}", bold=bold)
 
 
 def _count(value: Any) -> bool:
