@@ -16,7 +16,7 @@ from einlass_controller.api.app import make_app
 from einlass_controller.backups import back_up, examine, restore
 from einlass_controller.guard import GUARD_FILE
 from einlass_controller.live import load
-from einlass_controller.messages import Redeem
+from einlass_controller.messages import Redeem, Tick
 from einlass_controller.orders import ConfirmRecount, Recounted
 from einlass_controller.runtime import open_controller, remember
 from einlass_controller.store.database import DatabaseError
@@ -265,7 +265,8 @@ def test_a_lane_that_cannot_say_so_is_not_lent_anything_while_people_are_counted
     bench.database.dispose()
     restore(bench.settings, copy)
     start(bench)
-    sent = gate.status(cut_off="leased", list=NEWEST) + gate.status(cut_off="leased", list=NEWEST)
+    bench.now_ms += 10_000
+    sent = gate.status(cut_off="leased", list=NEWEST) + bench.run(Tick())
     limits = [item for item in sent if item["kind"] == "limit"]
     assert limits, "it is told the new epoch"
     assert all("lease_ms" not in item and item["limit"]["ceiling"] < -1000 for item in limits)

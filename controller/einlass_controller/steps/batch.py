@@ -135,13 +135,22 @@ class Batch:
         """The lane may use its ceiling alone, from its last request on; here it counts from now, which is longer."""
         node, account = self.live.nodes[lane.node], self.live.books.accounts[lane.id]
         boot, from_ms = node.wish
-        lease_ms = self.live.leasing.lease_ms
-        if node.cut_off != LEASED or not boot or not lease_ms or node.inc != account.inc or self.live.recount:
+        lease_ms = self.lease_ms(lane)
+        if node.cut_off != LEASED or not boot or not lease_ms or node.inc != account.inc:
             return {}
         node.leased = node.wish
         account.leased_until_ms = max(account.leased_until_ms, ends_ms(self.steady_ms, lease_ms))
         self.touch(lane)
         return {"boot": boot, "from_ms": from_ms, "lease_ms": lease_ms}
+
+    def lease_ms(self, lane: Lane) -> int:
+        """For how long a lane may be lent places now: not beyond the hour at which it is to let nobody in any more."""
+        live, ends = self.live, self.now_ms + self.live.leasing.lease_ms
+        if live.recount:
+            return 0
+        for name in lane.zones:
+            ends = min(ends, live.lets_in_until(name, self.now_ms) or ends)
+        return max(0, ends - self.now_ms)
 
     def send_time(self) -> None:
         """Tell every node the time."""
