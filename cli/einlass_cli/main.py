@@ -26,6 +26,7 @@ _MAP = (
     ("ticket", "einlass_controller.cli", "ticket", "Issue tickets, block, replace, import and print them."),
     ("voucher", "einlass_controller.cli", "voucher", "Parking vouchers: make, print, block, hand out."),
     ("partner", "einlass_controller.cli", "partner", "Shops that hand out vouchers: accounts, statistics."),
+    ("parking", "einlass_controller.cli", "parking", "Car parks: stays, lost tickets, takings, tariffs."),
     ("key", "einlass_controller.cli", "key", "API keys: who may use the API, and for what."),
     (
         "ledger",

@@ -8,11 +8,12 @@ import typer
 
 from einlass_controller.cli_backup import backup, recount, restore
 from einlass_controller.cli_ledger import ledger
+from einlass_controller.cli_parking import parking
 from einlass_controller.cli_tickets import key, ticket
 from einlass_controller.cli_vouchers import partner, voucher
 from einlass_controller.settings import API_KEY_FILE, SETTINGS_FILE, SettingsError, read_settings
 
-__all__ = ["backup", "controller", "key", "ledger", "partner", "recount", "restore", "ticket", "voucher"]
+__all__ = ["backup", "controller", "key", "ledger", "parking", "partner", "recount", "restore", "ticket", "voucher"]
 
 controller = typer.Typer(help="The controller of a site: set it up, run it.", no_args_is_help=True)
 

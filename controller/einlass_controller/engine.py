@@ -29,6 +29,7 @@ from einlass_controller.messages import (
     NodeEvent,
     Order,
     Outcome,
+    Price,
     Redeem,
     Rejected,
     Reply,
@@ -40,7 +41,19 @@ from einlass_controller.messages import (
     Tick,
     Vouch,
 )
-from einlass_controller.steps import asks, events, house, leasing, listing, office, office_orders, sessions
+from einlass_controller.steps import (
+    asks,
+    events,
+    house,
+    leasing,
+    listing,
+    office,
+    office_orders,
+    parking_prices,
+    parking_signs,
+    parking_stays,
+    sessions,
+)
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.sqlite import WRITES
 from einlass_controller.store.work import Rows
@@ -225,6 +238,10 @@ class Engine:
         if len(self.live.lanes) <= AUDIT_ALWAYS_LANES_MAX or batch.now_ms - self._audited_ms >= AUDIT_MS:
             self._audited_ms = batch.now_ms
             self.live.books.audit()
+        if self.live.parking.zones:
+            parking_stays.follow(batch)
+        if self.live.parking.signs:
+            parking_signs.tell(batch)
         batch.record_changes()
 
     def _write(self, batch: Batch) -> bool:
@@ -248,6 +265,7 @@ def _reject(batch: Batch, message: Rejected) -> None:
 
 _STEPS: dict[type[Any], Callable[[Batch, Any], Any]] = {
     Ask: asks.ask,
+    Price: parking_prices.price,
     NodeEvent: events.event,
     Status: sessions.status,
     Hello: sessions.hello,
@@ -277,6 +295,10 @@ def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:
         if isinstance(message, Ask | Redeem):
             decisions.add(message.key)
             digests.add(message.proof.digest)
+        elif isinstance(message, Price):
+            digests.update(proof.digest for proof in (message.proof, *message.cards))
+        elif isinstance(message, NodeEvent) and message.fields.get("sale"):
+            digests.add(str(message.fields["sale"].get("subject") or ""))
         elif isinstance(message, NodeEvent) and message.fields.get("nonce"):
             for side in (ENTRY, EXIT):
                 decisions.add(f"{message.node}/{side}/{message.fields['nonce']}")

@@ -17,6 +17,7 @@ from einlass_controller.domain.shares import Demand, Leasing
 from einlass_controller.domain.signed import PublicKey
 from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.messages import Ask
+from einlass_controller.parking_book import ParkingBook, load_parking, with_products
 from einlass_controller.store.schema import (
     ACCOUNT,
     DEAD_LETTER,
@@ -87,6 +88,7 @@ class Lane:
     """zones: every zone it leads into, the innermost first. node "": kept by the controller itself.
 
     outer: where it starts ("": outside); leaves: the zones that somebody is no longer in who goes through.
+    issues: the product of the parking tickets that it gives out; "": none.
     """
 
     id: str
@@ -97,6 +99,7 @@ class Lane:
     zones: tuple[str, ...]
     outer: str = ""
     leaves: tuple[str, ...] = ()
+    issues: str = ""
 
 
 @dataclass(slots=True)
@@ -181,6 +184,7 @@ class Live:
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
     vouchers: VoucherBook = field(default_factory=VoucherBook)
+    parking: ParkingBook = field(default_factory=ParkingBook)
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -222,6 +226,7 @@ class Live:
         """Take over what only memory knows from the state that this one replaces."""
         self.recent = old.recent
         self.vouchers.guesses = old.vouchers.guesses
+        self.parking.shown = old.parking.shown
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)
@@ -262,6 +267,7 @@ def load(connection: Connection) -> Live:
             led_into(areas, row.zone, row.outer),
             row.outer,
             led_into(areas, row.outer, row.zone),
+            row.issues,
         )
         for row in connection.execute(select(LANE).order_by(LANE.c.id))
     }
@@ -279,7 +285,8 @@ def load(connection: Connection) -> Live:
         connection.execute(select(func.max(DECISION.c.number))).scalar() or 0,
         connection.execute(select(func.max(DEAD_LETTER.c.number))).scalar() or 0,
     )
-    live.catalogues = load_catalogues(connection)
+    live.parking = load_parking(connection)
+    live.catalogues = [with_products(item, live.parking.products) for item in load_catalogues(connection)]
     live.chains = {name: tuple(_chain(areas, name)) for name in areas}
     live.lane_of_node = {lane.node: lane for lane in lanes.values() if lane.node}
     live.ring = {

@@ -18,6 +18,7 @@ class Proof:
     """What is kept of a scanned code. content: keyed hash, for logs and for telling two scans apart.
 
     fault: why it cannot be a code (then the rest but content is empty). signed: what a signed code says, unproved.
+    is_opaque: it has the form of our own random codes.
     """
 
     content: str
@@ -25,6 +26,7 @@ class Proof:
     sha256: str = ""
     fault: str = ""
     signed: Signed | None = field(default=None, repr=False)
+    is_opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,37 @@ class Ask:
     def key(self) -> str:
         """What makes it the same question again."""
         return f"{self.node}/{self.side}/{self.nonce}"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A till asks what is due (wire_till.py, `price`). subject: a code; a plate as a keyed hash; a product as it is.
+
+    cards: what was shown so far; public: each of them as a public code, if it can be one.
+    """
+
+    node: str
+    boot: int
+    report: Report
+    nonce: str
+    sale: int
+    what: str
+    subject: str
+    proof: Proof
+    cards: tuple[Proof, ...]
+    public: tuple[str, ...]
+    paid_cents: int
+
+    @property
+    def key(self) -> str:
+        """What makes it the same question again."""
+        return f"{self.node}/{self.nonce}"
+
+    @property
+    def content(self) -> str:
+        """What was asked, for telling two questions apart."""
+        cards = " ".join(card.content for card in self.cards)
+        return f"{self.sale}/{self.what}/{self.proof.content}/{self.paid_cents}/{cards}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +297,7 @@ House = SetRules | Correct | Shut | SetMode | Vouch
 Message = (
     Hello
     | Ask
+    | Price
     | NodeEvent
     | Status
     | Alarm

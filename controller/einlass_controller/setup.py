@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy import Engine as Database
 
 from einlass_controller import broker
+from einlass_controller.domain.tariff.problems import StayError, TariffError
+from einlass_controller.parking_book import load_book
 from einlass_controller.plan import Plan
 from einlass_controller.private_file import write_private
 from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_FILE, SettingsError
 from einlass_controller.store.database import migrate, open_database, url_of_file
-from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SITE, ZONE
+from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SIGN, SITE, TARIFF, TILL, ZONE
+from einlass_controller.tariffs import load_tariff
 
 SECRETS_FILE = "secrets.json"
 DATABASE_FILE = "einlass.db"
@@ -123,6 +126,9 @@ def seed_site(connection: Connection, plan: Plan) -> None:
     _put(connection, SITE, {"id": site.id, "name": site.name, **english})
     for zone in plan.zone:
         row = {"parent": zone.parent, "name": zone.name, "name_en": zone.name_en or zone.name, "cap": zone.cap}
+        row |= {"tariff": put_tariff(connection, Path(zone.tariff)) if zone.tariff else ""}
+        row |= {"lost_ticket_cents": zone.lost_ticket_cents, "free_with": zone.free_with}
+        row |= {"free_minutes": zone.free_minutes}
         _put(connection, ZONE, {"id": zone.id, "site": site.id, **row}, {"base": 0, "ghosts": 0, "is_open": True})
         names = {"name": f"Kasse {zone.name}", "name_en": f"Desk {zone.name_en or zone.name}"}
         desk = {"zone": zone.id, "outer": zone.parent, "node": "", **names}
@@ -132,8 +138,40 @@ def seed_site(connection: Connection, plan: Plan) -> None:
         numbers = {"past": "[]", "boot": 0, "applied_seq": 0, "emergency": False}
         _put(connection, NODE, {"id": node.id, "board": node.board}, {**words, **numbers})
     for lane in plan.lane:
-        row = {"zone": lane.zone, "outer": lane.outer, "node": lane.node, "name": lane.name}
+        row = {"zone": lane.zone, "outer": lane.outer, "node": lane.node, "name": lane.name, "issues": lane.issues}
         _put_lane(connection, {"id": lane.id, **row, "name_en": lane.name_en or lane.name})
+    for till in plan.till:
+        row = {"node": till.node, "zone": till.zone, "name": till.name, "name_en": till.name_en or till.name}
+        _put(connection, TILL, {"id": till.id, **row}, {"inc": "", "account": "{}"})
+    connection.execute(delete(SIGN))
+    if plan.sign:
+        connection.execute(insert(SIGN), [{"node": sign.node, "zone": sign.zone} for sign in plan.sign])
+
+
+def put_tariff(connection: Connection, path: Path) -> str:
+    """Keep the tariff in a file as a version, unless it is kept already; returns its name. Raises SettingsError."""
+    try:
+        tariff, text = load_tariff(path), path.read_text(encoding="utf-8")
+        valid_from = tariff.valid_from.isoformat()
+        kept = connection.execute(
+            select(TARIFF.c.valid_from, TARIFF.c.digest).where(TARIFF.c.name == tariff.name).order_by(TARIFF.c.number)
+        )
+        known = {row.valid_from: row.digest for row in kept}
+        if known.get(valid_from) == tariff.digest:
+            return tariff.name
+        if valid_from in known:
+            raise SettingsError(
+                f"{path}: the version of {valid_from} is kept with another text, and stays were priced by it: "
+                "give the new text a valid_from of its own"
+            )
+        number = (connection.execute(select(func.max(TARIFF.c.number))).scalar() or 0) + 1
+        row = {"number": number, "name": tariff.name, "valid_from": valid_from, "digest": tariff.digest, "body": text}
+        row |= {"is_json": path.suffix.lower() == ".json", "by": "setup", "reason": ""}
+        connection.execute(insert(TARIFF), [row | {"created_ms": time.time_ns() // 1_000_000}])
+        load_book(connection, tariff.name)  # all versions must go together
+    except (TariffError, StayError, OSError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return tariff.name
 
 
 def _put_lane(connection: Connection, row: dict[str, Any]) -> None:

@@ -21,7 +21,14 @@ from einlass_controller.store.database import migrate, open_database, url_of_fil
 from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
-EVERY_DATABASE = ("test_engine", "test_node_stories", "test_databases", "test_replay", "test_voucher_payments")
+EVERY_DATABASE = (
+    "test_engine",
+    "test_node_stories",
+    "test_databases",
+    "test_replay",
+    "test_voucher_payments",
+    "test_parking",
+)
 # All that ask for a bench, on both: EINLASS_EVERY_DATABASE=1 .venv/bin/pytest tests/controller -n0
 ALL_MODULES = bool(os.environ.get("EINLASS_EVERY_DATABASE"))
 SQLITE_ONLY = ("test_backup", "test_store", "test_cli", "test_paper", "test_exchange", "test_access")
@@ -296,6 +303,25 @@ def make_bench(
 @pytest.fixture
 def bench(make_bench: Callable[[int], Bench]) -> Bench:
     return make_bench(3)
+
+
+@pytest.fixture
+def make_park(
+    tmp_path: Path, new_database: Callable[[], str], new_site: Callable[[dict[str, Any], Path], Prepared]
+) -> Iterator[Callable[[dict[str, Any]], Bench]]:
+    """A bench for any plan."""
+    made: list[Bench] = []
+
+    def make(plan: dict[str, Any]) -> Bench:
+        directory = tmp_path / f"park{len(made)}"
+        url = new_database()
+        prepared = new_site(plan, directory) if url.startswith("sqlite") else None
+        made.append(Bench(prepared or set_up(plan_of(plan), directory, database_url=url)))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.database.dispose()
 
 
 @pytest.fixture

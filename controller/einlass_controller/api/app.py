@@ -16,6 +16,7 @@ from einlass_controller.api import (
     exchange,
     house,
     keys,
+    parking,
     partners,
     recount,
     scans,
@@ -71,7 +72,7 @@ def make_app(controller: Controller) -> FastAPI:
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
     parts = (scans, exchange, tickets, ticket_life, state, commands, house, signing_keys, keys, recount)
-    for part in (*parts, voucher_payments, vouchers, partners):
+    for part in (*parts, voucher_payments, vouchers, partners, parking):
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)

@@ -36,6 +36,7 @@ RULES_MAX = 30
 NAME_LENGTH_MAX = 40
 PERSONS_MAX = 50
 PERCENT_MAX = 100
+PRICE_CENTS_MAX = 1_000_000
 PERIODS_MAX = 100
 # What a ticket of a product is worth at a lane that is cut off: `report` (let in once a lane by the list; a second use
 # elsewhere is found afterwards and reported) or `refuse`.
@@ -65,7 +66,10 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a ticket of this kind may do. entries None: no limit. group: several persons at once, an entry each."""
+    """What a ticket of this kind may do. entries None: no limit. group: several persons at once, an entry each.
+
+    price_cents: what a till sells it for; None: no till does.
+    """
 
     id: str
     name: str
@@ -77,6 +81,7 @@ class Product:
     rules: tuple[Rule, ...]
     exit_rules: tuple[Rule, ...]
     while_cut_off: str = REPORT
+    price_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,7 @@ _PRODUCT_KEYS = (
     "slots",
     "stay",
     "while_cut_off",
+    "price_cents",
     "rule",
     "exit_rule",
 )
@@ -233,6 +239,7 @@ def _product(given: Any, where: str) -> Product:
         (*_place(table, group), *own, *_when(table), *_slot_rules(slots), *_again(table), *_staff(table)),
         tuple(leaving),
         while_cut_off,
+        table.number("price_cents", high=PRICE_CENTS_MAX) if table.given.get("price_cents") is not None else None,
     )
 
 

@@ -14,7 +14,14 @@ from einlass_controller.domain.snapshot import CHANGES, TICKET_FIXED, VISIT_FIXE
 from einlass_controller.domain.voucher_snapshot import VOUCHER_FIXED
 
 DIFFERENCES_MAX = 20
-TICKETS, VISITS, ACCOUNTS, ZONES, VOUCHERS = PARTS = ("tickets", "visits", "accounts", "zones", "vouchers")
+TICKETS, VISITS, ACCOUNTS, ZONES, VOUCHERS, STAYS = PARTS = (
+    "tickets",
+    "visits",
+    "accounts",
+    "zones",
+    "vouchers",
+    "stays",
+)
 # The kind of the entry that has new vouchers whole.
 VOUCHERS_MADE = "vouchers_made"
 # What a lane's and a zone's row is before anything has happened.
@@ -62,7 +69,7 @@ class Replayed:
             for name, state in body.get(part, {}).items():
                 before = kept.get(name, {})
                 kept[name] = {key: value for key, value in before.items() if key in fixed} | state
-        for part in (ACCOUNTS, ZONES):
+        for part in (ACCOUNTS, ZONES, STAYS):
             self.parts[part].update(body.get(part, {}))
 
 

@@ -12,7 +12,7 @@ from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps import leasing
 from einlass_controller.steps.asks import Found, Question, answer_fields, judge, let_in, number_of, reserve
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.presenting import Shown
+from einlass_controller.steps.presenting import Shown, given_out, keep
 from einlass_controller.store.work import Stored
 from einlass_core import wire
 
@@ -39,7 +39,11 @@ def released(
     if ticket is not None:  # the lane has struck it off its list: whatever holds now is told it anew
         ticket.listed_number = 0
         batch.rows.ticket_changed(ticket)
-    asked = Question(lane, ENTRY, Shown(ticket), persons)
+    shown = Shown(ticket)
+    if ticket is None and lane.issues:  # a parking ticket that the lane gave out by itself
+        shown = Shown(given_out(batch, lane, str(message.fields["digest"])), fresh=True)
+        ticket = shown.ticket
+    asked = Question(lane, ENTRY, shown, persons)
     answered = batch.rows.decisions.get(key)
     with batch.as_of(at_ms):
         judged = judge(batch, asked)
@@ -47,6 +51,7 @@ def released(
     if isinstance(judged, Found) or (answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)):
         why = judged.decision if isinstance(judged, Found) else Decision(answered.code if answered else codes.ERROR)
         found = Found(Decision(codes.OK, persons), use=Use(1, 1))
+        keep(batch, shown)
         if ticket is not None:
             ticket.entries_used += found.use.entries
             batch.rows.ticket_changed(ticket)

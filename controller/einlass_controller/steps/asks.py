@@ -16,7 +16,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Standing, Visit
 from einlass_controller.live import Lane, Node, WaitingAsk
 from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
-from einlass_controller.steps import leasing
+from einlass_controller.steps import leasing, parking_exits
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.moving import arrived, departed
 from einlass_controller.steps.presenting import Shown, keep, present
@@ -72,7 +72,7 @@ def ask_again(batch: Batch, waiting: WaitingAsk) -> None:
 def _settle(batch: Batch, message: Ask, node: Node, lane: Lane) -> None:
     """Decide and answer, or let the question wait a moment for places that other lanes hold and may give back."""
     waiting = batch.live.waiting_asks
-    shown = present(batch, message.proof)
+    shown = present(batch, message.proof, lane if message.side == ENTRY else None)
     ticket = shown.ticket
     found = decide(batch, Question(lane, message.side, shown, emergency=node.emergency))
     if found.decision.code == codes.ZONE_FULL and ticket is not None:
@@ -82,6 +82,8 @@ def _settle(batch: Batch, message: Ask, node: Node, lane: Lane) -> None:
             waiting[message.key] = WaitingAsk(message, until_ms)
             return
     waiting.pop(message.key, None)
+    if shown.fresh and not found.decision.admits and ticket is not None and not ticket.key_id:
+        ticket = None  # full, or closed: this ticket was never given out
     if message.side == ENTRY and (found.decision.admits or found.decision.code == codes.ZONE_FULL):
         leasing.noted(batch, lane, came=max(1, found.decision.persons))
     number = number_of(batch)
@@ -112,6 +114,7 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
         batch.record("paid", by=message.client, ticket=ticket.id, cents=message.paid_cents, decision=f"d{number}")
         ticket.due_cents = 0
         batch.rows.ticket_changed(ticket)
+        parking_exits.paid_at_desk(batch, message, ticket)
     if found.decision.admits:
         persons = found.decision.persons
         visit = reserve(batch, message.key, message.client, message.nonce, lane, ticket, found)
@@ -124,6 +127,7 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
 
 def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None:
     gone = departed(batch, message.key, ticket, lane, message.persons or wire.PERSONS_MAX, batch.now_ms)
+    parking_exits.went_out(batch, lane, ticket, batch.now_ms)
     if gone:
         batch.live.books.walk(lane.id, -gone)
         batch.touch(lane)
@@ -245,6 +249,9 @@ def judge(batch: Batch, asked: Question) -> Found | Judged:
 def _decide_exit(batch: Batch, asked: Question) -> Found:
     """Nobody is kept in; where staff stands, money that is due is asked for first, but not in an emergency."""
     ticket = asked.ticket
+    if parking_exits.is_car_park(batch, asked.lane):
+        found = parking_exits.decide(batch, asked.lane, ticket, asked.emergency, asked.paid_cents)
+        return Found(replace(found, rules_version=str(batch.catalogue.version)))
     if ticket is None or batch.live.site.mode:
         return Found(Decision(codes.OK_EXIT))
     verdict = judge_exit(batch, asked.lane, ticket)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from einlass_controller.domain import ledger, recount, snapshot, visits
 from einlass_controller.domain.admission import Moment, moment
 from einlass_controller.domain.catalogue import Catalogue, in_force
 from einlass_controller.domain.occupancy import Limit, Report
+from einlass_controller.domain.parking import ParkingStay, said_of_stay
 from einlass_controller.domain.shares import ends_ms
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
@@ -51,6 +53,9 @@ class Batch:
         self.acks: dict[str, Node] = {}
         self.list_number = live.list_number  # of the lists' last change that is written: this batch's own are not yet
         self.vouchers: dict[str, dict[str, Any]] = {}  # what the ledger says of those that changed, by serial number
+        self.stays: dict[str, ParkingStay] = {}  # that were asked for
+        self.new_stays: set[str] = set()
+        self.changed_stays: set[str] = set()
         self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None
@@ -105,6 +110,9 @@ class Batch:
             "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
             "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
             "vouchers": self.vouchers,
+            "stays": {
+                name: said_of_stay(asdict(self.stays[name])) for name in sorted(self.new_stays | self.changed_stays)
+            },
         }
         if any(body.values()):
             self.record(CHANGES, **{name: found for name, found in body.items() if found})

@@ -11,13 +11,13 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
-from einlass_controller.steps import alone, leasing
+from einlass_controller.steps import alone, leasing, parking_exits, parking_sales
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
 from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.work import Stored
-from einlass_core import wire
+from einlass_core import wire, wire_till
 
 CLOCK_AHEAD_MS = 60_000
 GAP_ALARM_MS = 10_000
@@ -98,6 +98,7 @@ def _boot(batch: Batch, node: Node, message: NodeEvent) -> None:
     )
     for visit in late:
         batch.annul(visit)
+    parking_sales.started(batch, node, message.boot)
     _note(batch, node, message, boot=message.boot, annulled=[visit.ticket for visit in late])
 
 
@@ -157,6 +158,7 @@ def _went_out(batch: Batch, node: Node, message: NodeEvent) -> None:
     if scan is not None and ticket is not None and lane is not None:
         key = f"{scan.key}/{message.seq}"  # one scan may be followed by the passages of a whole family
         left -= departed(batch, key, ticket, lane, left, _when(batch, message))
+        parking_exits.went_out(batch, lane, ticket, _when(batch, message))
     recount(batch, message, EXIT, _persons(message))
     _note(batch, node, message, ticket=ticket.id if ticket is not None else "", anonymous=left)
 
@@ -277,6 +279,10 @@ def _nothing(batch: Batch, node: Node, message: NodeEvent) -> None:
     """The account it carried was all it had to say."""
 
 
+def _till(batch: Batch, node: Node, message: NodeEvent) -> None:
+    parking_sales.told(batch, node, message, _when(batch, message))
+
+
 STEPS: dict[str, Callable[[Batch, Node, NodeEvent], None]] = {
     "boot": _boot,
     "limit": _nothing,
@@ -293,4 +299,5 @@ STEPS: dict[str, Callable[[Batch, Node, NodeEvent], None]] = {
     "fault": _fault,
     "fault_over": _fault_over,
     "lost": _lost,
+    **dict.fromkeys(wire_till.TILL_EVENTS, _till),
 }

@@ -12,6 +12,7 @@ from einlass_controller.domain.hours import last_close
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.live import Area
 from einlass_controller.messages import EXIT, Correct, Declined, Done, SetMode, SetRules, Shut, Vouch
+from einlass_controller.parking_book import with_products
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import RULES, SITE, ZONE
 from einlass_core import wire
@@ -26,7 +27,7 @@ def set_rules(batch: Batch, message: SetRules) -> Done | Declined:
     """Keep a new version. It holds from its instant on; what was decided before stays as it was decided."""
     live = batch.live
     version, valid_from_ms = live.catalogues[-1].version + 1, message.valid_from_ms or batch.now_ms
-    catalogue = read_catalogue(message.body, version, valid_from_ms)
+    catalogue = with_products(read_catalogue(message.body, version, valid_from_ms), live.parking.products)
     if version > VERSIONS_MAX:
         return Declined(f"there are {VERSIONS_MAX} versions already")
     if valid_from_ms < batch.now_ms:
@@ -145,7 +146,7 @@ def night(batch: Batch) -> None:
         return  # before there was a rule that says so
     ended = 0
     for visit in batch.rows.visits_inside():
-        if visit.since_ms < due_ms:
+        if visit.since_ms < due_ms and visit.zone not in live.parking.zones:  # cars stay overnight
             visits.leave(visit, visit.inside, due_ms)
             ticket = batch.rows.ticket(visit.ticket) if visit.ticket else None
             if ticket is not None:
@@ -154,7 +155,7 @@ def night(batch: Batch) -> None:
             ended += 1
     since = _came_since(batch, due_ms)
     zones = {}
-    for name in live.areas:
+    for name in live.areas.keys() - live.parking.zones.keys():
         before = live.books.zones[name].figures().present
         _count(batch, name, max(0, since.get(name, 0)), due_ms)
         zones[name] = {"before": before, "after": live.books.zones[name].figures().present}

@@ -32,7 +32,8 @@ def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool
                 entered.append(_beside(batch, visit, zone, strays, at_ms))
     closed_ms = batch.live.site.closed_ms
     for item in entered:
-        if item.began_ms is not None and item.began_ms < closed_ms:  # told late, by a lane that was cut off
+        overnight = item.zone in batch.live.parking.zones
+        if item.began_ms is not None and item.began_ms < closed_ms and not overnight:  # told late, by a cut-off lane
             visits.leave(item, item.inside, closed_ms)
 
 

@@ -2,7 +2,7 @@
 
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.messages import Declined, Issue, Order, Tick
-from einlass_controller.steps import house, leasing, listing, voucher_payments
+from einlass_controller.steps import house, leasing, listing, parking_sales, parking_signs, voucher_payments
 from einlass_controller.steps.batch import Batch
 
 LIMIT_RESEND_MS = 2_000
@@ -22,9 +22,11 @@ def tick(batch: Batch, message: Tick) -> None:
     house.night(batch)
     house.bookings(batch)
     voucher_payments.sweep(batch)
+    parking_sales.sweep(batch)
     if message.announce:
         batch.send_time()
         house.send_emergency(batch)
+        parking_signs.again(batch)
 
 
 def live_share(batch: Batch, lane: str) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from einlass_controller import orders_parking as of_parking
 from einlass_controller import orders_vouchers as of_vouchers
 from einlass_controller.domain.signed import KEY_ID_MAX, PublicKey
 from einlass_controller.orders import (
@@ -23,7 +24,7 @@ from einlass_controller.orders import (
     RevokeSigningKey,
     UndoImport,
 )
-from einlass_controller.steps import imports, recounts, ticket_life, voucher_payments, vouchers
+from einlass_controller.steps import imports, parking_office, recounts, ticket_life, voucher_payments, vouchers
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
@@ -109,4 +110,9 @@ STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     of_vouchers.CommitPayment: voucher_payments.commit,
     of_vouchers.ReleasePayment: voucher_payments.release,
     of_vouchers.EndPayment: voucher_payments.end,
+    of_parking.ReplaceParkingTicket: parking_office.replace_ticket,
+    of_parking.CorrectStay: parking_office.correct,
+    of_parking.EndStay: parking_office.end,
+    of_parking.SettleClaim: parking_office.settle,
+    of_parking.AddTariff: parking_office.add_tariff,
 }

@@ -8,6 +8,8 @@ from einlass_controller.domain import decision as codes
 from einlass_controller.domain import signed
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.domain.tickets import VALID, Ticket
+from einlass_controller.issuing import new_id
+from einlass_controller.live import Lane
 from einlass_controller.messages import Proof
 from einlass_controller.signing import check
 from einlass_controller.steps.batch import Batch, log
@@ -22,15 +24,40 @@ class Shown:
     fresh: bool = False
 
 
-def present(batch: Batch, proof: Proof) -> Shown:
-    """The ticket of a code. The digest finds it, the whole hash (or the signature) proves it."""
+def present(batch: Batch, proof: Proof, lane: Lane | None = None) -> Shown:
+    """The ticket of a code. The digest finds it, the whole hash (or the signature) proves it.
+
+    lane: an entry that gives out tickets: a code of its form that is new is one that it has just made.
+    """
     ticket = batch.rows.by_digest.get(proof.digest)
     if ticket is not None:
-        if ticket.code_sha256 != proof.sha256 or ticket.import_id in batch.live.imports_open:
+        # A ticket that a lane gave out while it was cut off: only the digest of its code was ever told.
+        if ticket.code_sha256 not in ("", proof.sha256) or ticket.import_id in batch.live.imports_open:
             return Shown(None)
         key = batch.live.ring.get(ticket.key_id)
         return Shown(ticket if key is None or key.revoked_ms is None else replace(ticket, status=codes.REVOKED))
+    if lane is not None and lane.issues and proof.is_opaque:
+        return Shown(given_out(batch, lane, proof.digest, proof.sha256), fresh=True)
     return Shown(None) if proof.signed is None else _first_time(batch, proof, proof.signed)
+
+
+def given_out(batch: Batch, lane: Lane, digest: str, sha256: str = "") -> Ticket:
+    """The ticket that a lane with `issues` gives out. sha256 "": only the digest is known."""
+    product = batch.catalogue.products.get(lane.issues)
+    return Ticket(
+        new_id(),
+        digest,
+        sha256,
+        lane.issues,
+        lane.zone,
+        1,
+        VALID,
+        None,
+        None,
+        1 if product is None else product.entries,
+        entries_used=0,
+        issued_ms=batch.now_ms,
+    )
 
 
 def keep(batch: Batch, shown: Shown) -> None:

@@ -5,7 +5,7 @@ from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
-from einlass_controller.steps import leasing, listing
+from einlass_controller.steps import leasing, listing, parking_sales, parking_signs
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
@@ -47,6 +47,7 @@ def hello(batch: Batch, message: Hello) -> None:
             node.boot = message.boot
             batch.nodes.add(node.id)
         _tell_limit(batch, node)
+    parking_signs.forget(batch, node)
     batch.acks[node.id] = node
     batch.send_time()
     if batch.live.site.mode == EVACUATION:
@@ -139,6 +140,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
             account.version_sent, account.sent = 1, [(1, 0)]
             batch.send_limit(lane, account.newest)
         batch.touch(lane)
+    parking_sales.forgotten(batch, node)
     batch.record("incarnation", node=node.id, inc=inc, lost=lost, ghosts=ghosts)
     if lost:
         batch.alarm(node, f"journal_lost: {ghosts} places stay taken until a recount")

@@ -31,7 +31,9 @@ PLATES_EVERY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Payment:
+class Payment:
+    """A payment as it is stored."""
+
     key: str
     state: str
     area: str
@@ -48,25 +50,44 @@ def hold(batch: Batch, order: HoldVoucher) -> Answered:
     row = batch.rows.fetch(select(VOUCHER_OP.c.content, VOUCHER_OP.c.answer).where(VOUCHER_OP.c.key == key))
     if row:
         return Answered(bytes(row[0].answer), conflict=row[0].content != order.content)
-    payment = _payment(batch, order.till.key(order.payment))
+    payment = payment_of(batch, order.till.key(order.payment))
     if payment is not None and payment.state != OPEN:
         return _answer(batch, order, Verdict(vouchers.PAYMENT_OVER, {}))
     if payment is not None and (payment.area, payment.stay, payment.plate) != (order.area, order.stay, order.plate):
         return Answered(payment.answer, conflict=True)
+    took = take(batch, order, payment)
+    if not took.is_kept:
+        return Answered(_said(order, took.verdict, took.said))
+    return _answer(batch, order, took.verdict, took.said)
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What came of a try to hold a code. is_kept False: the same question may be asked again (too fast)."""
+
+    verdict: Verdict
+    said: dict[str, Any]
+    voucher: Voucher | None = None
+    code: PublicCode | None = None
+    is_kept: bool = True
+
+
+def take(batch: Batch, order: HoldVoucher, payment: Payment | None) -> Took:
+    """Hold a code for a payment that is open or not yet begun, or say why not; the answer is the caller's to keep."""
     bucket = batch.live.vouchers.guesses.get(order.till.node)
     if order.public and bucket is not None and (wait_ms := bucket.wait_ms(batch.now_ms)):
         # Also for the right one: else it would stand out among the wrong ones.
-        return Answered(_said(order, Verdict(vouchers.TOO_FAST, {"wait_ms": wait_ms}), {}))
+        return Took(Verdict(vouchers.TOO_FAST, {"wait_ms": wait_ms}), {}, is_kept=False)
     code = batch.live.vouchers.codes.get(order.public)
     if code is not None:
-        return _hold_code(batch, order, payment, code)
+        return _take_code(batch, order, payment, code)
     voucher = find(batch, order.proof.digest, order.proof.sha256)
     if voucher is None:
         return _guess(batch, order)
     lot = batch.live.vouchers.lots[voucher.lot]
     said = {"serial": voucher.serial, "kind": lot.kind, "value": lot.value, "partner": voucher.partner, "lot": lot.id}
     if voucher.state == HELD and payment is not None and voucher.payment == payment.key:
-        return _answer(batch, order, Verdict(OK, {}), said)  # the same card again counts once
+        return Took(Verdict(OK, {}), said, voucher)  # the same card again counts once
     verdict = vouchers.judge(voucher, lot, _scene(batch, order, voucher))
     if verdict.holds and not may_decide(voucher, Asker(order.till.node, order.till.inc)):
         verdict = Verdict(vouchers.OWNED_ELSEWHERE, {"owner": voucher.owner})
@@ -74,15 +95,29 @@ def hold(batch: Batch, order: HoldVoucher) -> Answered:
         name = _open(batch, order, payment)
         vouchers.hold(voucher, name, order.area, batch.now_ms)
         keep(batch, [voucher])
-        batch.record("voucher_held", voucher=voucher.serial, lot=lot.id, payment=name, area=order.area, op=key)
-    return _answer(batch, order, verdict, said)
+        op = order.till.key(order.number)
+        batch.record("voucher_held", voucher=voucher.serial, lot=lot.id, payment=name, area=order.area, op=op)
+    return Took(verdict, said, voucher)
+
+
+def hand_back(batch: Batch, payment: str, serials: Iterable[int], codes: Iterable[str]) -> None:
+    """The till gave these back to the driver, and goes on with the payment."""
+    wanted, named = set(serials), sorted(codes)
+    freed = [voucher for voucher in held_by(batch, payment) if voucher.serial in wanted]
+    for voucher in freed:
+        vouchers.release(voucher)
+    keep(batch, freed)
+    _end_codes(batch, payment, named, {})
+    if freed or named:
+        given = [voucher.serial for voucher in freed]
+        batch.record("vouchers_released", payment=payment, vouchers=given, codes=named, by="till", reason="handed back")
 
 
 def commit(batch: Batch, order: CommitPayment) -> Answered | Declined:
     """Payment and vouchers in one step: what was used is used, what it held beside that is free again."""
     key = order.till.key(order.payment)
     sweep(batch)
-    payment = _payment(batch, key)
+    payment = payment_of(batch, key)
     if payment is not None and payment.state == COMMITTED:
         return Answered(payment.answer, conflict=payment.content != order.content)
     if order.till.asks_first:
@@ -91,7 +126,7 @@ def commit(batch: Batch, order: CommitPayment) -> Answered | Declined:
         if payment.state != OPEN:
             return Declined(vouchers.ANSWERS[vouchers.PAYMENT_OVER].en)
     held = {item.serial: item for item in held_by(batch, key)}
-    codes = _codes_of(batch, key)
+    codes = codes_of(batch, key)
     wrong = _wrong(batch, order, held, codes) if order.till.asks_first else ""
     if wrong:
         return Declined(wrong)
@@ -116,7 +151,7 @@ def release(batch: Batch, order: ReleasePayment) -> Answered | Declined:
     """Broken off: all is free. A question of this payment that is still under way comes too late from now on."""
     key = order.till.key(order.payment)
     sweep(batch)
-    payment = _payment(batch, key)
+    payment = payment_of(batch, key)
     if payment is not None and payment.state == COMMITTED:
         return Declined("this payment was made: its vouchers are used")
     if payment is not None and payment.state == RELEASED:
@@ -126,7 +161,7 @@ def release(batch: Batch, order: ReleasePayment) -> Answered | Declined:
 
 def end(batch: Batch, order: EndPayment) -> Answered | Declined:
     """A person ends what a till holds that will not come back. What it tells later is checked against that."""
-    payment = _payment(batch, order.key)
+    payment = payment_of(batch, order.key)
     if payment is None:
         return Declined("no such payment", missing=True)
     if payment.state == COMMITTED:
@@ -140,7 +175,7 @@ def sweep(batch: Batch) -> None:
     """Payments that end by the clock and are out of time; and plates of days that are over."""
     book, now_ms = batch.live.vouchers, batch.now_ms
     for key in [name for name, until_ms in book.timed.items() if until_ms < now_ms]:
-        payment = _payment(batch, key)
+        payment = payment_of(batch, key)
         book.timed.pop(key)
         if payment is not None and payment.state == OPEN:
             _let_go(batch, None, payment, key, "clock", f"held for {HOLD_MS // 1000} s")
@@ -166,29 +201,31 @@ def held_by(batch: Batch, payment: str) -> list[Voucher]:
     return vouchers_of(batch.rows.fetch(select(*VOUCHER_COLUMNS).where(*mine).order_by(VOUCHER.c.serial)))
 
 
-def _hold_code(batch: Batch, order: HoldVoucher, payment: _Payment | None, code: PublicCode) -> Answered:
+def _take_code(batch: Batch, order: HoldVoucher, payment: Payment | None, code: PublicCode) -> Took:
     said = {"serial": 0, "kind": code.kind, "value": code.value, "partner": "", "public": code.code}
     said |= {"from_ms": code.from_ms, "until_ms": code.until_ms}
-    if payment is not None and code.code in _codes_of(batch, payment.key):
-        return _answer(batch, order, Verdict(OK, {}), said)
+    if payment is not None and code.code in codes_of(batch, payment.key):
+        return Took(Verdict(OK, {}), said, code=code)
     verdict = public_codes.judge(code, _scene_of_code(batch, order, code))
     if verdict.holds:
         name = _open(batch, order, payment)
-        row = {"key": f"{name}/{code.code}", "code": code.code, "payment": name, "state": HELD, "area": order.area}
-        batch.rows.execute(insert(PUBLIC_USE), [row | {"at_ms": batch.now_ms, "saved_cents": None}])
+        row = {"code": code.code, "payment": name, "state": HELD, "area": order.area, "at_ms": batch.now_ms}
+        again = update(PUBLIC_USE).where(PUBLIC_USE.c.key == f"{name}/{code.code}")
+        if not batch.rows.execute(again.values(**row, saved_cents=None)):  # handed back before, in this payment
+            batch.rows.execute(insert(PUBLIC_USE), [row | {"key": f"{name}/{code.code}", "saved_cents": None}])
         keep_code(batch, replace(code, used=code.used + 1))
         batch.record("public_code_held", code=code.code, payment=name, area=order.area)
-    return _answer(batch, order, verdict, said)
+    return Took(verdict, said, code=code)
 
 
-def _guess(batch: Batch, order: HoldVoucher) -> Answered:
+def _guess(batch: Batch, order: HoldVoucher) -> Took:
     """An unknown code. Who tries many is told to wait, and nothing of that is kept: he may ask the same again."""
     guesses = batch.live.vouchers.guesses
     bucket = guesses.setdefault(order.till.node, Bucket(GUESSES_PER_S, batch.now_ms))
     wait_ms = bucket.take(batch.now_ms) if order.public else 0
     if wait_ms:
-        return Answered(_said(order, Verdict(vouchers.TOO_FAST, {"wait_ms": wait_ms}), {}))
-    return _answer(batch, order, Verdict(vouchers.UNKNOWN, {}))
+        return Took(Verdict(vouchers.TOO_FAST, {"wait_ms": wait_ms}), {}, is_kept=False)
+    return Took(Verdict(vouchers.UNKNOWN, {}), {})
 
 
 def _answer(batch: Batch, order: HoldVoucher, verdict: Verdict, said: dict[str, Any] | None = None) -> Answered:
@@ -218,7 +255,7 @@ def _said(order: HoldVoucher, verdict: Verdict, said: dict[str, Any]) -> bytes:
     )
 
 
-def _open(batch: Batch, order: HoldVoucher, payment: _Payment | None) -> str:
+def _open(batch: Batch, order: HoldVoucher, payment: Payment | None) -> str:
     """The payment's key; its row is made when it holds its first voucher."""
     key = order.till.key(order.payment)
     if payment is None:
@@ -253,7 +290,7 @@ def _new_row(node: str, inc: str, key: str, now_ms: int) -> dict[str, Any]:
 def _end(
     batch: Batch,
     till: Any,
-    payment: _Payment | None,
+    payment: Payment | None,
     key: str,
     state: str,
     content: str,
@@ -268,12 +305,12 @@ def _end(
     batch.live.vouchers.timed.pop(key, None)
 
 
-def _let_go(batch: Batch, till: Any, payment: _Payment | None, key: str, by: str, reason: str) -> Answered:
+def _let_go(batch: Batch, till: Any, payment: Payment | None, key: str, by: str, reason: str) -> Answered:
     freed = held_by(batch, key)
     for voucher in freed:
         vouchers.release(voucher)
     keep(batch, freed)
-    codes = _codes_of(batch, key)
+    codes = codes_of(batch, key)
     _end_codes(batch, key, codes, {})
     serials = [voucher.serial for voucher in freed]
     answer = _json({"state": RELEASED, "released": serials, "by": by})
@@ -340,16 +377,18 @@ def _json(said: dict[str, Any]) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode()
 
 
-def _payment(batch: Batch, key: str) -> _Payment | None:
+def payment_of(batch: Batch, key: str) -> Payment | None:
+    """A payment; None: it holds nothing and never did."""
     columns = (PAYMENT.c.key, PAYMENT.c.state, PAYMENT.c.area, PAYMENT.c.stay, PAYMENT.c.plate, PAYMENT.c.content)
     rows = batch.rows.fetch(select(*columns, PAYMENT.c.answer).where(PAYMENT.c.key == key))
     if not rows:
         return None
     name, state, area, stay, plate, content, answer = rows[0]
-    return _Payment(name, state, area, stay, plate, content, bytes(answer))
+    return Payment(name, state, area, stay, plate, content, bytes(answer))
 
 
-def _codes_of(batch: Batch, payment: str) -> list[str]:
+def codes_of(batch: Batch, payment: str) -> list[str]:
+    """The public codes that a payment holds now."""
     mine = PUBLIC_USE.c.payment == payment, PUBLIC_USE.c.state == HELD
     return [row.code for row in batch.rows.fetch(select(PUBLIC_USE.c.code).where(*mine))]
 

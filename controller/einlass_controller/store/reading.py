@@ -12,10 +12,11 @@ from sqlalchemy import Engine as Database
 from einlass_controller.domain import replay, visits
 from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, read_catalogue
 from einlass_controller.domain.ledger import Entry
+from einlass_controller.domain.parking import said_of_stay
 from einlass_controller.domain.preview import Past
 from einlass_controller.domain.snapshot import Row, said_of_ticket, said_of_visit
 from einlass_controller.domain.voucher_snapshot import said_of_row as said_of_voucher
-from einlass_controller.store.schema import ACCOUNT, DECISION, LEDGER, RULES, TICKET, VISIT, VOUCHER, ZONE
+from einlass_controller.store.schema import ACCOUNT, DECISION, LEDGER, RULES, STAY, TICKET, VISIT, VOUCHER, ZONE
 
 ROWS_AT_ONCE = 2_000
 
@@ -104,6 +105,7 @@ def state_rows(connection: Connection) -> dict[str, Iterator[tuple[str, Row]]]:
             (row["id"], {"base": row["base"], "ghosts": row["ghosts"]}) for row in _stream(connection, ZONE)
         ),
         replay.VOUCHERS: ((str(row["serial"]), said_of_voucher(row)) for row in _stream(connection, VOUCHER)),
+        replay.STAYS: ((row["id"], said_of_stay(row)) for row in _stream(connection, STAY)),
     }
 
 

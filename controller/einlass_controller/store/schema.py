@@ -3,7 +3,7 @@
 from sqlalchemy import Table
 from sqlmodel import SQLModel
 
-from einlass_controller.store import tables, voucher_tables
+from einlass_controller.store import parking_tables, tables, voucher_tables
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -34,3 +34,11 @@ PAYMENT = _table(voucher_tables.PaymentRow)
 VOUCHER_OP = _table(voucher_tables.VoucherOpRow)
 PUBLIC_CODE = _table(voucher_tables.PublicCodeRow)
 PUBLIC_USE = _table(voucher_tables.PublicUseRow)
+TARIFF = _table(parking_tables.TariffRow)
+TILL = _table(parking_tables.TillRow)
+SIGN = _table(parking_tables.SignRow)
+STAY = _table(parking_tables.StayRow)
+SALE = _table(parking_tables.SaleRow)
+PRICE = _table(parking_tables.PriceRow)
+CLAIM = _table(parking_tables.ClaimRow)
+VISIT_USE = _table(parking_tables.VisitUseRow)

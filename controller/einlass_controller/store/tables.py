@@ -44,6 +44,10 @@ class ZoneRow(SQLModel, table=True):
     shut_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     counted_ms: int = Field(default=0, sa_column=_big())
     counted: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    tariff: str = ""
+    lost_ticket_cents: int | None = None
+    free_with: str = ""
+    free_minutes: int = 0
 
 
 class LaneRow(SQLModel, table=True):
@@ -56,6 +60,7 @@ class LaneRow(SQLModel, table=True):
     node: str = Field(default="", index=True)
     name: str
     name_en: str
+    issues: str = ""
 
 
 class NodeRow(SQLModel, table=True):

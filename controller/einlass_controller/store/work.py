@@ -172,6 +172,11 @@ class Rows:
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [name], _OPEN))
         return self.tickets.get(name)
 
+    def tickets_with(self, digest: str) -> bool:
+        """Whether a ticket has this digest; reads it (what a machine sells is rare)."""
+        self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.digest, [digest]))
+        return digest in self.by_digest
+
     def visits_ever(self, ticket: str) -> list[Visit]:
         """All visits of this ticket, those that are over too; reads them."""
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [ticket]))

@@ -1,0 +1,196 @@
+"""What a stay owes now, and which of the vouchers shown to the till help: pure, on top of the tariff engine.
+
+A late exit costs the fee from entry to now less what was paid. Vouchers of earlier payments go on counting; a new one
+is used only if it lowers what is still to be paid, all others are handed back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from einlass_controller.domain import vouchers
+from einlass_controller.domain.parking import LOST, ParkingStay, spans_of
+from einlass_controller.domain.public_codes import FREE
+from einlass_controller.domain.tariff.book import Book
+from einlass_controller.domain.tariff.buy import buy
+from einlass_controller.domain.tariff.fee import fee
+from einlass_controller.domain.tariff.model import Tariff
+from einlass_controller.domain.tariff.result import Card, Fee, Stay
+
+MS = 1000
+CARD_MINUTES_MAX = 60 * 24 * 31
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A voucher that the till shows, by its place in the question. span_ms: what a code makes free (kind free)."""
+
+    place: int
+    kind: str
+    value: int
+    span_ms: Span = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A voucher that helps: what is used of its worth, and what it takes off."""
+
+    place: int
+    kind: str
+    value: int
+    saved_cents: int
+    span_ms: Span = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """fee_cents: of the whole stay, before vouchers of this payment; due_cents: to be paid now, vouchers taken off.
+
+    until_ms: how long it is valid once it is paid. lines: (German, English, cents), they add up to due_cents.
+    version: the tariff and its valid-from, digest: of its text.
+    """
+
+    fee_cents: int
+    due_cents: int
+    until_ms: int
+    taken: tuple[Taken, ...] = ()
+    lines: tuple[tuple[str, str, int], ...] = ()
+    version: str = ""
+    digest: str = ""
+
+    @property
+    def saved_cents(self) -> int:
+        """What the vouchers of this payment take off."""
+        return sum(item.saved_cents for item in self.taken)
+
+
+def bill(book: Book, stay: ParkingStay, now_ms: int, lost_cents: int = 0, shown: Sequence[Shown] = ()) -> Bill:
+    """What is due for a stay now. Raises StayError when the tariff has no answer."""
+    tariff = tariff_of(book, stay.entered_ms)
+    grace_ms = now_ms + tariff.grace_s * MS
+    if stay.kind == LOST:
+        due = max(0, lost_cents - stay.paid_cents)
+        lines = [("Verlorene Karte", "Lost ticket", lost_cents), *_paid(stay, lost_cents)]
+        until_ms = grace_ms if due else max(stay.until_ms, stay.entered_ms)
+        return Bill(lost_cents, due, until_ms, (), tuple(lines), *_named(tariff))
+    plain = _ask(book, stay, now_ms)
+    owed = _due(stay, plain)
+    if now_ms <= stay.until_ms:  # paid for, and time to leave: no voucher is needed, and the time does not begin anew
+        lines = [*_lines(stay, plain), *([("Zeit zur Ausfahrt", "Time to leave", -owed)] if owed else [])]
+        return Bill(plain.fee_cents, 0, stay.until_ms, (), tuple(lines), *_named(tariff))
+    taken, answer = _help(book, stay, now_ms, tariff, owed, shown) if owed else ((), plain)
+    lines = _lines(stay, answer)
+    return Bill(plain.fee_cents, _due(stay, answer), grace_ms, taken, tuple(lines), *_named(tariff))
+
+
+def display(book: Book, stay: ParkingStay, cents: int, shown: Sequence[Shown] = ()) -> Bill:
+    """Pay and display: how long so many cents last, on top of what this plate has paid. due_cents: the least for it."""
+    tariff = tariff_of(book, stay.entered_ms)
+    cards = [item for item in shown if item.kind != FREE]
+    asked = Stay(stay.entered_ms // MS, stay.entered_ms // MS, tuple(Card(item.kind, item.value) for item in cards))
+    bought = buy(book, asked, cents + stay.paid_cents)
+    due = max(0, bought.used_cents - stay.paid_cents)
+    taken: tuple[Taken, ...] = ()
+    if bought.fee.uses:
+        exit_s = asked.entry_s + bought.paid_s
+        without = fee(book, Stay(asked.entry_s, exit_s)).fee_cents
+        chosen = [(cards[use.number], use.used) for use in bought.fee.uses]
+        taken = _shared(chosen, max(0, without - bought.used_cents))
+    lines = [(line.words[0], line.words[1], line.cents) for line in bought.fee.lines]
+    until_ms = max(stay.until_ms, bought.until_s * MS)
+    return Bill(due + sum(item.saved_cents for item in taken), due, until_ms, taken, tuple(lines), *_named(tariff))
+
+
+def tariff_of(book: Book, entered_ms: int) -> Tariff:
+    """The version that a stay belongs to."""
+    at_s = entered_ms // MS
+    return book.plan(at_s, at_s, "")[0][2].tariff
+
+
+def _named(tariff: Tariff) -> tuple[str, str]:
+    return f"{tariff.name} {tariff.valid_from.isoformat()}", tariff.digest
+
+
+def _ask(book: Book, stay: ParkingStay, now_ms: int, cards: Sequence[Card] = (), spans: Sequence[Span] = ()) -> Fee:
+    """The fee of the stay so far, with the vouchers of earlier payments before these."""
+    entry_s = stay.entered_ms // MS
+    # Full seconds of the time that has passed: exactly n minutes are n minutes.
+    exit_s = entry_s + max(0, now_ms - stay.entered_ms) // MS
+    old = (Card(vouchers.MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
+    free = tuple((first // MS, last // MS) for first, last in (*spans_of(stay.spans), *spans))
+    return fee(book, Stay(entry_s, exit_s, (*old, *cards), free_spans=free))
+
+
+def _due(stay: ParkingStay, answer: Fee) -> int:
+    return max(0, answer.fee_cents - stay.credit_cents - stay.paid_cents)
+
+
+def _help(
+    book: Book, stay: ParkingStay, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
+) -> tuple[tuple[Taken, ...], Fee]:
+    """The vouchers that lower what is due, as few as do it, each with what it takes off; and the fee with them."""
+    limit = tariff.voucher.per_stay_max if tariff.voucher.stackable else 1
+    free = [item for item in shown if item.kind == FREE]
+    cards = [item for item in shown if item.kind != FREE][: max(0, limit - stay.cards)]
+    chosen: list[Shown] = []
+
+    def answer(with_these: Sequence[Shown]) -> Fee:
+        worth = [Card(item.kind, item.value) for item in with_these if item.kind != FREE]
+        return _ask(book, stay, now_ms, worth, [item.span_ms for item in with_these if item.kind == FREE])
+
+    least = owed
+    for item in free:
+        found = _due(stay, answer([*chosen, item]))
+        if found < least:
+            chosen, least = [*chosen, item], found
+    # The engine finds the cards that make the fee lowest; what was paid before may make some of them needless.
+    old = 1 if stay.card_minutes else 0
+    best = answer([*chosen, *cards])
+    if _due(stay, best) < least:
+        helping = {use.number - old for use in best.uses if use.number >= old}
+        order = sorted(helping, key=lambda number: (vouchers.KINDS.index(cards[number].kind), number))
+        chosen, least = [*chosen, *[cards[number] for number in order]], _due(stay, best)
+    for item in reversed(list(chosen)):
+        without = [other for other in chosen if other is not item]
+        if _due(stay, answer(without)) <= least:
+            chosen, least = without, _due(stay, answer(without))
+    final = answer(chosen)
+    taken, before = [], owed
+    for number, item in enumerate(chosen):
+        last = number == len(chosen) - 1
+        after = least if last else min(before, max(least, _due(stay, answer(chosen[: number + 1]))))
+        taken.append(Taken(item.place, item.kind, _used(item, final, chosen, old), before - after, item.span_ms))
+        before = after
+    return tuple(taken), final
+
+
+def _used(item: Shown, answer: Fee, chosen: Sequence[Shown], old: int) -> int:
+    """What is used of a card's worth, as the engine says it."""
+    cards = [other for other in chosen if other.kind != FREE]
+    for use in answer.uses:
+        if use.number >= old and cards[use.number - old] is item:
+            return use.used
+    return item.value
+
+
+def _shared(chosen: Sequence[tuple[Shown, int]], saved: int) -> tuple[Taken, ...]:
+    """What several cards save together, by what is used of each; the last has the rest."""
+    worth = sum(used for _, used in chosen) or 1
+    taken, left = [], saved
+    for number, (item, used) in enumerate(chosen):
+        part = left if number == len(chosen) - 1 else min(left, saved * used // worth)
+        taken.append(Taken(item.place, item.kind, used, part))
+        left -= part
+    return tuple(taken)
+
+
+def _lines(stay: ParkingStay, answer: Fee) -> list[tuple[str, str, int]]:
+    lines = [(line.words[0], line.words[1], line.cents) for line in answer.lines]
+    credit = min(stay.credit_cents, answer.fee_cents)
+    if credit:
+        lines.append(("Gutscheine", "Vouchers", -credit))
+    return [*lines, *_paid(stay, answer.fee_cents - credit)]
+
+
+def _paid(stay: ParkingStay, fee_cents: int) -> list[tuple[str, str, int]]:
+    return [("Schon bezahlt", "Paid before", -min(stay.paid_cents, fee_cents))] if stay.paid_cents else []
