@@ -294,7 +294,7 @@ def _held_by_the_clock(batch: Any, order: Any, payment: Any) -> str:
     return key
 
 
-_payment = voucher_payments._payment
+_payment = voucher_payments.payment_of
 
 
 def _payment_forgotten(batch: Any, key: str) -> Any:
@@ -410,7 +410,7 @@ BUGS: dict[str, Bug] = {
     ),
     "payment_told_twice": Bug(
         "a payment that is told again is done again",
-        lambda: [_swap(voucher_payments, "_payment", _payment_forgotten)],
+        lambda: [_swap(voucher_payments, "payment_of", _payment_forgotten)],
         in_world=False,
     ),
 }
