@@ -1,4 +1,4 @@
-"""`einlass node`: runs one lane or one till on a Raspberry Pi, or only checks its configuration."""
+"""`einlass node`: runs one lane, till or sign on a Raspberry Pi, or only checks its configuration."""
 
 import asyncio
 import logging
@@ -12,9 +12,12 @@ import typer
 
 from einlass_core.journal import JournalError
 from einlass_edge.config import ConfigError, NodeConfig, check_ca, read_password
-from einlass_edge.config_till import TillNodeConfig, read_any_config
+from einlass_edge.config_any import AnyConfig, read_any_config
+from einlass_edge.config_sign import SignNodeConfig
+from einlass_edge.config_till import TillNodeConfig
 from einlass_edge.drivers.turnstile_gpio import PinsMissingError
 from einlass_edge.node import Node
+from einlass_edge.sign import SignNode
 from einlass_edge.till_node import TillNode
 
 EXIT_CONFIG = 2
@@ -29,7 +32,7 @@ def node(
     config: Annotated[Path, typer.Option(help="The node's configuration, node.toml.")],
     check: Annotated[bool, typer.Option("--check", help="Only check the configuration; starts nothing.")] = False,
 ) -> None:
-    """Run one lane or till: its devices, journal, and the line to the controller. SIGTERM ends it, bolts safe."""
+    """Run one lane, till or sign: its devices, journal, and the line to the controller. SIGTERM ends it, bolts safe."""
     try:
         settings = read_any_config(config)
         password = read_password(settings.broker, config.parent)
@@ -42,19 +45,24 @@ def node(
         return
     _log_to_stderr()
     try:
-        directory = config.parent.resolve()
-        made: Node | TillNode = (
-            TillNode(settings, directory, password)
-            if isinstance(settings, TillNodeConfig)
-            else Node(settings, directory, password)
-        )
+        made = _made(settings, config.parent.resolve(), password)
     except (JournalError, PinsMissingError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_JOURNAL if isinstance(error, JournalError) else EXIT_PINS) from None
     asyncio.run(_run(made))
 
 
-def _drives(settings: NodeConfig | TillNodeConfig) -> str:
+def _made(settings: AnyConfig, directory: Path, password: str) -> Node | TillNode | SignNode:
+    if isinstance(settings, TillNodeConfig):
+        return TillNode(settings, directory, password)
+    if isinstance(settings, SignNodeConfig):
+        return SignNode(settings, directory, password)
+    return Node(settings, directory, password)
+
+
+def _drives(settings: AnyConfig) -> str:
+    if isinstance(settings, SignNodeConfig):
+        return f"sign of {settings.sign.zone}"
     if isinstance(settings, NodeConfig):
         return f"turnstile by {settings.turnstile.kind}"
     till = settings.till
@@ -64,7 +72,7 @@ def _drives(settings: NodeConfig | TillNodeConfig) -> str:
     return f"{till.kind} till: {'; '.join(pays)}"
 
 
-async def _run(node: Node | TillNode) -> None:
+async def _run(node: Node | TillNode | SignNode) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,24 +7,20 @@ from pydantic import Field, model_validator
 
 from einlass_core.gate import GateSettings
 from einlass_edge.config_base import (
-    Baud,
     BrokerConfig,
     ConfigError,
-    Host,
     PlaceConfig,
-    Port,
     Section,
     check_ca,
     checked,
     ms_key,
-    path_key,
     read_password,
     read_toml,
 )
+from einlass_edge.config_car import CAR_LANE, BarrierConfig, DisplayConfig, EntryConfig
+from einlass_edge.config_devices import BoardConfig, ReaderConfig
 
-__all__ = ["BrokerConfig", "ConfigError", "check_ca", "read_config", "read_password"]
-
-_CAMERA = r"^(socket:/.+|v4l2:/dev/.+)$"
+__all__ = ["BrokerConfig", "ConfigError", "ReaderConfig", "check_ca", "read_config", "read_password"]
 
 _Pin = Annotated[int, Field(ge=0, le=27, description="0 to 27 (BCM number of the pin)", examples=[17])]
 
@@ -49,62 +45,23 @@ class LaneConfig(Section):
         description='"secure", "leased", "open" or "free-flow" (whom the entry admits without the controller)',
         examples=["leased"],
     )
+    exit_cut_off: Literal["open", "secure"] = Field(
+        default="open",
+        description='"open" or "secure" (whom a barrier lets out without the controller: everybody, or nobody)',
+        examples=["open"],
+    )
 
     def gate_settings(self) -> GateSettings:
         """As the core wants them."""
         fields = self.model_dump()
-        del fields["passage_debounce_ms"]
+        del fields["passage_debounce_ms"], fields["exit_cut_off"]
         return GateSettings(**fields)
 
 
-class ReaderConfig(Section):
-    """One side's readers: any of a serial scanner, a keyboard scanner and a camera, also several at once."""
-
-    serial: str | None = path_key("a serial port", "/dev/serial0")
-    baud: Baud = 9600
-    scanner: Literal["gm65", "plain"] = Field(
-        default="gm65",
-        description='"gm65" (set up at every start) or "plain" (types a code and Enter)',
-        examples=["gm65"],
-    )
-    hid: str | None = path_key("an input device", "/dev/input/by-id/usb-scanner-event-kbd")
-    camera: str | None = Field(
-        default=None, pattern=_CAMERA, description='"socket:/path" or "v4l2:/dev/video0"', examples=["v4l2:/dev/video0"]
-    )
-
-    @model_validator(mode="after")
-    def _any_reader(self) -> "ReaderConfig":
-        if not (self.serial or self.hid or self.camera):
-            raise ValueError(
-                'name a reader: serial = "/dev/serial0", hid = "/dev/input/event0" or camera = "v4l2:/dev/video0"'
-            )
-        return self
-
-
-class ModbusConfig(Section):
-    """A turnstile behind a relay board: by TCP (host) or on a serial line (serial)."""
+class ModbusConfig(BoardConfig):
+    """A turnstile behind a relay board."""
 
     kind: Literal["modbus"]
-    host: Host | None = None
-    port: Port = 502
-    serial: str | None = path_key("a serial port", "/dev/ttyUSB0")
-    baud: Baud = 9600
-    unit: int = Field(default=1, ge=1, le=247, description="1 to 247 (the board's Modbus address)", examples=[1])
-    watchdog_ms: int = Field(
-        default=1000,
-        ge=0,
-        le=10_000,
-        description="0 (the board has no watchdog) or 400 to 10000 (it drops its coils after this silence)",
-        examples=[1000],
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "ModbusConfig":
-        if (self.host is None) == (self.serial is None):
-            raise ValueError('give either host = "10.0.0.5" (Modbus TCP) or serial = "/dev/ttyUSB0" (Modbus RTU)')
-        if 0 < self.watchdog_ms < 400:
-            raise ValueError("watchdog_ms is too short for the driver's polling; allowed are 0 or 400 to 10000")
-        return self
 
 
 class GpioConfig(Section):
@@ -149,9 +106,39 @@ class NodeConfig(PlaceConfig):
     """All of a lane's node.toml."""
 
     lane: LaneConfig = LaneConfig()
-    entry: ReaderConfig
+    entry: EntryConfig | None = None
     exit: ReaderConfig | None = None
-    turnstile: ModbusConfig | GpioConfig = Field(discriminator="kind")
+    display: DisplayConfig | None = None
+    turnstile: ModbusConfig | GpioConfig | BarrierConfig = Field(discriminator="kind")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "NodeConfig":
+        if isinstance(self.turnstile, BarrierConfig):
+            self._check_barrier()
+        else:
+            self._check_turnstile()
+        return self
+
+    def lane_settings(self) -> LaneConfig:
+        """The lane's times, with what is usual for cars at a barrier where nothing is written."""
+        if not isinstance(self.turnstile, BarrierConfig):
+            return self.lane
+        return self.lane.model_copy(update={k: v for k, v in CAR_LANE.items() if k not in self.lane.model_fields_set})
+
+    def _check_turnstile(self) -> None:
+        if self.entry is None:
+            raise ValueError('entry is missing: it must be a section; for example: [entry] and serial = "/dev/serial0"')
+        if self.entry.ticket is not None:
+            raise ValueError('entry.ticket: tickets are printed at a barrier ([turnstile] kind = "barrier")')
+        if "exit_cut_off" in self.lane.model_fields_set:
+            raise ValueError('lane.exit_cut_off: only a barrier asks at its exit ([turnstile] kind = "barrier")')
+
+    def _check_barrier(self) -> None:
+        if (self.entry is None) == (self.exit is None):
+            raise ValueError("a barrier leads one way: give either [entry] (cars drive in) or [exit] (cars drive out)")
+        for name in ("exit_free", "bolt_sensed"):
+            if getattr(self.lane, name) and name in self.lane.model_fields_set:
+                raise ValueError(f"lane.{name}: not with a barrier, it would hold the boom up or call it stuck")
 
     def devices(self) -> list[tuple[str, str]]:
         """See PlaceConfig."""
@@ -160,8 +147,12 @@ class NodeConfig(PlaceConfig):
             if reader is not None:
                 for key in ("serial", "hid", "camera"):
                     named.append((f"{side}.{key}", getattr(reader, key)))
-        if isinstance(self.turnstile, ModbusConfig):
+        if isinstance(self.turnstile, BoardConfig):
             named.append(("turnstile.serial", self.turnstile.serial))
+        if self.entry is not None and self.entry.ticket is not None:
+            named.append(("entry.ticket.serial", self.entry.ticket.serial))
+        if self.display is not None:
+            named.append(("display.serial", self.display.serial))
         return [(where, device) for where, device in named if device]
 
 

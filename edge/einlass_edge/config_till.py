@@ -1,14 +1,13 @@
 """node.toml of a till: which kind of machine it is, its devices and its times."""
 
 import zoneinfo
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from einlass_core.till_account import TillSettings
-from einlass_edge.config import NodeConfig, ReaderConfig
-from einlass_edge.config_base import Baud, Host, PlaceConfig, Port, Section, checked, ms_key, read_toml
+from einlass_edge.config_base import Baud, Host, PlaceConfig, Port, Section, ms_key
+from einlass_edge.config_devices import ReaderConfig
 
 FOOT, DISPLAY, DESK = "pay-on-foot", "pay-and-display", "desk"
 COINS_EURO = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -186,12 +185,6 @@ class TillNodeConfig(PlaceConfig):
         if till.reader is not None:
             named += [(f"till.reader.{key}", getattr(till.reader, key)) for key in ("serial", "hid", "camera")]
         return [(where, device) for where, device in named if device]
-
-
-def read_any_config(path: Path) -> NodeConfig | TillNodeConfig:
-    """A lane's configuration, or a till's if the file has a section [till]. ConfigError as in read_config()."""
-    data = read_toml(path)
-    return checked(TillNodeConfig, data, path) if "till" in data else checked(NodeConfig, data, path)
 
 
 def _once(section: str, key: str, values: list[str]) -> None:

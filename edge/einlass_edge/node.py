@@ -11,10 +11,13 @@ from einlass_core import messages, signals
 from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
-from einlass_core.gate import RELEASED, SETTLING, Gate
+from einlass_core.gate import LOCKED, Gate
 from einlass_core.pump import pump
+from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, passage_for, state_of, ticket_printer
 from einlass_edge.clock import now_ms
 from einlass_edge.config import GpioConfig, NodeConfig
+from einlass_edge.config_car import BarrierConfig, TicketConfig
+from einlass_edge.drivers.barrier_modbus import ModbusBarrier
 from einlass_edge.drivers.driver import Turnstile
 from einlass_edge.drivers.outputs import IDENTIFY_SOUND, Wanted
 from einlass_edge.drivers.sensors import Sensors
@@ -22,6 +25,7 @@ from einlass_edge.drivers.turnstile_gpio import GpioTurnstile, GpiozeroPins
 from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, serial_client, tcp_client
 from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Shell
+from einlass_edge.ticket_column import NO_TICKETS, PULL_OUT, TicketColumn
 
 IDENTIFY_S = 5.0
 
@@ -54,18 +58,24 @@ class Node(Shell):
         """Relative paths in the configuration count from `directory`."""
         super().__init__(config, directory, password, f"pi-{config.turnstile.kind}")
         self._pin_factory = pin_factory
-        settings = config.lane.gate_settings()
+        lane = config.lane_settings()
+        settings = lane.gate_settings()
+        self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
         self._list_told_ms = now_ms()
-        self._gate = Gate(settings, self._journal.account, self._prefix, self._journal.emergency, self._list.persons)
+        self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
         self._rearming = ""
         self._colour = signals.DARK
         self._identifying: asyncio.TimerHandle | None = None
-        self._sensors = Sensors(self._inbox.put, self._settled, config.lane.passage_debounce_ms)
+        self._sensors = Sensors(self._inbox.put, self._settled, lane.passage_debounce_ms, passage_for(config))
+        self._display = None
+        if config.display is not None:
+            self._display = LaneDisplay(config, config.display, self._place(config.display.serial), self._report)
+        self._column: TicketColumn | None = None
         self._turnstile = self._make_turnstile(config, Wanted(settings.exit_free))
         self._readers = [
-            *self._make_readers(ENTRY, config.entry, self._scan),
+            *(self._make_readers(ENTRY, config.entry, self._scan) if config.entry else []),
             *(self._make_readers(EXIT, config.exit, self._scan) if config.exit else []),
         ]
 
@@ -73,7 +83,8 @@ class Node(Shell):
         """Until `stop` is set; then bolts are safe and the broker knows. A fault of our own ends it, and is raised."""
         lane = Lane(self._gate, self._stepped)
         machine = pump(lane, self._inbox, self._perform, now_ms, Started(self._reason))
-        await self.serve(stop, machine, (self._turnstile, *self._readers))
+        displays = [self._display] if self._display is not None else []
+        await self.serve(stop, machine, (self._turnstile, *self._readers, *displays))
 
     # What the link hears
 
@@ -110,6 +121,8 @@ class Node(Shell):
     # What the lane wants
 
     def _perform(self, effect: Effect) -> bool:
+        if self._column is not None:
+            self._column.saw(effect)
         if isinstance(effect, Record):
             return self._record(effect)
         if isinstance(effect, SetBolt):
@@ -120,6 +133,8 @@ class Node(Shell):
             self._end_identifying()
             self._colour, sound = signals.signal(effect.code)
             self._turnstile.show(self._colour, sound)
+            if self._display is not None:
+                self._display.show(effect.code, effect.values)
         elif isinstance(effect, Tell):
             self._tell()
         return True
@@ -148,12 +163,16 @@ class Node(Shell):
             self._reply(command_id, code, detail)
 
     def _settled(self) -> bool:
-        return self._gate.entry not in (RELEASED, SETTLING)
+        return at_rest(self._gate)
+
+    def _listed(self, digest: str) -> int:
+        """Who is let in alone: tickets on the list, and one that was made here just now."""
+        return self._list.persons(digest) or (self._column.made(digest) if self._column is not None else 0)
 
     # What goes out
 
     def _tell(self) -> None:
-        status = messages.status(self._journal, self._gate, now_ms())
+        status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
         listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
@@ -206,6 +225,21 @@ class Node(Shell):
             assert turnstile.serial is not None
             return serial_client(turnstile.serial, turnstile.baud)
 
+        if isinstance(turnstile, BarrierConfig):
+            ticket = config.entry.ticket if config.entry is not None else None
+            barrier = ModbusBarrier(
+                make_client,
+                turnstile.unit,
+                turnstile.watchdog_ms,
+                wanted,
+                self._sensors,
+                now_ms,
+                self._report,
+                self._bolt_moved,
+                asked=self._asked,
+                paper_sensed=ticket is not None and ticket.taken_sensed,
+            )
+            return barrier if ticket is None else self._make_column(barrier, ticket)
         return ModbusTurnstile(
             make_client,
             turnstile.unit,
@@ -216,3 +250,31 @@ class Node(Shell):
             self._report,
             self._bolt_moved,
         )
+
+    def _make_column(self, barrier: Turnstile, ticket: TicketConfig) -> Turnstile:
+        self._column = TicketColumn(
+            barrier,
+            ticket_printer(ticket, self._place(ticket.serial), self._report),
+            ticket,
+            scan=self._scan,
+            ready=lambda: self._gate.entry == LOCKED,
+            now_ms=now_ms,
+            unix_ms=lambda: self._wall.unix_ms(now_ms()),
+            trouble=self._report,
+            shown=self._column_shows,
+        )
+        return self._column
+
+    def _asked(self, what: str, on: bool) -> None:
+        if self._column is not None:
+            self._column.asked(what, on)
+
+    def _column_shows(self, word: str) -> None:
+        alone = word in (NO_TICKETS, PULL_OUT)
+        if self._display is not None:
+            self._display.hint(word, self._show_s if alone else None)
+        if alone:
+            # Nobody asked the gate, so it shows nothing: a driver without a display sees the lamp at least.
+            self._end_identifying()
+            self._turnstile.show(*signals.signal("staff"))
+            self._identifying = asyncio.get_running_loop().call_later(self._show_s, self._show_again)

@@ -17,8 +17,8 @@ from einlass_core.pump import Inbox
 from einlass_core.wire import NAME_LENGTH_MAX, keep_rules
 from einlass_edge.clock import WallClock, now_ms
 from einlass_edge.commands import Commands
-from einlass_edge.config import ReaderConfig
 from einlass_edge.config_base import PlaceConfig
+from einlass_edge.config_devices import ReaderConfig
 from einlass_edge.database import Database
 from einlass_edge.drivers.camera import Camera, socket_frames, v4l2_frames
 from einlass_edge.drivers.driver import Feed, KeptEvents, Reader

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from einlass_edge.cli import EXIT_CONFIG, app
 from einlass_edge.config import ConfigError, NodeConfig
-from einlass_edge.config_till import TillNodeConfig, read_any_config
+from einlass_edge.config_any import read_any_config
+from einlass_edge.config_till import TillNodeConfig
 
 GOOD = """
 site = "bad-nord"
