@@ -18,6 +18,8 @@ from einlass_controller.domain.tariff.result import Card, Fee, Stay
 
 MS = 1000
 CARD_MINUTES_MAX = 60 * 24 * 31
+# Which vouchers help is found by pricing the stay many times: for a longer one they are handed back, nobody is to wait.
+CARDS_STAY_MS_MAX = 14 * 24 * 3600 * MS
 Span = tuple[int, int]
 
 
@@ -129,6 +131,8 @@ def _help(
     book: Book, stay: ParkingStay, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
 ) -> tuple[tuple[Taken, ...], Fee]:
     """The vouchers that lower what is due, as few as do it, each with what it takes off; and the fee with them."""
+    if now_ms - stay.entered_ms > CARDS_STAY_MS_MAX:
+        shown = ()
     limit = tariff.voucher.per_stay_max if tariff.voucher.stackable else 1
     free = [item for item in shown if item.kind == FREE]
     cards = [item for item in shown if item.kind != FREE][: max(0, limit - stay.cards)]
