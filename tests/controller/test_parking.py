@@ -10,6 +10,7 @@ from tests.controller.voucher_desk import Shop, check_ledger
 
 from einlass_controller.messages import Tick
 from einlass_controller.orders import AnnulEntry, ReplaceTicket
+from einlass_controller.orders_vouchers import EndPayment
 from einlass_core import codes
 
 
@@ -459,3 +460,37 @@ def test_a_machine_whose_clock_is_wrong_pays_when_it_was_asked(park: Park) -> No
     park.till.event("paid", till={**park.till.books, "sale": 1}, sale=said, unix_ms=1_000)
     ((paid_ms,),) = park.bench.rows("SELECT paid_ms FROM parking_sale WHERE state = 'paid'")
     assert paid_ms > park.bench.now_ms - HOUR
+
+
+def test_a_sale_whose_hold_staff_has_ended_holds_nothing_more(park: Park) -> None:
+    card = _card(park, 60)
+    park.till.begin(park.parked(2.0))
+    park.till.price(card)
+    park.bench.order(EndPayment(f"till/{park.till.inc}/1", "the machine burnt", "ann"))
+    assert _state(park, card) == "activated"
+    assert park.till.price(card)["code"] == "payment_over"
+    assert _state(park, card) == "activated"
+
+
+def test_a_lost_ticket_without_a_price_is_staff_s(make_park: Callable[[dict[str, Any]], Bench]) -> None:
+    park = Park(make_park(plan(lost_ticket_cents=None)))
+    park.till.begin("WW-EH 1", "lost")
+    assert park.till.price()["code"] == "staff"
+    (missing,) = park.bench.ledger("price_missing")
+    assert "lost_ticket_cents" in missing["reason"]
+
+
+def test_a_record_that_breaks_a_rule_of_ours_blocks_nothing(park: Park, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = park.parked(2.0)
+    park.till.begin(code)
+    priced = park.till.price()
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("einlass_controller.steps.parking_sales._paid", broken)
+        park.till.pay(priced)
+    assert any("may be missing" in reason for reason in park.alarms())
+    park.till.sell(code)
+    assert park.bench.engine.live.nodes["till"].applied == park.till.seq

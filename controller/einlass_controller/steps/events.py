@@ -48,6 +48,8 @@ def event(batch: Batch, message: NodeEvent) -> None:
         why = message.fields.get("reason", "") if message.kind == UNUSABLE else f"kind {message.kind!r}, side {side!r}"
         batch.letter(f"{node.id}/event", f"record {message.seq} cannot be used: {why}", str(message.fields).encode())
         batch.record("unusable", node=node.id, seq=message.seq, reason=str(why)[:200])
+        if node.id in batch.live.parking.tills:
+            batch.alarm(node, f"record {message.seq} cannot be used, its money may be missing from the takings: {why}")
         return
     step(batch, node, message)
 

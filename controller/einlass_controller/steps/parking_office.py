@@ -29,6 +29,8 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
     old = parking_stays.stay_of(batch, order.stay)
     if order.stay and (old is None or not old.is_open or old.zone != order.zone or not old.ticket):
         return Declined("that stay is not open in this car park")
+    if old is None and book.lost_cents(order.zone) is None:
+        return Declined("there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff")
     product = next(iter(sorted(book.products)), SINGLE)
     ticket = Ticket(new_id(), order.digest, order.code_sha256, product, order.zone, 1, VALID, None, None, 1, 0, 0)
     ticket.issued_ms = batch.now_ms

@@ -172,6 +172,9 @@ def _hold(
     batch: Batch, message: Price, machine: Machine, stay: ParkingStay, till: Till, key: str
 ) -> tuple[list[_Held], str]:
     """All cards of the question, or the reason why one of them cannot be: then only what was held before still is."""
+    payment = voucher_payments.payment_of(batch, key)
+    if payment is not None and payment.state != OPEN and message.cards:  # staff has ended what this sale held
+        return [], vouchers.PAYMENT_OVER
     before = {item.serial for item in voucher_payments.held_by(batch, key)}
     codes_before, visits_before = set(voucher_payments.codes_of(batch, key)), parking_visits.held_by(batch, key)
     held: list[_Held] = []

@@ -265,9 +265,12 @@ def _pay_for(
         return ""
     stay = parking_stays.stay_of(batch, row["stay"])
     if stay is None and sale.what == parking.EXIT:
+        batch.rows.tickets_with(sale.subject)
         ticket = batch.rows.by_digest.get(sale.subject)
         stay = parking_stays.stay_of(batch, ticket.id) if ticket is not None else None
-    if stay is None and sale.what == parking.EXIT:
+    if stay is not None and stay.zone not in batch.live.parking.zones:
+        stay = None
+    if stay is None and sale.what not in (parking.DISPLAY, parking.LOST):
         wrong.append("it was paid for a stay that nobody knows")
         return ""
     if stay is None:
