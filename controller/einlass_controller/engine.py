@@ -6,7 +6,7 @@ Synchronous and without a clock: the caller says what time it is, so a simulator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from einlass_controller.domain.shares import Leasing
+from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Live, load
 from einlass_controller.messages import (
     ENTRY,
@@ -151,8 +152,12 @@ class Engine:
         # The text of a database's error holds the row that it did not like.
         named = type(error).__name__
         reason = named if isinstance(error, self._database_errors) else f"{named}: {error}"
+        instead: list[Message] = [Rejected(kind, reason, b"")]
+        if isinstance(message, NodeEvent):  # one bad record must not block all that follow
+            instead.append(replace(message, kind=UNUSABLE, fields={"reason": f"{message.kind}: {reason}"[:200]}))
         try:
-            return self._attempt([Rejected(kind, reason, b"")], now_ms)()
+            outcome = self._attempt(instead, now_ms)()
+            return Outcome(outcome.outbound, outcome.results[:1])
         except Exception as again:
             raise self._failed(again, [message]) from again
 

@@ -88,7 +88,7 @@ class Gate:
 
     def event_message(self, kind: str, **fields: Any) -> Message:
         self.seq += 1
-        return self.message("event", kind=kind, ms=1, unix_ms=0, **fields)
+        return self.message("event", **{"kind": kind, "ms": 1, "unix_ms": 0, **fields})
 
     def event(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         sent = self.bench.run(self.event_message(kind, **fields))
