@@ -21,7 +21,7 @@ from einlass_sim.devices.scanner import Scanner
 from einlass_sim.devices.ticket_mouth import TicketMouth
 from einlass_sim.devices.till_stand import TillStand
 
-ARRIVAL_S = (6.0, 16.0)
+ARRIVAL_S = (5.0, 14.0)
 LOOK_S = 1.0
 BEFORE_ENTRY_MAX = 3
 CARDS_A_LOT = 1000

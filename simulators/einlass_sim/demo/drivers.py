@@ -27,7 +27,7 @@ SHOWN_S = 5.0
 SALE_S = 25.0
 AGAIN_S = 2.0
 TRIES_MAX = 20
-STAY_S = (20.0, 100.0)
+STAY_S = (10.0, 70.0)
 ERRAND_S = (1.0, 4.0)
 CARDS = (0, 0, 0, 1, 1, 2)
 BY_CARD = 0.3
@@ -149,6 +149,15 @@ class Driver:
         if not await self._shown("Bitte Parkschein", SALE_S):
             return False
         slips = len(till.printer.roll.pieces)
+        thanked = asyncio.create_task(self._shown("Danke", 2 * SALE_S))
+        try:
+            return await self._at_the_till(cards, slips, thanked)
+        finally:
+            thanked.cancel()
+
+    async def _at_the_till(self, cards: list[str], slips: int, thanked: "asyncio.Task[bool]") -> bool:
+        """`thanked` ends when the machine says thank you, which it does for a moment only."""
+        till = self._place.till
         if self._ticket:
             await till.scanner.hold(self._ticket)
         else:
@@ -161,12 +170,13 @@ class Driver:
                 await till.scanner.hold(card)
                 await asyncio.sleep(AGAIN_S / 2)
         await asyncio.sleep(AGAIN_S / 2)  # To read what is due.
-        if "Danke" not in till.shown:
+        if not thanked.done():
             if self._rng.random() < BY_CARD:
                 till.keypad.press("*")
             else:
                 await self._coins()
-        if not await self._shown("Danke", SALE_S):
+        await asyncio.wait([thanked], timeout=SALE_S)
+        if not (thanked.done() and thanked.result()):
             return False
         if not self._ticket:
             await self._until(lambda: len(till.printer.roll.pieces) > slips, SALE_S)
