@@ -1,15 +1,13 @@
 """`einlass tariff`: check a tariff, try a stay, buy time, compare two versions."""
 
-import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import Bought, buy
+from einlass_controller.domain.tariff.buy import buy
 from einlass_controller.domain.tariff.compare import Comparison, compare
 from einlass_controller.domain.tariff.describe import describe
 from einlass_controller.domain.tariff.fee import fee
@@ -21,17 +19,16 @@ from einlass_controller.domain.tariff.result import (
     PERCENT_CARD,
     Card,
     Fee,
-    Line,
     Payment,
     Stay,
 )
-from einlass_controller.domain.tariff.words import DAYS_EN
+from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json
 from einlass_controller.tariff_cases import failures
+from einlass_controller.tariff_stays import Rows
 from einlass_controller.tariffs import cases_path, instant_of, load_book
 
 EXIT_BAD_TARIFF = 1
 EXIT_BAD_QUESTION = 2
-ROWS_MAX = 2_000_000
 
 tariff = typer.Typer(help="Parking tariffs: check, try, buy time, compare.", no_args_is_help=True)
 
@@ -101,7 +98,7 @@ def buy_command(
     except (TariffError, StayError) as error:
         raise _stop(error, files, as_json) from error
     if as_json:
-        typer.echo(json.dumps(_bought_json(book, found), ensure_ascii=False))
+        typer.echo(json.dumps(bought_json(book, found), ensure_ascii=False))
         return
     until = book.days.local(found.until_s)
     typer.echo(f"{duration(found.sold_s)}, until {until:%a %Y-%m-%d %H:%M}; uses {money(found.used_cents, 'en')}")
@@ -146,138 +143,27 @@ def compare_command(
     """What a new version would have brought, against stays that were."""
     try:
         old_book, new_book = load_book([old]), load_book([new])
-        rows = _Rows(stays, old_book)
-        found = compare(old_book, new_book, rows)
+        found = _compare(old_book, new_book, stays)
     except (TariffError, StayError) as error:
         raise _stop(error, [old, new], as_json) from error
-    found.skipped = sorted(found.skipped + rows.bad)
     if as_json:
-        typer.echo(json.dumps(_comparison_json(found)))
+        typer.echo(json.dumps(comparison_json(old_book, found), ensure_ascii=False))
         return
-    _print_comparison(found)
+    _print_comparison(comparison_json(old_book, found))
 
 
-class _Rows:
-    """Stays of a CSV file; a row that is none is kept with its reason."""
-
-    def __init__(self, path: Path, book: Book) -> None:
-        self._path = path
-        self._book = book
-        self.bad: list[tuple[int, str]] = []
-
-    def __iter__(self) -> Iterator[tuple[int, Stay]]:
-        try:
-            with self._path.open(encoding="utf-8-sig", newline="") as file:
-                head = file.readline()
-                file.seek(0)
-                reader = csv.DictReader(file, delimiter=";" if ";" in head else ",")
-                names = [name.strip().lower() for name in reader.fieldnames or ()]
-                if "entry" not in names or "exit" not in names:
-                    raise StayError(f"{self._path}: the first row must name entry and exit; it has {', '.join(names)}")
-                reader.fieldnames = names
-                for row in reader:
-                    if reader.line_num > ROWS_MAX:
-                        raise StayError(f"{self._path} has more than {ROWS_MAX} rows; split it")
-                    try:
-                        yield reader.line_num, self._stay(row)
-                    except (StayError, ValueError) as error:
-                        self.bad.append((reader.line_num, str(error)))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise StayError(f"{self._path} can't be read: {error}") from error
-
-    def _stay(self, row: dict[str, Any]) -> Stay:
-        entry, leave = (instant_of(row.get(name) or "", self._book.days) for name in ("entry", "exit"))
-        given = (row.get("vouchers") or "0").strip()
-        if not given.isdigit():
-            raise StayError(f"vouchers must be a number, not {given!r}")
-        minutes = self._book.versions[0].voucher.seconds // 60
-        cards = (Card(MINUTES_CARD, minutes),) * min(int(given), 1000)
-        return Stay(entry, leave, cards, (row.get("pass") or "").strip())
+def _compare(old: Book, new: Book, path: Path) -> Comparison:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = Rows(file, old, str(path))
+            found = compare(old, new, rows)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StayError(f"{path} can't be read: {error}", f"{path} ist nicht lesbar: {error}") from error
+    found.skipped = sorted(found.skipped + rows.bad)
+    return found
 
 
-def fee_json(book: Book, found: Fee) -> dict[str, Any]:
-    """An answer as JSON. fee_cents: to be paid now; total_cents: before what was paid already."""
-    return {
-        "fee_cents": found.due_cents,
-        "vouchers_used": found.vouchers_used,
-        "lines": [_line_json(book, line) for line in found.lines],
-        "total_cents": found.fee_cents,
-        "paid_cents": found.paid_cents,
-        "vouchers": [
-            {"number": use.number + 1, "kind": use.card.kind, "worth": use.card.value, "used": use.used}
-            | {"ask_first": use.is_partial}
-            for use in found.uses
-        ],
-        "over_max_stay_s": found.over_max_stay_s,
-        "hints": [{"de": german, "en": english} for german, english in found.hints],
-        "inputs": {
-            "from": book.days.local(found.stay.entry_s).isoformat(),
-            "to": book.days.local(found.stay.exit_s).isoformat(),
-            "pass": found.stay.pass_name,
-            "ticket": found.stay.ticket,
-            "cards": [{"kind": card.kind, "worth": card.value} for card in found.stay.cards],
-            "payments": [{"cents": one.cents, "at_s": one.at_s} for one in found.stay.payments],
-            "lost_ticket": found.stay.is_lost,
-            "free_spans": [list(span) for span in found.stay.free_spans],
-            "holidays": dict(found.holidays),
-        },
-        "versions": [
-            {"tariff": one.tariff, "valid_from": one.valid_from, "digest": one.digest} for one in found.versions
-        ],
-    }
-
-
-def _line_json(book: Book, line: Line) -> dict[str, Any]:
-    made: dict[str, Any] = {"kind": line.kind, "cents": line.cents, "de": line.words[0], "en": line.words[1]}
-    if line.to_s > line.from_s:
-        made["from"] = book.days.local(line.from_s).isoformat()
-        made["to"] = book.days.local(line.to_s).isoformat()
-    if line.unit_s:
-        made |= {"count": line.count, "unit_s": line.unit_s, "unit_cents": line.unit_cents}
-    return made
-
-
-def _bought_json(book: Book, found: Bought) -> dict[str, Any]:
-    return {
-        "minutes": found.sold_s // 60,
-        "seconds": found.paid_s,
-        "until": book.days.local(found.until_s).isoformat(),
-        "used_cents": found.used_cents,
-        "rest_cents": found.rest_cents,
-        "ticket": found.ticket,
-        "stopped_by": found.stopped_by,
-        "lines": [_line_json(book, line) for line in found.fee.lines],
-    }
-
-
-def _comparison_json(found: Comparison) -> dict[str, Any]:
-    def group(one: Any) -> dict[str, int]:
-        return {
-            "stays": one.stays,
-            "old_cents": one.old_cents,
-            "new_cents": one.new_cents,
-            "difference_cents": one.new_cents - one.old_cents,
-        }
-
-    return {
-        **group(found.all),
-        "dearer": found.dearer,
-        "cheaper": found.cheaper,
-        "same": found.all.stays - found.dearer - found.cheaper,
-        "by_length": {name: group(one) for name, one in sorted(found.by_minutes.items(), key=_by_length)},
-        "by_weekday": {DAYS_EN[day].lower(): group(one) for day, one in sorted(found.by_weekday.items())},
-        "examples": [{"row": row, "old_cents": before, "new_cents": after} for row, before, after in found.examples],
-        "skipped": [{"row": row, "reason": reason} for row, reason in found.skipped],
-    }
-
-
-def _by_length(item: tuple[str, Any]) -> tuple[bool, int]:
-    name = item[0]
-    return name.startswith("over"), int(name.partition("-")[0]) if name[0].isdigit() else 0
-
-
-def _print_comparison(found: Comparison) -> None:
-    said = _comparison_json(found)
+def _print_comparison(said: dict[str, Any]) -> None:
     typer.echo(f"{said['stays']} stays: {said['dearer']} dearer, {said['cheaper']} cheaper, {said['same']} the same")
     for name, group in [("all", said), *said["by_length"].items(), *said["by_weekday"].items()]:
         old, new, more = (money(group[key], "en") for key in ("old_cents", "new_cents", "difference_cents"))

@@ -1,5 +1,6 @@
 """Runs the golden cases that stand beside a tariff."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from einlass_controller.domain.tariff.book import Book
 from einlass_controller.domain.tariff.buy import buy
 from einlass_controller.domain.tariff.cases import read_cases
 from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.problems import Problem, StayError, TariffError
+from einlass_controller.domain.tariff.problems import StayError, TariffError
 from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Fee, Payment, Stay
 from einlass_controller.tariffs import instant_of
 
@@ -33,9 +34,7 @@ def failures(book: Book, path: Path) -> list[str]:
     try:
         golden = read_cases(path.read_text(encoding="utf-8"))
     except TariffError as error:
-        raise TariffError(
-            [Problem(f"{path.name}: {one.path}", one.message, one.line) for one in error.problems]
-        ) from error
+        raise TariffError([replace(one, path=f"{path.name}: {one.path}") for one in error.problems]) from error
     found = []
     for case in golden.cases:
         try:

@@ -86,11 +86,12 @@ def _zone(live: Live, area: Area, now_ms: int) -> Picture:
 
 def _node(live: Live, node: Node, now_ms: int) -> Picture:
     lane = live.lane_of_node.get(node.id)
+    place = lane or live.parking.tills.get(node.id) or live.areas.get(live.parking.signs.get(node.id, ""))
     return {
         "id": node.id,
         "board": node.board,
-        "lane": lane.name if lane is not None else "",
-        "lane_en": lane.name_en if lane is not None else "",
+        "lane": place.name if place is not None else "",
+        "lane_en": place.name_en if place is not None else "",
         "lane_id": lane.id if lane is not None else "",
         "online": reachable(node, now_ms),
         "last_seen_ms": node.seen_ms or None,
@@ -116,14 +117,15 @@ def _recent(live: Live) -> list[Picture]:
     found = []
     for entry in reversed(shown):
         body = entry["body"]
-        lane = live.lanes.get(str(body.get("lane", "")))
+        name = str(body.get("node", ""))
+        lane = live.lanes.get(str(body.get("lane", ""))) or live.parking.tills.get(name)
         found.append(
             {
                 "number": entry["number"],
                 "at_ms": entry["at_ms"],
                 "kind": entry["kind"],
-                "lane": lane.name if lane is not None else str(body.get("node", "")),
-                "lane_en": lane.name_en if lane is not None else str(body.get("node", "")),
+                "lane": lane.name if lane is not None else name,
+                "lane_en": lane.name_en if lane is not None else name,
                 "side": body.get("side", ""),
                 "code": body.get("code", ""),
                 "persons": body.get("persons", 0),

@@ -104,6 +104,7 @@ class Screen:
             **known,
             "due": money(known.get("due", 0), self.language),
             "paid": money(known.get("paid", 0), self.language),
+            "paid_short": money(known.get("paid", 0), self.language).removesuffix(" EUR"),
             "until": self.clock(known.get("until", 0)) or "--:--",
             "text": self._typed,
             "products": self._products,

@@ -24,8 +24,8 @@ STANDING: dict[str, dict[str, Lines]] = {
         ENGLISH: ("To pay{due:>14}", "Paid{paid:>16}"),
     },
     "time": {
-        GERMAN: ("{subject:<12}{paid:>8}", "bis {until:>16}"),
-        ENGLISH: ("{subject:<12}{paid:>8}", "until {until:>14}"),
+        GERMAN: ("{subject:<12} {paid_short:>7}", "bis {until:>16}"),
+        ENGLISH: ("{subject:<12} {paid_short:>7}", "until {until:>14}"),
     },
     "card": {GERMAN: ("Karte ans Terminal", "{due:>20}"), ENGLISH: ("Card to the terminal", "{due:>20}")},
     "doubt": {GERMAN: ("Bitte warten,", "Karte wird geprüft"), ENGLISH: ("Please wait,", "checking your card")},

@@ -13,6 +13,7 @@ from einlass_core.till_words import (
     Aborted,
     Begun,
     CardDone,
+    CardKept,
     CardWanted,
     CoinsIn,
     CoinsStopped,
@@ -239,6 +240,23 @@ def test_a_payment_in_doubt_that_was_never_made_is_settled_after_a_power_cut() -
     world.start()
     world.run()
     assert world.till.account.doubt == "" and not world.undone and world.unaccounted() == 0
+
+
+def test_a_payment_that_the_terminal_keeps_is_left_to_staff_and_the_machine_goes_on() -> None:
+    for seconds in (50, 200):  # while it is asked, and when staff were told already
+        world = made()
+        world.terminal = "silent"
+        world.do(Begun(EXIT, "stay"))
+        world.do(CardWanted())
+        world.wait(seconds * 1000)
+        world.do(CardKept(world.refs[0]))
+        assert (world.till.state, world.till.account.card, world.till.account.doubt) == (IDLE, "", "")
+        told = [r for r in world.records if r["kind"] == "card_doubtful"]
+        assert (told[-1]["taken"], told[-1]["cents"]) == (True, 200)
+        world.terminal = "takes"
+        world.do(Begun(EXIT, "stay"))
+        world.do(CardWanted())
+        assert world.sales()[0]["by_card"] == 200
 
 
 def test_a_pool_ticket_and_a_lost_one_tell_the_digest_of_the_code_they_make() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from einlass_core.signals import SIGNALS
+from einlass_core.signals import all_codes
 from einlass_edge import lane_words
 from einlass_edge.drivers.customer_display import COLUMNS
 from einlass_edge.ticket_column import NO_TICKETS, PRINTING, PULL_OUT, TAKE
@@ -11,7 +11,7 @@ from einlass_edge.ticket_column import NO_TICKETS, PRINTING, PULL_OUT, TAKE
 @pytest.mark.parametrize("language", ["de", "en"])
 @pytest.mark.parametrize("place", ["ticket", "entry", "exit"])
 def test_every_code_has_lines_that_fit(language: str, place: str) -> None:
-    for code in (*SIGNALS, NO_TICKETS, PRINTING, PULL_OUT, TAKE, "of a newer controller"):
+    for code in (*all_codes(), NO_TICKETS, PRINTING, PULL_OUT, TAKE, "of a newer controller"):
         upper, lower = lane_words.lines(code, {}, place, language)
         assert upper
         assert max(len(upper), len(lower)) <= COLUMNS

@@ -156,11 +156,11 @@ class Line:
 
     async def start(self) -> None:
         """Until the till has said where it stands and waits for somebody."""
-        hellos = self._hellos()
+        hellos, starts = self._hellos(), self.peer.kinds().count("powered")
         await self.until(self.peer.listening.is_set, "the controller listens")
         self.node.start()
         await self.until(lambda: self._hellos() > hellos, "hello")
-        await self.until(lambda: "powered" in self.peer.kinds() or "card_undone" in self.peer.kinds(), "powered")
+        await self.until(lambda: self.peer.kinds().count("powered") > starts, "powered")
 
     def _hellos(self) -> int:
         return sum(kind == "hello" for kind, _ in self.peer.others)

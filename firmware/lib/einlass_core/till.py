@@ -14,8 +14,8 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     CARD     --card_ms over-->                 DOUBT    AskCard, again and again
     PAYING   --Aborted, pay_ms over-->         BACK     Record(aborted), PayOut(all)
     DOUBT    --CardDone(taken)-->              DOUBT    UndoCard
-    DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(aborted), PayOut(all)
-    DOUBT    --CardKept-->                     BACK     Record(card_doubtful, taken): staff return it
+    DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(card_undone, card_not), Record(aborted), PayOut(all)
+    DOUBT    --CardKept-->                     BACK     Record(card_doubtful, taken), Record(aborted): staff return it
     DOUBT    --doubt_ms over-->                BACK     Record(card_doubtful): on without cards, until the terminal
                                                         has told; what it took is given back then
     BACK     --PaidOut, all paid-->            IDLE     Record(paid_out)
@@ -163,9 +163,9 @@ class Till:
         elif isinstance(event, CardDone):
             self._card_done(now_ms, event, effects)
         elif isinstance(event, CardUndone):
-            self._card_undone(now_ms, event.ref, effects)
+            self._card_over(now_ms, event.ref, "card_undone", {}, effects)
         elif isinstance(event, CardKept):
-            self._card_kept(now_ms, event.ref, effects)
+            self._card_over(now_ms, event.ref, "card_doubtful", {"taken": True}, effects)
         elif isinstance(event, Confirmed):
             self._confirm(now_ms, effects)
         elif isinstance(event, Aborted):
@@ -385,7 +385,7 @@ class Till:
     def _slip_name(self) -> str:
         return "%s-%d" % (self._prefix, self.account.sale)
 
-    def _abort(self, now_ms: int, kind: str, effects: "list[Effect]", fields: "dict[str, Any] | None" = None) -> None:
+    def _abort(self, now_ms: int, kind: str, effects: "list[Effect]") -> None:
         account = self.account
         account.change += account.credit
         account.credit = 0
@@ -393,7 +393,7 @@ class Till:
         account.card_cents = 0
         self._cards = self._held = ()
         effects.append(TakeCoins(False))
-        self._record(kind, fields or {}, effects)
+        self._record(kind, {}, effects)
         self._give_back(now_ms, effects)
 
     # Coins
@@ -514,38 +514,37 @@ class Till:
             if event.taken:
                 effects.append(UndoCard(event.ref))
             else:
-                self._no_doubt("card_not", fields, effects)
+                self._told("card_not", fields, effects)
         elif self.state == CARD and event.taken:
             self._sell(now_ms, effects)
         elif self.state == CARD:
-            account.card = ""
-            account.card_cents = 0
-            self._record("card_not", fields, effects)
+            self._told("card_not", fields, effects)
             self._end = now_ms + self._settings.pay_ms
             self._ask(now_ms, effects)  # The hold of the cards may be over.
         elif self.state == DOUBT and event.taken:
             effects.append(UndoCard(event.ref))
         elif self.state == DOUBT:
-            self._abort(now_ms, "card_not", effects, fields)
+            self._told("card_not", fields, effects)
+            self._abort(now_ms, "aborted", effects)
 
-    def _card_undone(self, now_ms: int, ref: str, effects: "list[Effect]") -> None:
+    def _card_over(self, now_ms: int, ref: str, kind: str, more: "dict[str, Any]", effects: "list[Effect]") -> None:
+        """A payment that nobody wants any more: given back, or it can't be."""
         account = self.account
-        if ref and ref == account.doubt:
-            self._no_doubt("card_undone", {"ref": ref, "cents": account.doubt_cents}, effects)
-        elif ref and ref == account.card and self.state == DOUBT:
-            self._abort(now_ms, "card_undone", effects, {"ref": ref, "cents": account.card_cents})
+        if not ref or ref not in (account.card, account.doubt):
+            return
+        if ref == account.card and self.state != DOUBT:
+            return
+        fields: "dict[str, Any]" = {"ref": ref, "cents": account.card_cents or account.doubt_cents}
+        fields.update(more)
+        self._told(kind, fields, effects)
+        if self.state == DOUBT:
+            self._abort(now_ms, "aborted", effects)
 
-    def _card_kept(self, now_ms: int, ref: str, effects: "list[Effect]") -> None:
+    def _told(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
+        """The terminal has told what became of the payment that is open; there is never more than one."""
         account = self.account
-        if ref and ref == account.doubt:
-            self._no_doubt("card_doubtful", {"ref": ref, "cents": account.doubt_cents, "taken": True}, effects)
-        elif ref and ref == account.card and self.state == DOUBT:
-            self._abort(now_ms, "card_doubtful", effects, {"ref": ref, "cents": account.card_cents, "taken": True})
-
-    def _no_doubt(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
-        """The terminal has told at last what became of a payment that was left to staff."""
-        self.account.doubt = ""
-        self.account.doubt_cents = 0
+        account.card = account.doubt = ""
+        account.card_cents = account.doubt_cents = 0
         self._record(kind, fields, effects)
 
     # Paper

@@ -20,14 +20,25 @@ class Book:
             raise ValueError("a book needs at least one version")
         names = {tariff.name for tariff in tariffs}
         if len(names) > 1:
-            raise StayError(f"versions of one tariff share their name; these are {', '.join(sorted(names))}")
+            shown = ", ".join(sorted(names))
+            raise StayError(
+                f"versions of one tariff share their name; these are {shown}",
+                f"Fassungen eines Tarifs heißen gleich (tariff); diese heißen {shown}",
+            )
         zones = {tariff.time_zone for tariff in tariffs}
         if len(zones) > 1:
-            raise StayError(f"versions of one tariff share their time zone; these are {', '.join(sorted(zones))}")
+            shown = ", ".join(sorted(zones))
+            raise StayError(
+                f"versions of one tariff share their time zone; these are {shown}",
+                f"Fassungen eines Tarifs haben dieselbe Zeitzone; diese haben {shown}",
+            )
         self.versions = tuple(sorted(tariffs, key=lambda tariff: tariff.valid_from))
         dates = [tariff.valid_from for tariff in self.versions]
         if len(set(dates)) < len(dates):
-            raise StayError("two versions have the same valid_from; only one can be in force")
+            raise StayError(
+                "two versions have the same valid_from; only one can be in force",
+                "Zwei Fassungen haben dasselbe valid_from; nur eine kann gelten",
+            )
         self.open_start = open_start
         self._days = [days_of(tariff) for tariff in self.versions]
         self._from_s = [
@@ -67,8 +78,11 @@ class Book:
             tariff = self.versions[number]
             if pass_name:
                 if pass_name not in tariff.passes:
-                    known = ", ".join(sorted(tariff.passes)) or "none"
-                    raise StayError(f"the tariff knows no pass {pass_name!r}; it knows: {known}")
+                    known = ", ".join(sorted(tariff.passes))
+                    raise StayError(
+                        f"the tariff knows no pass {pass_name!r}; it knows: {known or 'none'}",
+                        f"Einen Ausweis {pass_name!r} kennt der Tarif nicht; er kennt: {known or 'keinen'}",
+                    )
                 tariff = tariff.passes[pass_name]
             found = self._tables[key] = Timetable(tariff, self._days[number])
         return found
@@ -81,6 +95,9 @@ class Book:
         if found < 0:
             if not self.open_start:
                 first = self.versions[0]
-                raise StayError(f"no version of {first.name} is in force then; the first begins {first.valid_from}")
+                raise StayError(
+                    f"no version of {first.name} is in force then; the first begins {first.valid_from}",
+                    f"Dann gilt noch keine Fassung von {first.name}; die erste beginnt {first.valid_from}",
+                )
             return 0
         return found

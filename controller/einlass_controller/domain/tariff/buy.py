@@ -11,6 +11,7 @@ from einlass_controller.domain.tariff.result import Fee, Stay
 
 # Money that pays for longer than this (free parking, a maximum for the whole stay) buys this long.
 BUY_DAYS_MAX = 31
+CENTS_MAX = 10_000_000
 _DAY_S = 86_400
 _FIRST_S = 1800
 
@@ -35,8 +36,11 @@ class Bought:
 
 def buy(book: Book, stay: Stay, cents: int) -> Bought:
     """The longest stay from stay.entry_s that costs no more than so many cents; the stay's exit is not looked at."""
-    if not 0 <= cents <= 10_000_000:
-        raise StayError(f"{cents} cents can't be paid; 0 to 10000000")
+    if not 0 <= cents <= CENTS_MAX:
+        raise StayError(
+            f"{cents} cents can't be paid; 0 to {CENTS_MAX}",
+            f"{cents} Cent lassen sich nicht bezahlen; 0 bis {CENTS_MAX}",
+        )
     asked = replace(stay, exit_s=stay.entry_s, payments=(), is_lost=False)
     cost(book, asked)  # a question without an answer is refused here
     tariff = book.plan(stay.entry_s, stay.entry_s, stay.pass_name)[0][2].tariff
@@ -56,7 +60,10 @@ def buy(book: Book, stay: Stay, cents: int) -> Bought:
     sold_s = _full_minutes(paid_s, answer)
     used = max(0, answer.fee_cents)
     if used > money:  # a ticket that was asked for costs more than there is
-        raise StayError(f"{cents} cents do not pay for the ticket {ticket!r}, which costs {used}")
+        raise StayError(
+            f"{cents} cents do not pay for the ticket {ticket!r}, which costs {used}",
+            f"{cents} Cent reichen nicht für das Ticket {ticket!r}; es kostet {used}",
+        )
     return Bought(paid_s, sold_s, stay.entry_s + sold_s, used, cents - used, ticket, stopped_by, answer)
 
 

@@ -1,13 +1,14 @@
 """Golden cases that stand beside a tariff: stays with the fee that the council means, and why."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from einlass_controller.domain.tariff import fields as f
 from einlass_controller.domain.tariff.fields import Key, read_table
 from einlass_controller.domain.tariff.places import line_of
 from einlass_controller.domain.tariff.problems import Problem, TariffError
+from einlass_controller.domain.tariff.read import unparsed
 
 CASE = (
     Key("id", f.TEXT, "a name for the case", need=True),
@@ -51,9 +52,9 @@ def read_cases(text: str) -> Golden:
     try:
         data = tomllib.loads(text)
     except ValueError as error:
-        raise TariffError([Problem("", f"is no TOML: {error}")]) from error
+        raise TariffError([unparsed(str(error), "TOML")]) from error
     found: list[Problem] = []
     values = read_table(FILE, data, "", found)
     if found:
-        raise TariffError([Problem(one.path, one.message, line_of(text, one.path)) for one in found])
+        raise TariffError([replace(one, line=line_of(text, one.path)) for one in found])
     return Golden(tuple(values.get("case", ())), tuple(values.get("buy", ())))

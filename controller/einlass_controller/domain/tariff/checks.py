@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from einlass_controller.domain.tariff import model as m
 from einlass_controller.domain.tariff.problems import Problem
-from einlass_controller.domain.tariff.words import DAY_MINUTES, DAYS_EN, clock, days_text
+from einlass_controller.domain.tariff.words import DAY_MINUTES, DAYS_DE, DAYS_EN, clock, days_text
 
 _SHOWN_MAX = 4
 _WEEKS = 3
@@ -29,11 +29,18 @@ def _holidays(tariff: m.Tariff, found: list[Problem], path: str) -> None:
                 Problem(
                     f"{path}window[{number}].days",
                     'names holidays, but nothing says which days those are: add [holidays], state = "RP"',
+                    'nennt Feiertage, aber nirgends steht, welche Tage das sind: [holidays] mit state = "RP" dazu',
                 )
             )
     for number, cap in enumerate(tariff.caps, 1):
         if m.HOLIDAY in cap.kinds and cap.kinds != m.ALL_KINDS:
-            found.append(Problem(f"{path}cap[{number}].days", 'names holidays: add [holidays] with state = "RP"'))
+            found.append(
+                Problem(
+                    f"{path}cap[{number}].days",
+                    'names holidays: add [holidays] with state = "RP"',
+                    'nennt Feiertage: bitte [holidays] mit state = "RP" dazuschreiben',
+                )
+            )
 
 
 def _seasons(tariff: m.Tariff, found: list[Problem], path: str) -> None:
@@ -41,15 +48,27 @@ def _seasons(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     named += [(f"cap[{number}]", one.season) for number, one in enumerate(tariff.caps, 1)]
     for place, season in named:
         if season and season not in tariff.seasons:
-            known = ", ".join(sorted(tariff.seasons)) or "none"
-            found.append(Problem(f"{path}{place}.season", f"there is no [season.{season}]; there is: {known}"))
+            known = ", ".join(sorted(tariff.seasons))
+            found.append(
+                Problem(
+                    f"{path}{place}.season",
+                    f"there is no [season.{season}]; there is: {known or 'none'}",
+                    f"[season.{season}] gibt es nicht; es gibt: {known or 'keine'}",
+                )
+            )
     if path:
         return
     taken: dict[int, str] = {}
     for name, one in tariff.seasons.items():
         both = sorted({taken[day] for day in _days_of(one) if day in taken})
         if both:
-            found.append(Problem(f"season.{name}", f"shares days with the season {both[0]}; a day has one season"))
+            found.append(
+                Problem(
+                    f"season.{name}",
+                    f"shares days with the season {both[0]}; a day has one season",
+                    f"hat Tage, die auch in der Saison {both[0]} liegen; ein Tag hat nur eine Saison",
+                )
+            )
         taken |= dict.fromkeys(_days_of(one), name)
 
 
@@ -75,6 +94,8 @@ def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
                     Problem(
                         f"{path}event[{number + 1}]",
                         f"{later.name!r} overlaps with {earlier.name!r} on one day; let one end where the other begins",
+                        f"{later.name!r} überschneidet sich mit {earlier.name!r} am selben Tag; bitte die eine enden "
+                        "lassen, wo die andere beginnt",
                     )
                 )
 
@@ -98,36 +119,43 @@ def _week(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     windows = [window for window in tariff.windows if not window.event]
     if not windows:
         return
-    overlaps: dict[tuple[str, str], list[str]] = {}
+    overlaps: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for season in ["", *tariff.seasons] if len(tariff.seasons) else [""]:
         mine = [window for window in windows if window.season in ("", season)]
         for holidays in _holiday_weeks(tariff):
             for first, second, day, begin, end in _meetings(mine, holidays):
                 places = overlaps.setdefault((first.name, second.name), [])
-                text = f"{_day_name(day, holidays)} {clock(begin)}-{clock(end)}"
-                if text not in places:
-                    places.append(text)
+                german, english = _day_name(day, holidays)
+                span = f" {clock(begin)}-{clock(end)}"
+                if (german + span, english + span) not in places:
+                    places.append((german + span, english + span))
     for (first_name, second_name), places in overlaps.items():
         number = next(number for number, one in enumerate(windows, 1) if one.name == second_name)
+        german, english = _some(places)
         found.append(
             Problem(
                 f"{path}window[{number}]",
-                f"{second_name!r} overlaps with {first_name!r}: {_some(places)}. Change the times or days, or write "
+                f"{second_name!r} overlaps with {first_name!r}: {english}. Change the times or days, or write "
                 f'wins_over = ["{first_name}"] into the one that holds then',
+                f"{second_name!r} überschneidet sich mit {first_name!r}: {german}. Bitte Zeiten oder Tage ändern, oder "
+                f'wins_over = ["{first_name}"] in das Fenster schreiben, das dann gilt',
             )
         )
     missing = [] if tariff.otherwise_free else gaps(tariff)
     if missing:
+        german, english = _some(missing)
         found.append(
             Problem(
                 f"{path}window",
-                f'a gap: no window covers {_some(missing)}. Add a window, or write otherwise = "free" at the top',
+                f'a gap: no window covers {english}. Add a window, or write otherwise = "free" at the top',
+                f"eine Lücke: Kein Fenster gilt {german}. Bitte ein Fenster dazuschreiben, oder oben "
+                'otherwise = "free" (sonst frei)',
             )
         )
 
 
-def gaps(tariff: m.Tariff) -> list[str]:
-    """Times of the week in no window, like "Mon-Fri 18:00-24:00 (winter)"."""
+def gaps(tariff: m.Tariff) -> list[tuple[str, str]]:
+    """Times of the week in no window, like "Mon-Fri 18:00-24:00 (winter)", in German and English."""
     windows = [window for window in tariff.windows if not window.event]
     found: dict[tuple[str, str], set[int]] = {}
     for season in list(tariff.seasons) or [""]:
@@ -142,7 +170,10 @@ def gaps(tariff: m.Tariff) -> list[str]:
                         note = f" ({season})" if season else ""
                         found.setdefault((f"{clock(at)}-{clock(begin)}", note), set()).add(_kind(day, holidays))
                     at = max(at, end)
-    return [f"{days_text(frozenset(kinds), 'en')} {times}{note}" for (times, note), kinds in found.items()]
+    return [
+        (f"{days_text(frozenset(kinds), 'de')} {times}{note}", f"{days_text(frozenset(kinds), 'en')} {times}{note}")
+        for (times, note), kinds in found.items()
+    ]
 
 
 def _in_day(window: m.Window, began: int, day: int) -> tuple[int, int]:
@@ -162,8 +193,8 @@ def _kind(day: int, holidays: frozenset[int]) -> int:
     return m.HOLIDAY if day in holidays else day % 7
 
 
-def _day_name(day: int, holidays: frozenset[int]) -> str:
-    return "holiday" if day in holidays else DAYS_EN[day % 7]
+def _day_name(day: int, holidays: frozenset[int]) -> tuple[str, str]:
+    return ("Feiertag", "holiday") if day in holidays else (DAYS_DE[day % 7], DAYS_EN[day % 7])
 
 
 def _occurrences(windows: Iterable[m.Window], holidays: frozenset[int]) -> list[tuple[m.Window, int]]:
@@ -197,9 +228,10 @@ def _meetings(windows: list[m.Window], holidays: frozenset[int]) -> Iterator[tup
                 yield first, second, day, minute, min(last, DAY_MINUTES)
 
 
-def _some(places: list[str]) -> str:
+def _some(places: list[tuple[str, str]]) -> tuple[str, str]:
     more = len(places) - _SHOWN_MAX
-    return ", ".join(places[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+    german, english = (", ".join(place[language] for place in places[:_SHOWN_MAX]) for language in (0, 1))
+    return german + (f" und {more} weitere" if more > 0 else ""), english + (f" and {more} more" if more > 0 else "")
 
 
 def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
@@ -209,17 +241,32 @@ def _money(tariff: m.Tariff, found: list[Problem], path: str) -> None:
                 Problem(
                     f"{path}min_cents",
                     f"the least fee ({tariff.min_cents}) is above the most per {cap.per} ({cap.cents})",
+                    f"Die Mindestgebühr ({tariff.min_cents}) liegt über dem Höchstbetrag ({cap.cents}, {cap.per})",
                 )
             )
     coin = tariff.smallest_coin_cents
     if not path and tariff.machine_max_cents is not None and tariff.machine_max_cents % coin:
-        found.append(Problem("machine_max_cents", f"is no multiple of smallest_coin_cents ({coin})"))
+        found.append(
+            Problem(
+                "machine_max_cents",
+                f"is no multiple of smallest_coin_cents ({coin})",
+                f"ist kein Vielfaches der kleinsten Münze (smallest_coin_cents: {coin})",
+            )
+        )
     for number, cap in enumerate(tariff.caps, 1):
         if (cap.per == m.STAY or cap.per in m.ROLLING) and cap.kinds != m.ALL_KINDS:
             found.append(
                 Problem(
-                    f"{path}cap[{number}].days", f'days go with per = "calendar_day" or "business_day", not {cap.per!r}'
+                    f"{path}cap[{number}].days",
+                    f'days go with per = "calendar_day" or "business_day", not {cap.per!r}',
+                    f'days geht mit per = "calendar_day" oder "business_day", nicht mit {cap.per!r}',
                 )
             )
         if cap.from_day > 1 and cap.per in (m.STAY, m.ROLLING_WEEK):
-            found.append(Problem(f"{path}cap[{number}].from_day", f"goes with periods of a day, not {cap.per!r}"))
+            found.append(
+                Problem(
+                    f"{path}cap[{number}].from_day",
+                    f"goes with periods of a day, not {cap.per!r}",
+                    f"geht mit Zeiträumen von einem Tag, nicht mit {cap.per!r}",
+                )
+            )

@@ -1,5 +1,6 @@
 """Two versions of a tariff against the same stays: what the new one would have brought."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -8,9 +9,11 @@ from einlass_controller.domain.tariff.fee import cost
 from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.domain.tariff.result import Stay
 
-EXAMPLES_MAX = 5
+EXAMPLES_MAX = 10
 # Upper ends of the lengths that stays are told by, in minutes; the last group is open.
 LENGTHS_MIN = (30, 60, 120, 240, 480, 1440)
+# Upper ends of the changes that stays are told by, in cents: "-100" is "by more than 1.00 cheaper"; 0: the same.
+CHANGES_CENTS = (-501, -201, -101, -51, -1, 0, 50, 100, 200, 500)
 
 
 @dataclass(slots=True)
@@ -22,17 +25,31 @@ class Group:
     new_cents: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One stay with what it costs under both; row: in the file."""
+
+    row: int
+    stay: Stay
+    old_cents: int
+    new_cents: int
+
+
 @dataclass(slots=True)
 class Comparison:
-    """Sums over all stays. examples: (row, old cents, new cents) with the greatest change; skipped: (row, reason)."""
+    """Sums over all stays. by_change: how many by the place of their change in CHANGES_CENTS; the last group is open.
+
+    examples: those with the greatest change; skipped: (row, reason in German and English).
+    """
 
     all: Group = field(default_factory=Group)
     dearer: int = 0
     cheaper: int = 0
     by_minutes: dict[str, Group] = field(default_factory=dict)
     by_weekday: dict[int, Group] = field(default_factory=dict)
-    examples: list[tuple[int, int, int]] = field(default_factory=list)
-    skipped: list[tuple[int, str]] = field(default_factory=list)
+    by_change: dict[int, int] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+    skipped: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
 
 
 def compare(old: Book, new: Book, stays: Iterable[tuple[int, Stay]]) -> Comparison:
@@ -42,7 +59,7 @@ def compare(old: Book, new: Book, stays: Iterable[tuple[int, Stay]]) -> Comparis
         try:
             before, after = cost(old, stay), cost(new, stay)
         except StayError as error:
-            result.skipped.append((row, str(error)))
+            result.skipped.append((row, error.words))
             continue
         minutes = -(-(stay.exit_s - stay.entry_s) // 60)
         weekday = old.days.day(stay.entry_s).weekday()
@@ -56,8 +73,10 @@ def compare(old: Book, new: Book, stays: Iterable[tuple[int, Stay]]) -> Comparis
             group.new_cents += after
         result.dearer += after > before
         result.cheaper += after < before
+        change = bisect_left(CHANGES_CENTS, after - before)
+        result.by_change[change] = result.by_change.get(change, 0) + 1
         if before != after:
-            result.examples.append((row, before, after))
+            result.examples.append(Example(row, stay, before, after))
             if len(result.examples) > 20 * EXAMPLES_MAX:
                 _keep_greatest(result)
     _keep_greatest(result)
@@ -65,7 +84,7 @@ def compare(old: Book, new: Book, stays: Iterable[tuple[int, Stay]]) -> Comparis
 
 
 def _keep_greatest(result: Comparison) -> None:
-    result.examples = sorted(result.examples, key=lambda one: -abs(one[2] - one[1]))[:EXAMPLES_MAX]
+    result.examples = sorted(result.examples, key=lambda one: -abs(one.new_cents - one.old_cents))[:EXAMPLES_MAX]
 
 
 def _length(minutes: int) -> str:

@@ -25,6 +25,7 @@ from einlass_controller.domain.tariff.result import (
 from einlass_controller.domain.tariff.vouchers import best_minutes, least_cents, useful_percents
 
 STAY_DAYS_MAX = 1100
+KINDS_DE = {MINUTES_CARD: "Minuten", CENTS_CARD: "Cent", PERCENT_CARD: "Prozent"}
 _DAY_S = 86_400
 _HOLIDAYS_MAX = 60
 # Instants for which every time zone has a calendar day: the years 1970 to 2199.
@@ -50,19 +51,33 @@ def cost(book: Book, stay: Stay) -> int:
 
 def _check(stay: Stay) -> None:
     if not 0 <= stay.entry_s <= AT_S_MAX:
-        raise StayError("the entry is not in the years 1970 to 2199")
+        raise StayError(
+            "the entry is not in the years 1970 to 2199", "Die Einfahrt liegt nicht in den Jahren 1970 bis 2199"
+        )
     if stay.exit_s < stay.entry_s:
-        raise StayError("the exit is before the entry")
+        raise StayError("the exit is before the entry", "Die Ausfahrt liegt vor der Einfahrt")
     if stay.exit_s - stay.entry_s > STAY_DAYS_MAX * _DAY_S:
-        raise StayError(f"the stay is longer than {STAY_DAYS_MAX} days; is the entry right?")
+        raise StayError(
+            f"the stay is longer than {STAY_DAYS_MAX} days; is the entry right?",
+            f"Der Parkvorgang ist länger als {STAY_DAYS_MAX} Tage; stimmt die Einfahrt?",
+        )
     if len(stay.cards) > CARDS_MAX:
-        raise StayError(f"{len(stay.cards)} vouchers; {CARDS_MAX} at most are looked at in one payment")
+        raise StayError(
+            f"{len(stay.cards)} vouchers; {CARDS_MAX} at most are looked at in one payment",
+            f"{len(stay.cards)} Gutscheine; in einer Zahlung werden höchstens {CARDS_MAX} angesehen",
+        )
     limits = {MINUTES_CARD: 60 * 24 * 31, CENTS_CARD: 1_000_000, PERCENT_CARD: 100}
     for card in stay.cards:
         if not 0 < card.value <= limits[card.kind]:
-            raise StayError(f"a voucher worth {card.value} {card.kind} is not possible; 1 to {limits[card.kind]}")
+            raise StayError(
+                f"a voucher worth {card.value} {card.kind} is not possible; 1 to {limits[card.kind]}",
+                f"Ein Gutschein über {card.value} {KINDS_DE[card.kind]} geht nicht; 1 bis {limits[card.kind]}",
+            )
     if any(payment.cents < 0 for payment in stay.payments):
-        raise StayError("a payment below 0; give what was paid as a positive number of cents")
+        raise StayError(
+            "a payment below 0; give what was paid as a positive number of cents",
+            "Eine Zahlung unter 0; bitte angeben, was bezahlt wurde, als positive Zahl von Cent",
+        )
 
 
 class _Question:
@@ -168,7 +183,10 @@ class _Question:
         """A lost ticket has its own price, whatever the stay."""
         cents = self.tariff.lost_ticket_cents
         if cents is None:
-            raise StayError("the tariff has no price for a lost ticket; set lost_ticket_cents")
+            raise StayError(
+                "the tariff has no price for a lost ticket; set lost_ticket_cents",
+                "Der Tarif nennt keinen Preis für ein verlorenes Ticket; er steht in lost_ticket_cents",
+            )
         line = Line("lost_ticket", cents, self.stay.entry_s, self.stay.exit_s, cents=cents)
         paid = sum(payment.cents for payment in self.stay.payments)
         lines = [line, *_paid_lines(cents, paid)]
@@ -296,8 +314,11 @@ class _Question:
             return None
         found = self.tariff.tickets.get(self.stay.ticket)
         if found is None:
-            known = ", ".join(sorted(self.tariff.tickets)) or "none"
-            raise StayError(f"the tariff sells no ticket {self.stay.ticket!r}; it sells: {known}")
+            known = ", ".join(sorted(self.tariff.tickets))
+            raise StayError(
+                f"the tariff sells no ticket {self.stay.ticket!r}; it sells: {known or 'none'}",
+                f"Ein Ticket {self.stay.ticket!r} verkauft der Tarif nicht; er verkauft: {known or 'keines'}",
+            )
         return found
 
     def _gifts(self) -> list[Gift]:
@@ -315,7 +336,10 @@ class _Question:
         last = last.fromordinal(last.toordinal() + offer.days - 1)
         end = days.instant(last, offer.until_minute)
         if end <= self.stay.entry_s:
-            raise StayError(f"the ticket {offer.name!r} has ended for that day already")
+            raise StayError(
+                f"the ticket {offer.name!r} has ended for that day already",
+                f"Das Ticket {offer.name!r} ist für diesen Tag schon vorbei",
+            )
         return end
 
 

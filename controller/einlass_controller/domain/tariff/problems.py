@@ -1,4 +1,4 @@
-"""What is wrong with a tariff or a question about one, said so that its author can put it right."""
+"""What is wrong with a tariff or a question about one, said in two languages so that its author can put it right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,13 @@ class Problem:
 
     path: str
     message: str
+    german: str
     line: int = 0
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What is wrong, in German and in English."""
+        return self.german, self.message
 
     def __str__(self) -> str:
         place = self.path or "tariff"
@@ -27,3 +33,7 @@ class TariffError(Exception):
 
 class StayError(Exception):
     """The question has no answer (an exit before the entry, a pass that the tariff does not know)."""
+
+    def __init__(self, message: str, german: str) -> None:
+        super().__init__(message)
+        self.words = (german, message)

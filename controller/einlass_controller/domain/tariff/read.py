@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from einlass_controller.domain.tariff import model as m
@@ -16,6 +18,7 @@ from einlass_controller.domain.tariff.windows import read_windows
 
 TEXT_MAX = 200_000
 DIGEST_HEX = 16
+_PLACE = re.compile(r"line (?P<line>\d{1,6})[, ]+column \d+")
 
 
 def read_tariff(text: str, is_json: bool = False) -> m.Tariff:
@@ -31,24 +34,54 @@ def read_tariff(text: str, is_json: bool = False) -> m.Tariff:
                 sense(one, found, f"pass.{one.pass_name}.")
         if not found:
             return tariff
-    placed = [Problem(one.path, one.message, 0 if is_json else line_of(text, one.path)) for one in found]
+    placed = [replace(one, line=0 if is_json else line_of(text, one.path)) for one in found]
     raise TariffError(sorted(placed, key=lambda one: one.line))
 
 
 def _parse(text: str, is_json: bool) -> dict[str, Any]:
     if len(text) > TEXT_MAX:
-        raise TariffError([Problem("", f"the text has {len(text)} characters; {TEXT_MAX} at most")])
+        raise TariffError(
+            [
+                Problem(
+                    "",
+                    f"the text has {len(text)} characters; {TEXT_MAX} at most",
+                    f"Der Text hat {len(text)} Zeichen; höchstens {TEXT_MAX}",
+                )
+            ]
+        )
     try:
         data = json.loads(text) if is_json else tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # both parsers' errors are ValueErrors and name line and column
-        kind = "JSON" if is_json else "TOML"
-        hint = "" if is_json else '; texts, days and times stand in quotes ("08:00"), a list in [ ]'
-        if not is_json and "Invalid date" in str(error):
-            hint = '; a date must exist (2026-02-28), and a time of day stands in quotes ("08:00")'
-        raise TariffError([Problem("", f"is no {kind}: {error}{hint}")]) from error
+        raise TariffError([unparsed(str(error), "JSON" if is_json else "TOML")]) from error
     if not isinstance(data, dict):
-        raise TariffError([Problem("", "must be a table of keys, like tariff, valid_from, rate")])
+        raise TariffError(
+            [
+                Problem(
+                    "",
+                    "must be a table of keys, like tariff, valid_from, rate",
+                    "muss eine Tabelle mit Schlüsseln sein, wie tariff, valid_from, rate",
+                )
+            ]
+        )
     return data
+
+
+def unparsed(said: str, kind: str) -> Problem:
+    """What a parser says about a text that is no TOML or JSON, with what is meant by it mostly."""
+    hint, hint_de = "", ""
+    if kind == "TOML":
+        hint = '; texts, days and times stand in quotes ("08:00"), a list in [ ]'
+        hint_de = '; Texte, Tage und Uhrzeiten stehen in Anführungszeichen ("08:00"), eine Liste in [ ]'
+        if "Invalid date" in said:
+            hint = '; a date must exist (2026-02-28), and a time of day stands in quotes ("08:00")'
+            hint_de = '; ein Datum muss es geben (2026-02-28), und eine Uhrzeit steht in Anführungszeichen ("08:00")'
+        elif "overwrite" in said or "twice" in said or "already" in said:
+            hint = "; a key or [section] may be there once; several windows are [[window]] each"
+            hint_de = "; ein Schlüssel oder [Abschnitt] darf nur einmal da sein; mehrere Fenster sind je ein [[window]]"
+    where = _PLACE.search(said)
+    line = int(where["line"]) if where else 0
+    place_de = f" (Zeile {line})" if line else ""
+    return Problem("", f"is no {kind}: {said}{hint}", f"ist kein {kind}{place_de}: {said}{hint_de}", line)
 
 
 def _digest(data: Mapping[str, Any]) -> str:
@@ -140,36 +173,76 @@ def _step(step: Mapping[str, Any], minutes: int, cents: int, found: list[Problem
     lengths = [key for key in ("minutes", "until_minutes") if key in step]
     prices = [key for key in ("cents", "total_cents") if key in step]
     if len(lengths) != 1:
-        found.append(Problem(path, "needs either minutes (how long) or until_minutes (where it ends), one of them"))
+        found.append(
+            Problem(
+                path,
+                "needs either minutes (how long) or until_minutes (where it ends), one of them",
+                "braucht minutes (wie lang) oder until_minutes (bis wohin), eines davon",
+            )
+        )
         return None
     if len(prices) != 1:
-        found.append(Problem(path, "needs either cents (this step) or total_cents (all up to its end), one of them"))
+        found.append(
+            Problem(
+                path,
+                "needs either cents (this step) or total_cents (all up to its end), one of them",
+                "braucht cents (diese Stufe) oder total_cents (alles bis zu ihrem Ende), eines davon",
+            )
+        )
         return None
     times = step.get("times", 1)
     length, price = step[lengths[0]], step[prices[0]]
     if lengths[0] == "until_minutes":
         if length <= minutes:
-            found.append(Problem(path, f"ends at minute {length}, but the step before ends at minute {minutes}"))
+            found.append(
+                Problem(
+                    path,
+                    f"ends at minute {length}, but the step before ends at minute {minutes}",
+                    f"endet bei Minute {length}, aber die Stufe davor endet erst bei Minute {minutes}",
+                )
+            )
             return None
         length -= minutes
     if prices[0] == "total_cents":
         if price < cents:
             found.append(
-                Problem(path, f"costs {price} in all, less than the {cents} before it: a longer stay can't cost less")
+                Problem(
+                    path,
+                    f"costs {price} in all, less than the {cents} before it: a longer stay can't cost less",
+                    f"kostet zusammen {price}, weniger als die {cents} davor: Länger darf nicht billiger sein",
+                )
             )
             return None
         price -= cents
     if times > 1 and (lengths[0] == "until_minutes" or prices[0] == "total_cents"):
-        found.append(Problem(path, "times goes with minutes and cents, not with until_minutes or total_cents"))
+        found.append(
+            Problem(
+                path,
+                "times goes with minutes and cents, not with until_minutes or total_cents",
+                "times geht mit minutes und cents, nicht mit until_minutes oder total_cents",
+            )
+        )
         return None
     return m.Step(length * 60, price, step.get("charge", m.STARTED), times)
 
 
 def _ticket(name: str, given: Mapping[str, Any], found: list[Problem]) -> m.TicketOffer:
     if ("minutes" in given) == ("until" in given):
-        found.append(Problem(f"ticket.{name}", "needs either minutes (how long) or until (a time of day), one of them"))
+        found.append(
+            Problem(
+                f"ticket.{name}",
+                "needs either minutes (how long) or until (a time of day), one of them",
+                "braucht minutes (wie lang) oder until (bis zu welcher Uhrzeit), eines davon",
+            )
+        )
     if "days" in given and "until" not in given:
-        found.append(Problem(f"ticket.{name}.days", "goes with until; without it write minutes (a day has 1440)"))
+        found.append(
+            Problem(
+                f"ticket.{name}.days",
+                "goes with until; without it write minutes (a day has 1440)",
+                "geht mit until; ohne das bitte minutes schreiben (ein Tag hat 1440)",
+            )
+        )
     return m.TicketOffer(
         name, given["cents"], given.get("minutes", 0) * 60, given.get("until", 0), given.get("days", 1)
     )

@@ -20,7 +20,9 @@ def read_windows(
         elif not values.get("event") or rates:
             found.append(
                 Problem(
-                    path + "window", "there is no window; with more or less than one rate, say when which is charged"
+                    path + "window",
+                    "there is no window; with more or less than one rate, say when which is charged",
+                    "Es gibt kein [[window]]; bei mehr oder weniger als einer [rate] muss dastehen, wann welche gilt",
                 )
             )
     names = [one.get("name") or one.get("rate") or f"window {number}" for number, one in enumerate(given, 1)]
@@ -32,7 +34,9 @@ def read_windows(
     for number, one in enumerate(values.get("event", []), 1):
         place = f"{path}event[{number}]"
         if ("dates" in one) == ("days" in one):
-            found.append(Problem(place, "needs either dates or days, one of them"))
+            found.append(
+                Problem(place, "needs either dates or days, one of them", "braucht dates oder days, eines davon")
+            )
             continue
         made = _window(one, one.get("name") or f"event {number}", rates, found, place, None)
         if made is not None:
@@ -54,22 +58,53 @@ def _window(
         rate = next(iter(rates))
     elif len(prices) != 1:
         say = f"has {' and '.join(prices)}" if prices else "has no price"
-        found.append(Problem(path, f"{name!r} {say}; write one of rate, flat_cents or free = true"))
+        sagt = f"hat {' und '.join(prices)}" if prices else "hat keinen Preis"
+        found.append(
+            Problem(
+                path,
+                f"{name!r} {say}; write one of rate, flat_cents or free = true",
+                f"{name!r} {sagt}; bitte eines schreiben: rate, flat_cents oder free = true",
+            )
+        )
         return None
     if rate and rate not in rates:
-        known = ", ".join(sorted(rates)) or "none"
-        found.append(Problem(f"{path}.rate", f"there is no [rate.{rate}]; there is: {known}"))
+        known = ", ".join(sorted(rates))
+        found.append(
+            Problem(
+                f"{path}.rate",
+                f"there is no [rate.{rate}]; there is: {known or 'none'}",
+                f"[rate.{rate}] gibt es nicht; es gibt: {known or 'keine'}",
+            )
+        )
         return None
     begin, end = one.get("from", 0), one.get("to", 1440)
     if begin >= 1440:
-        found.append(Problem(f"{path}.from", "24:00 is the end of a day; write 00:00 and the next day"))
+        found.append(
+            Problem(
+                f"{path}.from",
+                "24:00 is the end of a day; write 00:00 and the next day",
+                "24:00 ist das Ende eines Tages; bitte 00:00 schreiben, und den nächsten Tag",
+            )
+        )
         return None
     later = one.get("days_later", 1 if end <= begin else 0)
     if later == 0 and end <= begin:
-        found.append(Problem(f"{path}.to", "ends before it begins; leave days_later out, or set it to 1 or more"))
+        found.append(
+            Problem(
+                f"{path}.to",
+                "ends before it begins; leave days_later out, or set it to 1 or more",
+                "endet vor dem Anfang; bitte days_later weglassen oder auf 1 oder mehr setzen",
+            )
+        )
         return None
     if one.get("max_cents") is not None and not rate:
-        found.append(Problem(f"{path}.max_cents", "belongs to a window with a rate; a flat price is its own maximum"))
+        found.append(
+            Problem(
+                f"{path}.max_cents",
+                "belongs to a window with a rate; a flat price is its own maximum",
+                "gehört in ein Fenster mit rate; eine Pauschale ist schon ihr eigener Höchstbetrag",
+            )
+        )
     days = one.get("days")
     return m.Window(
         name=name,
@@ -100,15 +135,29 @@ def _over(
         place = f"{path}window[{number + 1}].wins_over"
         for other in one.get("wins_over", ()):
             if other == names[number]:
-                found.append(Problem(place, "a window can't win over itself"))
+                found.append(
+                    Problem(place, "a window can't win over itself", "Ein Fenster kann nicht vor sich selbst gehen")
+                )
             elif other not in below:
-                known = ", ".join(sorted(set(names) - {names[number]})) or "none"
-                found.append(Problem(place, f"there is no window {other!r}; there is: {known}"))
+                known = ", ".join(sorted(set(names) - {names[number]}))
+                found.append(
+                    Problem(
+                        place,
+                        f"there is no window {other!r}; there is: {known or 'none'}",
+                        f"Ein Fenster {other!r} gibt es nicht; es gibt: {known or 'keines'}",
+                    )
+                )
             else:
                 below[names[number]].add(other)
     for _ in names:
         for name in names:
             below[name] |= {lower for other in below[name] for lower in below[other]}
     if any(name in lower for name, lower in below.items()):
-        found.append(Problem(f"{path}window", "wins_over goes in a circle; one of them must give way"))
+        found.append(
+            Problem(
+                f"{path}window",
+                "wins_over goes in a circle; one of them must give way",
+                "wins_over geht im Kreis; eines der Fenster muss nachgeben",
+            )
+        )
     return {name: frozenset(lower) for name, lower in below.items()}

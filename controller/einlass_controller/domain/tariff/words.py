@@ -24,6 +24,11 @@ _GROUPS = {
     "wochenende": frozenset((5, 6)),
 }
 DAY_WORDS = "mon, tue, wed, thu, fri, sat, sun, holiday, a span like mon-fri, daily, weekdays, workdays or weekend"
+DAY_WORDS_DE = "mo, di, mi, do, fr, sa, so, feiertag, eine Spanne wie mo-fr, täglich, werktags (mo-sa) oder wochenende"
+MONTHS_DE = (
+    *("", "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober"),
+    *("November", "Dezember"),
+)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 _MONTH_DAY = re.compile(r"(\d{1,2})-(\d{1,2})")
 _LEAP = 2024
@@ -31,6 +36,10 @@ _LEAP = 2024
 
 class WordError(ValueError):
     """A word that means nothing here; the message says what would."""
+
+    def __init__(self, message: str, german: str) -> None:
+        super().__init__(message)
+        self.german = german
 
 
 def day_kinds(value: str) -> frozenset[int]:
@@ -45,21 +54,29 @@ def day_kinds(value: str) -> frozenset[int]:
     if dash and first in _NAMES and last in _NAMES and HOLIDAY not in (_NAMES[first], _NAMES[last]):
         begin, end = _NAMES[first], _NAMES[last]
         return frozenset((begin + step) % 7 for step in range((end - begin) % 7 + 1))
-    raise WordError(f"{value!r} names no day; write {DAY_WORDS}")
+    raise WordError(f"{value!r} names no day; write {DAY_WORDS}", f"{value!r} ist kein Tag; möglich: {DAY_WORDS_DE}")
 
 
 def minute_of_day(value: str | time) -> int:
     """Minutes since midnight; "24:00" is the end of the day."""
     if isinstance(value, time):
         if value.second or value.microsecond:
-            raise WordError(f"{value} is not a full minute; write hours and minutes, like 08:30")
+            raise WordError(
+                f"{value} is not a full minute; write hours and minutes, like 08:30",
+                f"{value} ist keine volle Minute; bitte Stunden und Minuten schreiben, wie 08:30",
+            )
         return value.hour * 60 + value.minute
     match = _TIME.fullmatch(value.strip())
     if match is None:
-        raise WordError(f"{value!r} is no time of day; write it like 08:30, or 24:00 for the end of the day")
+        raise WordError(
+            f"{value!r} is no time of day; write it like 08:30, or 24:00 for the end of the day",
+            f"{value!r} ist keine Uhrzeit; bitte schreiben wie 08:30, das Ende des Tages als 24:00",
+        )
     hours, minutes = int(match[1]), int(match[2])
     if minutes > 59 or hours > 24 or (hours == 24 and minutes):
-        raise WordError(f"{value!r} is no time of day; the last is 24:00")
+        raise WordError(
+            f"{value!r} is no time of day; the last is 24:00", f"{value!r} ist keine Uhrzeit; die letzte ist 24:00"
+        )
     return hours * 60 + minutes
 
 
@@ -72,31 +89,51 @@ def month_day(value: str) -> tuple[int, int]:
     """A day of every year, written month-day like 04-30; 02-29 is one."""
     match = _MONTH_DAY.fullmatch(value.strip())
     if match is None:
-        raise WordError(f"{value!r} is no day of the year; write month and day, like 04-30")
+        raise WordError(
+            f"{value!r} is no day of the year; write month and day, like 04-30",
+            f"{value!r} ist kein Tag im Jahr; bitte Monat und Tag schreiben: 04-30 ist der 30. April",
+        )
     month, day = int(match[1]), int(match[2])
     if not 1 <= month <= 12:
-        raise WordError(f"{value!r}: there is no month {month}; write month first, then day, like 04-30")
+        raise WordError(
+            f"{value!r}: there is no month {month}; write month first, then day, like 04-30",
+            f"{value!r}: Einen Monat {month} gibt es nicht; erst der Monat, dann der Tag: 04-30 ist der 30. April",
+        )
     last = calendar.monthrange(_LEAP, month)[1]
     if not 1 <= day <= last:
-        raise WordError(f"{value!r} does not exist: {calendar.month_name[month]} has {last} days at most")
+        raise WordError(
+            f"{value!r} does not exist: {calendar.month_name[month]} has {last} days at most",
+            f"{value!r} gibt es nicht: Der {MONTHS_DE[month]} hat höchstens {last} Tage",
+        )
     return month, day
 
 
 def full_date(value: str | date) -> date:
     """A day of one year: 2026-04-30."""
     if isinstance(value, datetime):
-        raise WordError(f"{value} is a time; write the date only, like 2026-04-30")
+        raise WordError(
+            f"{value} is a time; write the date only, like 2026-04-30",
+            f"{value} ist ein Zeitpunkt; bitte nur das Datum schreiben, wie 2026-04-30",
+        )
     if isinstance(value, date):
         return value
     parts = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", value.strip())
     if parts is None:
-        raise WordError(f"{value!r} is no date; write it like 2026-04-30")
+        raise WordError(
+            f"{value!r} is no date; write it like 2026-04-30",
+            f"{value!r} ist kein Datum; bitte schreiben wie 2026-04-30 (30. April)",
+        )
     year, month, day = (int(part) for part in parts.groups())
     if not 1 <= month <= 12:
-        raise WordError(f"{value!r}: there is no month {month}")
+        raise WordError(f"{value!r}: there is no month {month}", f"{value!r}: Einen Monat {month} gibt es nicht")
     last = calendar.monthrange(year, month)[1]
     if not 1 <= day <= last:
-        raise WordError(f"{value!r} does not exist: {calendar.month_name[month]} {year} has {last} days")
+        raise WordError(
+            f"{value!r} does not exist: {calendar.month_name[month]} {year} has {last} days",
+            f"{value!r} gibt es nicht: Der {MONTHS_DE[month]} {year} hat {last} Tage",
+        )
+    if not year:
+        raise WordError(f"{value!r}: there is no year 0", f"{value!r}: Ein Jahr 0 gibt es nicht")
     return date(year, month, day)
 
 
@@ -111,13 +148,19 @@ def local_instant(value: str | date | datetime) -> datetime:
     """A date (its midnight) or a local time without offset, for valid-from."""
     if isinstance(value, datetime):
         if value.tzinfo is not None:
-            raise WordError(f"{value} has an offset; write the site's local time without one")
+            raise WordError(
+                f"{value} has an offset; write the site's local time without one",
+                f"{value} nennt eine Zeitzone; bitte die Ortszeit ohne sie schreiben",
+            )
         return value
     if isinstance(value, str) and ("T" in value or ":" in value):
         try:
             return local_instant(datetime.fromisoformat(value))
         except ValueError as error:
-            raise WordError(f"{value!r} is no time; write 2026-04-30 or 2026-04-30T06:00") from error
+            raise WordError(
+                f"{value!r} is no time; write 2026-04-30 or 2026-04-30T06:00",
+                f"{value!r} ist kein Zeitpunkt; bitte schreiben wie 2026-04-30 oder 2026-04-30T06:00",
+            ) from error
     day = full_date(value)
     return datetime(day.year, day.month, day.day)  # noqa: DTZ001 - local by meaning
 
