@@ -13,7 +13,7 @@ from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
 from einlass_core.gate import LOCKED, Gate
 from einlass_core.pump import pump
-from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, passage_for, state_of, ticket_printer
+from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, is_car_exit, passage_for, state_of, ticket_printer
 from einlass_edge.clock import now_ms
 from einlass_edge.config import GpioConfig, NodeConfig
 from einlass_edge.config_car import BarrierConfig, TicketConfig
@@ -65,6 +65,7 @@ class Node(Shell):
         self._list_told_ms = now_ms()
         self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
+        self._timed_side = EXIT if is_car_exit(config) else ENTRY
         self._rearming = ""
         self._colour = signals.DARK
         self._identifying: asyncio.TimerHandle | None = None
@@ -193,7 +194,7 @@ class Node(Shell):
 
     def _scan(self, event: Event) -> bool:
         taken = self._inbox.put(event)
-        if taken and isinstance(event, Scanned) and event.side == ENTRY:
+        if taken and isinstance(event, Scanned) and event.side == self._timed_side:
             self._scanned_s = asyncio.get_running_loop().time()
         return taken
 
