@@ -302,7 +302,7 @@ def test_no_code_is_ever_stored(bench: Any) -> None:
     bench.run(bench.intake.read("einlass/1/pool/nobody/up/ask", wire.encode("ask", {
         "inc": "i", "boot": 1, "seq": 0, "account": gate.account, "nonce": "n", "side": "entry",
         "code": "SECRET-OF-ANOTHER"})))  # fmt: skip
-    bench.database.dispose()
+    bench.close()
     for name in ("einlass.db", "einlass.db-wal"):
         path = bench.prepared.directory / name
         content = path.read_bytes() if path.exists() else b""
