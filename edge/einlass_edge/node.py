@@ -89,7 +89,6 @@ class Node:
         settings = config.lane.gate_settings()
         prefix = f"{self._journal.incarnation}.{self._journal.boot}"
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
-        self._list_told_ms = now_ms()
         self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
         self._inbox = Inbox()
         self._kept = KeptEvents(self._inbox.put)
@@ -248,21 +247,27 @@ class Node:
 
     def _tell(self) -> None:
         status = messages.status(self._journal, self._gate, now_ms())
-        listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
+        listed = self._list.status(now_ms())
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
         )
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
-            taken = self._list.take(fields)
+            taken = self._list.take(fields, now_ms())
         except (OSError, ValueError) as error:
             log.error("list_not_kept", error=str(error))
             return
-        if taken:
-            self._list_told_ms = now_ms()
+        self._merge_list()
         if fields["entries"] or not taken:
             self._tell()
+
+    def _merge_list(self) -> None:
+        try:
+            while self._list.work():
+                pass
+        except OSError as error:
+            log.error("list_not_merged", error=str(error))
 
     def _report(self, reason: str, began: bool) -> None:
         """A driver's trouble began or is over."""
@@ -311,6 +316,7 @@ class Node:
         while True:
             await asyncio.sleep(TIDY_S)
             if self._settled() and now_ms() - self._event_ms >= QUIET_MS:
+                self._merge_list()
                 with contextlib.suppress(OSError):  # It would fail on the next record, too, and be told there.
                     self._database.tidy()
 
