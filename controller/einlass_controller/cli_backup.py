@@ -47,6 +47,9 @@ def recount(
     directory: Directory,
     zone: Annotated[list[str] | None, typer.Option(help="ZONE=PEOPLE, for every zone; none: show the state.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="A lane that cannot be reached and is shut.")] = None,
+    switched_off: Annotated[
+        list[str] | None, typer.Option(help="Such a lane whose node has no power: you have seen it.")
+    ] = None,
     lang: Language = "",
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +62,8 @@ def recount(
             raise typer.Exit(2)
         people[name] = int(figure)
     if people:
-        found = call(directory, "POST", "/recount", {"people": people, "without": without or []}).json
+        count = {"people": people, "without": without or [], "switched_off": switched_off or []}
+        found = call(directory, "POST", "/recount", count).json
         typer.echo(found["text_" + (lang or language_of())])
     else:
         found = call(directory, "GET", "/recount").json

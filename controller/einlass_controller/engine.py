@@ -84,11 +84,17 @@ class Spent:
 
 
 class Engine:
-    """Not thread-safe: one caller at a time. `live` is its state between batches."""
+    """Not thread-safe: one caller at a time. `live` is its state between batches.
 
-    def __init__(self, database: Database, leasing: Leasing | None = None) -> None:
+    steady: milliseconds that surely went by (steady.py); without it, what the caller says of the time counts.
+    """
+
+    def __init__(
+        self, database: Database, leasing: Leasing | None = None, steady: Callable[[], int] | None = None
+    ) -> None:
         self._database = database
         self._writer = database.execution_options(**{WRITES: True})
+        self._steady = steady
         self._stale = False
         self._audited_ms = 0
         self._error: Exception | None = None
@@ -202,7 +208,7 @@ class Engine:
         waiting = list(self.live.waiting_asks.values())
         rows.load(*_needs([*messages, *(one.message for one in waiting)] if waiting else messages))
         read_s = time.thread_time()
-        batch = Batch(self.live, rows, now_ms)
+        batch = Batch(self.live, rows, now_ms, now_ms if self._steady is None else self._steady())
         results = [_STEPS[type(message)](batch, message) for message in messages]
         for one in waiting:
             asks.ask_again(batch, one)

@@ -199,6 +199,16 @@ class Live:
         """Whether people are let in there now: by its hours, and nobody closed it or the whole site."""
         return not (self.site.mode or self.areas[zone].shut_at(now_ms)) and self.opening(zone, now_ms).is_open
 
+    def lets_in_until(self, zone: str, now_ms: int) -> int | None:
+        """When people are let in there no more, as far as it is known now; now_ms: nobody is let in. None: no end."""
+        if not self.takes_in(zone, now_ms) or not self.opening(zone, now_ms).entries:
+            return now_ms
+        opening, shut_ms = self.opening(zone, now_ms), self.areas[zone].shut_from_ms
+        until_ms = self.areas[zone].shut_until_ms
+        ahead = shut_ms is not None and shut_ms > now_ms and (until_ms is None or until_ms > shut_ms)
+        ends = [opening.last_entry_ms or opening.closes_ms, shut_ms if ahead else None]
+        return min((end for end in ends if end is not None), default=None)
+
     def opening(self, zone: str, now_ms: int) -> Opening:
         """A zone's hours now; worked out again only when they change."""
         catalogue = in_force(self.catalogues, now_ms)

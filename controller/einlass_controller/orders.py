@@ -136,16 +136,30 @@ class Restored(OfficeOrder):
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRecount(OfficeOrder):
-    """So many people are in each zone. without: lanes out of reach that are known to be shut; result: Recounted."""
+    """So many people are in each zone; result: Recounted.
+
+    without: lanes out of reach, which are left out once what they were lent has ended. switched_off: such lanes whose
+    node has no power, by the word of whoever stands before it: that ends what it was lent.
+    """
 
     people: Mapping[str, int]
     without: tuple[str, ...]
     by: str
+    switched_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesUnknown(OfficeOrder):
+    """How much time went by since leases were sent is not known: they count from now. result: how many lanes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recounted:
-    """what: done, not_needed, zones (missing or unknown), waiting (for these lanes), unreached (these lanes)."""
+    """what: done, not_needed, zones (missing or unknown), waiting (for these lanes), unreached (these lanes).
+
+    Or leased: these lanes may still let people in alone, for so long (waits_ms).
+    """
 
     what: str
     names: tuple[str, ...] = ()
+    waits_ms: tuple[int, ...] = ()

@@ -21,9 +21,10 @@ from einlass_controller.engine import Engine
 from einlass_controller.guard import Guard, Known, older, position
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
-from einlass_controller.orders import Restored
+from einlass_controller.orders import LeasesUnknown, Restored
 from einlass_controller.settings import Settings
 from einlass_controller.signing import Signer
+from einlass_controller.steady import SteadyClock
 from einlass_controller.store.database import (
     DatabaseBusyError,
     DatabaseError,
@@ -52,6 +53,7 @@ class Controller:
     engine: Engine
     signer: Signer
     guard: Guard
+    steady: SteadyClock
     lock: Callable[[], None] | None = None
     stopping: asyncio.Event | None = None
     _checkpoints: "asyncio.Task[None] | None" = None
@@ -81,6 +83,7 @@ class Controller:
         await self.writer.stop()
         with suppress(SQLAlchemyError, OSError):  # the next start only knows a little less
             await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
+            await asyncio.to_thread(self.steady.note, now=True)
         self.close()
 
     def close(self) -> None:
@@ -99,6 +102,7 @@ class Controller:
             await asyncio.sleep(CHECKPOINT_S)
             await asyncio.to_thread(checkpoint, self.database)
             await asyncio.to_thread(remember, self.database, self.guard, self.live.epoch)
+            await asyncio.to_thread(self.steady.note)
 
 
 def open_controller(settings: Settings) -> Controller:
@@ -107,9 +111,13 @@ def open_controller(settings: Settings) -> Controller:
     try:
         database = open_database(settings.database_url)
         migrate(database)
-        engine = Engine(database, Leasing(settings.lease_minutes * 60_000, settings.lease_percent))
+        steady = SteadyClock(state_directory(settings), time.time_ns() // 1_000_000)
+        engine = Engine(database, Leasing(settings.lease_minutes * 60_000, settings.lease_percent), steady.ms)
         guard = Guard(state_directory(settings))
         _look_back(database, engine, guard)
+        if not steady.is_known:
+            engine.run([LeasesUnknown()], time.time_ns() // 1_000_000)
+        steady.note(now=True)
     except BaseException:
         lock()
         raise
@@ -119,7 +127,7 @@ def open_controller(settings: Settings) -> Controller:
     bus = Bus(settings, site.id, intake, writer.post)
     writer.publish = bus.publish
     signer = Signer(state_directory(settings))
-    return Controller(settings, database, site, intake, writer, bus, engine, signer, guard, lock)
+    return Controller(settings, database, site, intake, writer, bus, engine, signer, guard, steady, lock)
 
 
 def _look_back(database: Database, engine: Engine, guard: Guard) -> None:

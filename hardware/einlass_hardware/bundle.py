@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from einlass_hardware.leave_out import leave_out
 from einlass_hardware.shorten import shorten
 
 WORD_LENGTH_MAX = 10  # longer texts are objects of their own in byte code, so they are not repeated
@@ -57,19 +58,23 @@ class Bundle:
         self._home: dict[str, str] = {}  # in which text a module's content is
         self._needed: dict[str, dict[str, str]] = {}  # for each text: names from others, and from which
         self._groups = self._gather(program)
-        shorten({name: module.body for name, module in self._modules.items()}, self._bases())
+        bodies = {name: module.body for name, module in self._modules.items()}
+        leave_out(bodies, {name: module.imports for name, module in self._modules.items()})
+        for module in self._modules.values():
+            module.defined = {name for statement in module.body for name in _binds(statement)}
+        shorten(bodies, self._bases())
         for group in self._groups.values():
             for module in group:
                 self._take_constants(module)
         self._names = self._choose_names()
-        bodies = {home: self._rewrite(home, group) for home, group in self._groups.items()}
+        texts = {home: _joined_words(self._rewrite(home, group)) for home, group in self._groups.items()}
         self.texts: dict[str, ast.Module] = {}
-        for home in reversed(bodies):  # The last first: what it needs of the others is wanted there.
+        for home in reversed(texts):  # The last first: what it needs of the others is wanted there.
             public = {self._names[home, name] for name in self._modules[home].defined if not name.startswith("_")}
             public = {name for key, name in self._names.items() if name in public and key not in self._constants}
-            used = _used(bodies[home], public.union(*(_imported_from(other, home) for other in bodies.values())))
-            bodies[home] = _with_imports_joined(used)
-            self.texts[home] = ast.Module(bodies[home], [])
+            used = _used(texts[home], public.union(*(_imported_from(other, home) for other in texts.values())))
+            texts[home] = _with_imports_joined(used)
+            self.texts[home] = ast.Module(texts[home], [])
 
     # -- reading
 
@@ -465,6 +470,39 @@ def _used(body: list[ast.stmt], roots: set[str]) -> list[ast.stmt]:
                 kept[at] = grown = True
                 wanted |= reads[at]
     return [s for s, keep in zip(body, kept, strict=True) if keep]
+
+
+def _joined_words(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Sums of texts, one of them by name, as the one text that they are: a board would keep the parts, too."""
+    texts = {}
+    times = Counter(name for statement in body for name in _binds(statement))
+    for statement in body:
+        value = statement.value if isinstance(statement, ast.Assign) else None
+        name = next(iter(_binds(statement)), "")
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and name.isupper() and times[name] == 1:
+            texts[name] = value.value
+    joiner = _Joiner(texts)
+    return [joiner.visit(statement) for statement in body]
+
+
+class _Joiner(ast.NodeTransformer):
+    """texts: of names that always mean the same."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Add):
+            left, right = self._text(node.left), self._text(node.right)
+            if left is not None and right is not None:
+                return ast.Constant(left + right)
+        return node
+
+    def _text(self, node: ast.expr) -> str | None:
+        if isinstance(node, ast.Name):
+            return self._texts.get(node.id)
+        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _import_names(statement: ast.stmt) -> set[str]:

@@ -16,7 +16,7 @@ from einlass_controller.api.app import make_app
 from einlass_controller.backups import back_up, examine, restore
 from einlass_controller.guard import GUARD_FILE
 from einlass_controller.live import load
-from einlass_controller.messages import Redeem
+from einlass_controller.messages import Redeem, Tick
 from einlass_controller.orders import ConfirmRecount, Recounted
 from einlass_controller.runtime import open_controller, remember
 from einlass_controller.store.database import DatabaseError
@@ -26,6 +26,7 @@ from einlass_core import wire
 from einlass_sim.processes import wait_until
 
 DEADLINE_S = 10.0
+NEWEST = {"added": 1_000_000, "removed": 1_000_000, "age_ms": 0}
 
 
 def start(bench: Any) -> None:
@@ -226,10 +227,55 @@ def test_a_lane_out_of_reach_must_be_named_and_somebody_under_way_waited_for(ben
     settle(bench, gate)
     confirm = ConfirmRecount({"bath": 2}, (), "ann")
     assert bench.attempt(confirm).results == [Recounted("unreached", ("west",))]
-    assert bench.attempt(ConfirmRecount({"bath": 2}, ("west",), "ann")).results == [Recounted("done", ("west",))]
+    named = ConfirmRecount({"bath": 2}, ("west",), "ann")
+    refused = bench.attempt(named).results[0]
+    assert (refused.what, refused.names) == ("leased", ("west",)), "nobody knows what it was lent since the copy"
+    bench.now_ms += refused.waits_ms[0] - 25
+    gate.status()
+    assert bench.attempt(named).results[0].what == "leased"
+    assert bench.attempt(named).results == [Recounted("done", ("west",))]
     other.hello()
     settle(bench, other)
     assert bench.figures() == (2, 0, 0, 1), "what the lane said of the old count is not added again"
+
+
+def test_a_lane_that_was_seen_to_have_no_power_need_not_be_waited_for(bench: Any, tmp_path: Path) -> None:
+    gate = bench.gate()
+    copy = old_copy(bench, tmp_path)
+    bench.gate("gate-2").enter(bench.ticket())
+    bench.database.dispose()
+    restore(bench.settings, copy)
+    start(bench)
+    lost = bench.gate("gate-2", hello=False)
+    lost.inc = "new"  # it was wiped since, spoke once, and is out of reach again
+    lost.hello()
+    bench.now_ms += 60_000
+    gate.hello()
+    settle(bench, gate)
+    people = {"bath": 1}
+    assert bench.attempt(ConfirmRecount(people, ("west",), "ann")).results[0].what == "leased"
+    order = ConfirmRecount(people, (), "ann", ("west",))
+    assert bench.attempt(order).results == [Recounted("done", ("west",))]
+    assert bench.ledger("recount")[-1]["switched_off"] == ["west"]
+
+
+def test_a_lane_that_cannot_say_so_is_not_lent_anything_while_people_are_counted(bench: Any, tmp_path: Path) -> None:
+    gate = bench.gate()
+    copy = old_copy(bench, tmp_path)
+    bench.database.dispose()
+    restore(bench.settings, copy)
+    start(bench)
+    bench.now_ms += 10_000
+    sent = gate.status(cut_off="leased", list=NEWEST) + bench.run(Tick())
+    limits = [item for item in sent if item["kind"] == "limit"]
+    assert limits, "it is told the new epoch"
+    assert all("lease_ms" not in item and item["limit"]["ceiling"] < -1000 for item in limits)
+    settle(bench, gate)
+    gate.account["balance"] -= 1  # who leaves meanwhile makes room for nobody
+    gate.status()
+    sent = bench.run(ConfirmRecount({"bath": 1}, (), "ann"))
+    assert [item["limit"]["ceiling"] for item in sent if item["node"] == "gate-1"] == [-1], "now they do"
+    assert bench.figures() == (1, 0, 0, 2)
 
 
 def test_a_wiped_node_begins_in_the_new_epoch(bench: Any, tmp_path: Path) -> None:

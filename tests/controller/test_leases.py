@@ -1,6 +1,8 @@
 """Places lent to lanes: where people come, taken back when acknowledged, used alone, told afterwards."""
 
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -103,6 +105,39 @@ def test_a_lease_is_renewed_before_it_ends_but_not_at_every_word(make_bench: Any
     assert said(1000 + RENEW_MS) == [1000 + RENEW_MS]
     gate.boot += 1
     assert said(5) == [5], "a restart has ended the lease"
+
+
+def lease_of(bench: Any, gate: Any, ms: int) -> list[int]:
+    newest = {"waiting": 0, "emergency": False, "cut_off": "leased", "list": NEWEST}
+    sent = gate.send("status", ms=ms, lane="locked", **newest)
+    return [item["lease_ms"] for item in sent if item["kind"] == "limit"]
+
+
+def test_a_lease_never_ends_after_closing_time(make_bench: Any) -> None:
+    bench = make_bench(20)
+    noon = bench.now_ms
+    shuts = datetime.fromtimestamp(noon / 1000, ZoneInfo("Europe/Berlin")) + timedelta(hours=2)
+    hours = [{"from": "00:00", "until": f"{shuts:%H:%M}"}]
+    closes_ms = int(shuts.replace(second=0, microsecond=0).timestamp()) * 1000
+    bench.rules(zone=[{"id": "bath", "hours": hours, "last_entry_minutes": 30}])
+    gate = bench.gate()
+    last_ms = closes_ms - 30 * 60_000
+    assert lease_of(bench, gate, 1000) == [last_ms - bench.now_ms]
+    bench.order(Shut("bath", noon + 600_000, None, "Ann", "a party"))
+    assert lease_of(bench, gate, 61_000) == [noon + 600_000 - bench.now_ms]
+    bench.order(Shut("bath", 0, 0, "Ann", "none after all"))
+    bench.now_ms = last_ms
+    assert lease_of(bench, gate, 7_000_000) == [], "nobody is let in any more, so nothing is lent"
+    bench.now_ms = closes_ms + 12 * 3_600_000
+    assert lease_of(bench, gate, 50_000_000) != [], "the next day"
+
+
+@pytest.mark.parametrize("order", [SetMode("lockdown", "Ann", (), ""), Shut("bath", 1, None, "Ann", "")])
+def test_nothing_is_lent_while_nobody_is_let_in(make_bench: Any, order: Any) -> None:
+    bench = make_bench(20)
+    gate = bench.gate()
+    bench.order(order)
+    assert lease_of(bench, gate, 1000) == []
 
 
 def waits_for_a_place(bench: Any) -> tuple[Any, Any, Any]:

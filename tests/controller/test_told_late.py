@@ -181,7 +181,7 @@ def test_what_belongs_to_a_count_before_a_restore_takes_nobody_off_the_new_one(s
     spa.order(Correct("bath", 1, None, "Ann", "counted"))
     spa.order(Restored("an old copy was put back", 5))
     spa.pass_by(minutes=1)
-    counted = spa.order(ConfirmRecount({"bath": 1, "sauna": 0, "rink": 0}, ("main",), "Ann"))
+    counted = spa.order(ConfirmRecount({"bath": 1, "sauna": 0, "rink": 0}, (), "Ann", ("main",)))
     assert counted == Recounted("done", ("main",))
     main.away = False
     for item in [*main.hello(), *spa.run(Tick())]:

@@ -45,13 +45,7 @@ class Lane:
         self.journal = Journal(self.store, "INCARNAT")
         prefix = "%s.%d" % (self.journal.incarnation, self.journal.boot)
         self.listed: "dict[str, int]" = {}
-        self.gate = Gate(
-            GateSettings(**settings),
-            self.journal.account,
-            prefix,
-            self.journal.emergency,
-            lambda digest: self.listed.get(digest, 0),
-        )
+        self.gate = self._make_gate(prefix, settings)
         self.bolt = {"entry": False, "exit": True}
         self.shown = ""
         self.recorded: "list[tuple[str, dict[str, object]]]" = []
@@ -60,6 +54,16 @@ class Lane:
         self.step(0, Started("power"))
         if linked:
             self.step(0, Linked(True))
+
+    def _make_gate(self, prefix: str, settings: "dict[str, Any]") -> Gate:
+        journal = self.journal
+        return Gate(
+            GateSettings(**settings),
+            journal.account,
+            prefix,
+            journal.emergency,
+            lambda digest: self.listed.get(digest, 0),
+        )
 
     @property
     def account(self) -> Account:

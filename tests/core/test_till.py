@@ -3,18 +3,24 @@
 from einlass_core import codes
 from einlass_core.journal import RECORD_BYTES_MAX, Journal
 from einlass_core.record import TYPE_CHECKING
-from einlass_core.till import CARDS_MAX, IDLE, OUT, PAYING, SUBJECT_LENGTH_MAX, TillSettings
+from einlass_core.till import CARDS_MAX, IDLE, OUT, PAYING, SUBJECT_LENGTH_MAX
+from einlass_core.till_account import TillSettings
 from einlass_core.till_words import (
     DISPLAY,
     EXIT,
+    LOST,
+    POOL,
     Aborted,
     Begun,
     CardDone,
+    CardKept,
     CardWanted,
     CoinsIn,
+    CoinsStopped,
     Confirmed,
     PaidOut,
     Priced,
+    PrinterReady,
     VoucherShown,
 )
 from till_world import PowerCut, World
@@ -75,6 +81,18 @@ def pay_and_display(world: World) -> None:
     world.do(Confirmed())
 
 
+def pool_ticket(world: World) -> None:
+    world.do(Begun(POOL, "erwachsene", codes.digest("E1:MADE")))
+    world.insert(200)
+
+
+def jam(world: World) -> None:
+    world.do(Begun(EXIT, "stay"))
+    world.insert(50)
+    world.do(CoinsStopped("coins_jammed"))
+    world.do(CardWanted())
+
+
 def empty_hopper(world: World) -> None:
     world.hopper_holds = 20
     world.do(Begun(EXIT, "stay"))
@@ -98,7 +116,7 @@ def silent_terminal(world: World) -> None:
 
 SCENARIOS = (
     coins_and_change, one_coin_too_big, vouchers_and_coins, vouchers_only, card, voucher_and_card, aborted,
-    pay_and_display, empty_hopper, declined, silent_terminal,
+    pay_and_display, pool_ticket, jam, empty_hopper, declined, silent_terminal,
 )  # fmt: skip
 
 
@@ -197,6 +215,75 @@ def test_a_card_that_was_taken_after_all_is_given_back() -> None:
     world.terminal = "takes"
     world.wait(60_000)
     assert world.undone == [ref] and not world.sales() and world.unaccounted() == 0
+
+
+def test_a_payment_in_doubt_is_given_back_as_soon_as_the_terminal_tells_of_it() -> None:
+    world = played(silent_terminal)
+    (ref,) = world.refs
+    assert (world.till.account.doubt, world.till.account.doubt_cents) == (ref, 150)
+    world.taken[ref] = 150
+    assert world.unaccounted() == 0
+    world.do(Begun(EXIT, "stay"))
+    world.do(CardWanted())
+    assert world.shown == "card_out" and world.refs == [ref], "no second payment while the first is open"
+    world.terminal = "takes"
+    world.do(CardWanted())
+    assert (world.undone, world.till.account.doubt) == ([ref], "")
+    assert [r["cents"] for r in world.records if r["kind"] == "card_undone"] == [150]
+    world.do(CardWanted())
+    assert world.sales()[0]["by_card"] == 200 and world.unaccounted() == 0
+
+
+def test_a_payment_in_doubt_that_was_never_made_is_settled_after_a_power_cut() -> None:
+    world = played(silent_terminal)
+    world.terminal = "takes"
+    world.start()
+    world.run()
+    assert world.till.account.doubt == "" and not world.undone and world.unaccounted() == 0
+
+
+def test_a_payment_that_the_terminal_keeps_is_left_to_staff_and_the_machine_goes_on() -> None:
+    for seconds in (50, 200):  # while it is asked, and when staff were told already
+        world = made()
+        world.terminal = "silent"
+        world.do(Begun(EXIT, "stay"))
+        world.do(CardWanted())
+        world.wait(seconds * 1000)
+        world.do(CardKept(world.refs[0]))
+        assert (world.till.state, world.till.account.card, world.till.account.doubt) == (IDLE, "", "")
+        told = [r for r in world.records if r["kind"] == "card_doubtful"]
+        assert (told[-1]["taken"], told[-1]["cents"]) == (True, 200)
+        world.terminal = "takes"
+        world.do(Begun(EXIT, "stay"))
+        world.do(CardWanted())
+        assert world.sales()[0]["by_card"] == 200
+
+
+def test_a_pool_ticket_and_a_lost_one_tell_the_digest_of_the_code_they_make() -> None:
+    for what in (POOL, LOST):
+        world = made()
+        world.do(Begun(what, "erwachsene", codes.digest("E1:MADE")))
+        world.insert(200)
+        (sale,) = world.sales()
+        assert (sale["what"], sale["code"], sale["sale"]) == (what, codes.digest("E1:MADE"), 1)
+
+
+def test_a_jam_is_recorded_and_a_card_still_pays() -> None:
+    world = played(jam)
+    assert [r["reason"] for r in world.records if r["kind"] == "coins_stopped"] == ["coins_jammed"]
+    assert world.sales()[0]["by_card"] == 150
+
+
+def test_what_waits_for_paper_is_printed_when_there_is_some() -> None:
+    world = made()
+    world.paper = False
+    pool_ticket(world)
+    assert len(world.sales()) == 1 and not world.printed
+    world.paper = True
+    world.do(PrinterReady())
+    assert len(world.printed) == 1
+    world.do(PrinterReady())
+    assert len(world.printed) == 1
 
 
 def test_pay_and_display_sells_what_the_money_is_worth() -> None:

@@ -9,7 +9,8 @@ from einlass_core.effects import Record, Show
 from einlass_core.journal import Journal
 from einlass_core.pump import run_step
 from einlass_core.record import TYPE_CHECKING
-from einlass_core.till import IDLE, Till, TillSettings
+from einlass_core.till import IDLE, Till
+from einlass_core.till_account import TillSettings
 from einlass_core.till_words import (
     AskCard,
     CardDone,
@@ -223,7 +224,13 @@ class World:
 
     @property
     def records(self) -> "list[dict[str, Any]]":
-        return [json.loads(text) for _, text in self.store.records]
+        """As they were written, with what is special to each beside the rest."""
+        found = []
+        for _, text in self.store.records:
+            record = json.loads(text)
+            record.update(record.get("sale", {}))
+            found.append(record)
+        return found
 
     def sales(self) -> "list[dict[str, Any]]":
         return [record for record in self.records if record["kind"] == "paid"]
@@ -240,6 +247,8 @@ class World:
         assert account.owed == owed
         coins = self.in_total - self.out_total - account.kept - account.owed + account.lost
         by_card = sum(sale["by_card"] for sale in self.sales())
-        doubtful = sum(record["cents"] for record in self.records if record["kind"] == "card_doubtful")
-        cards = sum(self.taken.values()) - by_card
-        return abs(coins) + (0 if doubtful else abs(cards))
+        # A payment in doubt has a name, too: it is taken whole or not at all, and only that one.
+        doubtful: int = self.taken.get(account.doubt, 0)
+        assert doubtful in (0, account.doubt_cents)
+        cards: int = abs(sum(self.taken.values()) - by_card - doubtful)
+        return abs(coins) + cards

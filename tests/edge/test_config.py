@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from einlass_core import profile
 from einlass_edge.cli import EXIT_CONFIG, app
-from einlass_edge.config import ConfigError, GpioConfig, check_ca, read_config, read_password
+from einlass_edge.config import ConfigError, GpioConfig, NodeConfig, check_ca, read_config, read_password
+from einlass_edge.config_any import read_any_config
+from einlass_edge.config_sign import SignNodeConfig
 
 GOOD = """
 site = "bad-nord"
@@ -42,15 +44,20 @@ def written(directory: Path, text: str) -> Path:
     return path
 
 
+def lane_of(path: Path) -> NodeConfig:
+    return read_config(path)
+
+
 def changed(old: str, new: str) -> str:
     assert old in GOOD
     return GOOD.replace(old, new)
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
-    config = read_config(written(tmp_path, GOOD))
+    config = lane_of(written(tmp_path, GOOD))
     assert config.broker.port == 1883
     assert config.lane.gate_settings().release_ms == 6000
+    assert config.entry is not None
     assert config.entry.baud == 9600
 
 
@@ -65,7 +72,7 @@ def test_the_lanes_times_have_the_bounds_that_boards_have(tmp_path: Path) -> Non
 
 
 def test_gpio_pins_are_read(tmp_path: Path) -> None:
-    config = read_config(written(tmp_path, changed('kind = "modbus"\nhost = "10.0.0.5"\n', GPIO)))
+    config = lane_of(written(tmp_path, changed('kind = "modbus"\nhost = "10.0.0.5"\n', GPIO)))
     assert isinstance(config.turnstile, GpioConfig)
     assert config.turnstile.numbers()["emergency"] == 13
 
@@ -152,3 +159,75 @@ def test_the_command_checks_without_starting_anything(tmp_path: Path) -> None:
     bad = CliRunner().invoke(app, ["--check", "--config", str(written(tmp_path, "sit = 1"))])
     assert bad.exit_code == EXIT_CONFIG
     assert "did you mean site?" in bad.output
+
+
+BARRIER = """
+site = "bad-nord"
+node = "einfahrt"
+journal = "journal.db"
+[broker]
+host = "127.0.0.1"
+password = "secret"
+[turnstile]
+kind = "barrier"
+host = "10.0.0.5"
+[display]
+serial = "/dev/ttyUSB2"
+[entry.ticket]
+serial = "/dev/ttyUSB1"
+"""
+SIGN = """
+site = "bad-nord"
+node = "anzeige"
+journal = "journal.db"
+[broker]
+host = "127.0.0.1"
+password = "secret"
+[sign]
+zone = "parkplatz"
+serial = "/dev/ttyUSB0"
+"""
+
+
+def test_a_barrier_has_a_cars_times_where_nothing_is_written(tmp_path: Path) -> None:
+    config = lane_of(written(tmp_path, BARRIER + "[lane]\nbusy_ms = 9000\n"))
+    settings = config.lane_settings().gate_settings()
+    assert (settings.release_ms, settings.busy_ms, settings.exit_free) == (30_000, 9000, False)
+    assert settings.ask_ms == 2000
+
+
+def test_a_section_sign_makes_it_a_sign(tmp_path: Path) -> None:
+    config = read_any_config(written(tmp_path, SIGN))
+    assert isinstance(config, SignNodeConfig)
+    assert config.sign.zone == "parkplatz"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (BARRIER + '[exit]\nserial = "/dev/serial0"\n', ["a barrier leads one way"]),
+        (BARRIER.partition("[entry")[0], ["a barrier leads one way"]),
+        (BARRIER + "[lane]\nexit_free = true\n", ["lane.exit_free: not with a barrier"]),
+        (BARRIER + "[lane]\nbolt_sensed = true\n", ["lane.bolt_sensed: not with a barrier"]),
+        (BARRIER + '[lane]\nexit_cut_off = "maybe"\n', ["lane.exit_cut_off", '"open" or "secure"']),
+        (BARRIER + "titel = 1\n", ["entry.ticket.titel: nobody knows this key; did you mean title?"]),
+        (BARRIER + "baud = 1\n", ["entry.ticket.baud: 1 is not allowed", "9600"]),
+        (BARRIER + 'title = ""\n', ["entry.ticket.title", "1 to 120 characters"]),
+        (BARRIER + f'lines = ["{"x" * 200}"]\n', ["has 200 characters, at most 120"]),
+        (BARRIER.replace("ttyUSB1", "ttyUSB2"), ["both entry.ticket.serial and display.serial"]),
+        (BARRIER.replace('host = "10.0.0.5"', ""), ["turnstile: give either host"]),
+        (BARRIER.replace("[display]\n", '[display]\nlanguage = "fr"\n'), ["display.language", '"de" or "en"']),
+        (GOOD + '[lane]\nexit_cut_off = "open"\n', ["lane.exit_cut_off", "barrier"]),
+        (GOOD + '[entry.ticket]\nserial = "/dev/ttyUSB1"\n', ["entry.ticket: tickets are printed at a barrier"]),
+        (GOOD.partition("[entry]")[0] + "[turnstile]" + GOOD.partition("[turnstile]")[2], ["entry is missing"]),
+        (SIGN.replace('zone = "parkplatz"', ""), ["sign.zone: is missing", "parkplatz"]),
+        (SIGN.replace("anzeige", "all"), ["reserved"]),
+        (SIGN.replace("[sign]", '[sign]\ntitle = "ein sehr langer Name fuer ein Schild"'), ["at most 20 characters"]),
+        (SIGN + '[entry]\nserial = "/dev/serial0"\n', ["entry: nobody knows this key"]),
+    ],
+)
+def test_a_mistake_in_a_car_lane_or_sign_is_told(tmp_path: Path, text: str, told: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_any_config(written(tmp_path, text))
+    for part in told:
+        assert part in str(caught.value)

@@ -11,6 +11,9 @@ from einlass_controller.plan import plan_of
 from einlass_core.gate import GateSettings
 from einlass_core.profile import lane_settings, node_config
 from einlass_edge.config import GpioConfig, NodeConfig
+from einlass_edge.config_car import CAR_LANE
+from einlass_edge.config_sign import SignNodeConfig
+from einlass_edge.config_till import TillNodeConfig
 from einlass_hardware.boards import board_text, check_board, names
 
 if TYPE_CHECKING:
@@ -40,8 +43,31 @@ def test_the_site_in_operations_can_be_set_up(tree: "Tree") -> None:
 
 
 def test_the_pins_in_hardware_are_possible(tree: "Tree") -> None:
-    (text,) = blocks(tree, "docs/hardware.md", "toml")
+    text = blocks(tree, "docs/hardware.md", "toml")[0]
     GpioConfig.model_validate(tomllib.loads(text)["turnstile"])
+
+
+def test_the_till_in_hardware_is_one_and_its_times_are_the_defaults(tree: "Tree") -> None:
+    text = blocks(tree, "docs/hardware.md", "toml")[1]
+    till = TillNodeConfig.model_validate(tomllib.loads(text)).till
+    section = (tree.root / "docs/hardware.md").read_text(encoding="utf-8").partition("\n### A till\n")[2]
+    told = dict(re.findall(r"^\| `([a-z_]+_ms)` \| (\d+) \|", section.partition("\n### ")[0], re.M))
+    times = {name: str(value) for name, value in till.model_dump().items() if name.endswith("_ms")}
+    assert told == times, "docs/hardware.md, section A till: one row a time of config_till.TillConfig"
+
+
+def test_the_car_lane_and_the_sign_in_hardware_are_nodes(tree: "Tree") -> None:
+    lane, sign = blocks(tree, "docs/hardware.md", "toml")[2:]
+    config = NodeConfig.model_validate(tomllib.loads(lane))
+    assert config.entry is not None
+    assert config.entry.ticket is not None
+    assert SignNodeConfig.model_validate(tomllib.loads(sign)).sign.zone == "parkplatz"
+
+
+def test_the_cars_times_in_hardware_are_the_defaults(tree: "Tree") -> None:
+    text = (tree.root / "docs/hardware.md").read_text(encoding="utf-8").partition("\n## A lane for cars\n")[2]
+    for name, value in CAR_LANE.items():
+        assert name == "exit_free" or re.search(rf"`{name}`[^.]*? {value}\b", text.partition("**Entry**")[0])
 
 
 def test_the_boards_configuration_in_hardware_is_one(tree: "Tree") -> None:

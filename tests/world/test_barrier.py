@@ -208,3 +208,13 @@ def test_what_cannot_be_is_refused() -> None:
     plant.advance(10)
     with pytest.raises(ValueError, match="ran back"):
         plant.advance(9)
+
+
+def test_at_an_exits_barrier_ahead_is_out() -> None:
+    for ahead, back in ((ENTRY, EXIT), (EXIT, ENTRY)):
+        passage = CarPassage(0, ahead)
+        way = [(True, False), (True, True), (False, True), (False, False)]
+        through = [passage.step(at, *loops) for at, loops in enumerate(way)]
+        assert [event for step in through for event in step if isinstance(event, BodyPassed)] == [BodyPassed(ahead)]
+        other = [passage.step(9 + at, *loops) for at, loops in enumerate([*way[2::-1], way[3]])]
+        assert [event for step in other for event in step if isinstance(event, BodyPassed)] == [BodyPassed(back)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from einlass_sim.world import planted, runs
+from einlass_sim.world import layers, planted, runs
 from einlass_sim.world.drawn import FAULTS, draw
 from einlass_sim.world.world import World
 
@@ -21,6 +21,8 @@ QUICK = (
     "exit_credited_at_the_scan",
     "cap_not_looked_at",
     "gap_jumped",
+    "lease_from_arrival",
+    "refund_in_doubt",
 )
 
 
@@ -65,6 +67,25 @@ def test_another_seed_is_another_history() -> None:
 def test_a_planted_bug_is_found(name: str) -> None:
     found = planted.hunt([name])
     assert found.missed == []
+
+
+def test_a_hunt_says_which_layer_found_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LAYERS", {"unit tests": ("core/test_lease.py", "core/test_cut_off.py")})
+    found = planted.hunt(["renewed_late", "voucher_without_a_version"], layers.LAYERS)
+    told = found.as_dict()
+    assert (told["planted"], told["found"]) == (2, 1)
+    assert told["missed"] == ["voucher_without_a_version"]
+    assert told["by_layer"]["world"] == told["by_layer"]["world: watch at the lane"] == ["renewed_late"]
+    assert told["by_layer"]["unit tests"] == ["renewed_late"]
+
+
+def test_a_layer_that_cannot_run_is_no_layer_that_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LAYERS", {"unit tests": ("core/test_nothing.py",)})
+    with pytest.raises(layers.LayerError, match="unit tests"):
+        layers.finds("unit tests", "")
+    monkeypatch.setattr(layers, "TESTS", layers.TESTS / "nowhere")
+    with pytest.raises(layers.LayerError, match="copy of the sources"):
+        layers.finds("unit tests", "")
 
 
 def test_what_is_planted_is_gone_afterwards() -> None:

@@ -1,6 +1,6 @@
 """Counting people after a restore: what is waited for, and the count."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
@@ -28,10 +28,14 @@ WORDS = {
         "Not yet: somebody is under way there, or the lane has not begun anew: {names}",
     ),
     "unreached": Text(
-        "Nicht erreichbar: {names}. Ihre Knoten ausschalten (das beendet, was ihnen geliehen ist), dort von Hand"
-        " schließen, dann in `without` nennen.",
-        "Cannot be reached: {names}. Switch their nodes off (which ends what was lent to them), shut them by hand,"
-        " then name them in `without`.",
+        "Nicht erreichbar: {names}. Dort von Hand schließen, dann in `without` nennen.",
+        "Cannot be reached: {names}. Shut them by hand, then name them in `without`.",
+    ),
+    "leased": Text(
+        "Noch geliehene Plätze: {names}. So lange warten, oder ihre Knoten ausschalten (das beendet, was ihnen geliehen"
+        " ist) und in `switched_off` nennen.",
+        "May still hold places that were lent to them: {names}. Wait so long, or switch their nodes off (which ends"
+        " what was lent to them) and name them in `switched_off`.",
     ),
     "done": Text("Gezählt: Einlass läuft wieder.", "Counted: people are let in again."),
 }
@@ -45,15 +49,24 @@ class Count(models.Model):
     people: dict[Annotated[str, Field(max_length=40)], Annotated[int, Field(ge=0, le=PEOPLE_MAX)]] = Field(
         max_length=500
     )
-    without: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=500)
+    without: list[Annotated[str, Field(max_length=40)]] = Field(
+        default=[], max_length=500, description="lanes out of reach, shut by hand; not while they may hold lent places"
+    )
+    switched_off: list[Annotated[str, Field(max_length=40)]] = Field(
+        default=[], max_length=500, description="lanes out of reach whose node has been seen to have no power"
+    )
 
 
 class RecountState(models.Model):
-    """needed "": no. waiting: lanes that have to begin anew, or where somebody is under way."""
+    """needed "": no. waiting: lanes that have to begin anew, or where somebody is under way.
+
+    leased_s: those of them that may still let people in with places that were lent to them, and for how many seconds.
+    """
 
     needed: str
     epoch: int
     waiting: list[str]
+    leased_s: dict[str, int]
 
 
 class RecountDone(RecountState):
@@ -72,17 +85,29 @@ async def read(client: Watcher, controller: ControllerOf) -> RecountState:
 @router.post("/recount")
 async def confirm(order: Count, client: Supervisor, controller: ControllerOf) -> RecountDone:
     """People were counted; from now on they are let in again. 409 with what is still in the way."""
-    done = await controller.writer.submit(ConfirmRecount(order.people, tuple(order.without), client))
+    done = await controller.writer.submit(_order(order, client))
     if not isinstance(done, Recounted):
         raise HTTPException(503, "the count could not be stored: try again", {"Retry-After": "1"})
     words = WORDS[done.what]
-    names = ", ".join(done.names)
+    waits = dict(zip(done.names, done.waits_ms, strict=False))
+    names = ", ".join(f"{name} ({_minutes(waits[name])} min)" if name in waits else name for name in done.names)
     text = Text(words.de.format(names=names), words.en.format(names=names))
     if done.what != "done":
         raise models.Contradiction(text)
     return RecountDone(**_state(controller), text_de=text.de, text_en=text.en)
 
 
-def _state(controller: Controller) -> dict[str, str | int | list[str]]:
+def _state(controller: Controller) -> dict[str, Any]:
     live = controller.live
-    return {"needed": live.recount, "epoch": live.epoch, "waiting": recount.waiting(live.books) if live.recount else []}
+    waiting = recount.waiting(live.books) if live.recount else []
+    waits = recount.leased(live.books, waiting, controller.steady.ms())
+    leased_s = {lane: -(-wait_ms // 1000) for lane, wait_ms in waits.items()}
+    return {"needed": live.recount, "epoch": live.epoch, "waiting": waiting, "leased_s": leased_s}
+
+
+def _order(order: Count, client: str) -> ConfirmRecount:
+    return ConfirmRecount(order.people, tuple(order.without), client, tuple(order.switched_off))
+
+
+def _minutes(wait_ms: int) -> int:
+    return -(-wait_ms // 60_000)

@@ -87,7 +87,7 @@ class Account:
     sent: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     granted: int = 0  # persons let in whose release the lane has not reported yet
     leaves: tuple[str, ...] = ()
-    leased_until_ms: int = 0  # by then, on the controller's clock, every lease it was sent has surely ended
+    leased_until_ms: int = 0  # by then, on the steady clock, every lease it was sent has surely ended
 
     @property
     def gone(self) -> int:

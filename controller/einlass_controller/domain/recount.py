@@ -1,13 +1,16 @@
 """A new count: after a restore no book can be trusted, so nobody is let in until people have been counted.
 
-needed: every lane is told "ceiling 0 in a new epoch" and begins at 0; what the old books held stays taken
+needed: every lane is told a ceiling in a new epoch that shuts it, and begins at 0; what the old books held stays taken
 counted: the zones stand on what people counted; from then on the books are as good as any
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from einlass_controller.domain.occupancy import Account, Books, Zone
+
+# Nobody gets in under this ceiling, not even in the place of somebody who leaves by the same lane.
+SHUT_CEILING = -1_000_000
 
 
 def restart(books: Books, epoch: int) -> Books:
@@ -21,10 +24,10 @@ def restart(books: Books, epoch: int) -> Books:
 
 
 def fresh(account: Account, epoch: int) -> Account:
-    """The account of a lane that has to take a ceiling of 0 before anything it says counts."""
+    """The account of a lane that has to take a ceiling that shuts it before anything it says counts."""
     lane = replace(account, epoch=epoch, version=0, balance=0, pending=0, lowering=0, granted=0)
     # A lane that the controller keeps itself has no incarnation and nothing to acknowledge.
-    lane.version_sent, lane.sent = (1, [(1, 0)]) if account.inc else (0, [(0, 0)])
+    lane.version_sent, lane.sent = (1, [(1, SHUT_CEILING)]) if account.inc else (0, [(0, 0)])
     return lane
 
 
@@ -44,6 +47,12 @@ def waiting(books: Books) -> list[str]:
         for account in books.accounts.values()
         if account.inc and (account.unacknowledged or account.pending or account.spare)
     )
+
+
+def leased(books: Books, lanes: Iterable[str], steady_ms: int) -> dict[str, int]:
+    """Those of these lanes that may still let people in alone, and for how many milliseconds more."""
+    left = {lane: books.accounts[lane].leased_until_ms - steady_ms for lane in lanes}
+    return {lane: wait_ms for lane, wait_ms in sorted(left.items()) if wait_ms > 0}
 
 
 def knows_more(account: Account, inc: str, epoch: int, version: int) -> bool:

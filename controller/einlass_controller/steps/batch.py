@@ -39,12 +39,16 @@ _topic_down = cache(wire.topic_down)  # of known nodes only
 
 
 class Batch:
-    """Passed to every step. now_ms: Unix milliseconds of the controller's clock, the same for the whole batch."""
+    """Passed to every step. now_ms: Unix milliseconds of the controller's clock, the same for the whole batch.
 
-    def __init__(self, live: Live, rows: Rows, now_ms: int) -> None:
+    steady_ms: the clock that leases are counted by, which no jump of the other one moves (steady.py).
+    """
+
+    def __init__(self, live: Live, rows: Rows, now_ms: int, steady_ms: int) -> None:
         self.live = live
         self.rows = rows
         self.now_ms = now_ms
+        self.steady_ms = steady_ms
         self.outbound: list[Outbound] = []
         self.recent: list[dict[str, Any]] = []
         self.lanes: set[str] = set()
@@ -139,13 +143,22 @@ class Batch:
         """The lane may use its ceiling alone, from its last request on; here it counts from now, which is longer."""
         node, account = self.live.nodes[lane.node], self.live.books.accounts[lane.id]
         boot, from_ms = node.wish
-        lease_ms = self.live.leasing.lease_ms
+        lease_ms = self.lease_ms(lane)
         if node.cut_off != LEASED or not boot or not lease_ms or node.inc != account.inc:
             return {}
         node.leased = node.wish
-        account.leased_until_ms = max(account.leased_until_ms, ends_ms(self.now_ms, lease_ms))
+        account.leased_until_ms = max(account.leased_until_ms, ends_ms(self.steady_ms, lease_ms))
         self.touch(lane)
         return {"boot": boot, "from_ms": from_ms, "lease_ms": lease_ms}
+
+    def lease_ms(self, lane: Lane) -> int:
+        """For how long a lane may be lent places now: not beyond the hour at which it is to let nobody in any more."""
+        live, ends = self.live, self.now_ms + self.live.leasing.lease_ms
+        if live.recount:
+            return 0
+        for name in lane.zones:
+            ends = min(ends, live.lets_in_until(name, self.now_ms) or ends)
+        return max(0, ends - self.now_ms)
 
     def send_time(self) -> None:
         """Tell every node the time."""
@@ -206,6 +219,9 @@ class Batch:
         live.books = recount.restart(live.books, live.epoch)
         live.recount = live.recount or reason[:REASON_LENGTH_MAX]
         log.error("recount_needed", reason=reason, epoch=live.epoch)
+        for lane in live.lanes.values():
+            if lane.node:  # older books do not know what was lent since, to whom, and when
+                self.may_hold_a_lease(lane)
         self.keep_epoch()
         self.touch_all()
         self.record("recount_needed", reason=reason[:REASON_LENGTH_MAX], epoch=live.epoch)
@@ -213,6 +229,13 @@ class Batch:
         for lane in live.lanes.values():
             if live.books.accounts[lane.id].unacknowledged:
                 self.send_limit(lane, live.books.accounts[lane.id].newest)
+
+    def may_hold_a_lease(self, lane: Lane) -> None:
+        """Nobody knows when this lane was lent something: it may have been just now."""
+        account = self.live.books.accounts[lane.id]
+        ends = ends_ms(self.steady_ms, self.live.leasing.lease_ms)
+        account.leased_until_ms = max(account.leased_until_ms, ends)
+        self.touch(lane)
 
     def keep_epoch(self) -> None:
         """Write down which count this is."""

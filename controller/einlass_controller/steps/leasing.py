@@ -21,7 +21,7 @@ def wished(batch: Batch, message: Status) -> None:
     if lane is None or node.cut_off != LEASED:
         return
     boot, from_ms = node.leased
-    if boot != message.boot or message.ms - from_ms >= RENEW_MS:
+    if (boot != message.boot or message.ms - from_ms >= RENEW_MS) and batch.lease_ms(lane):
         batch.touch(lane)
         batch.send_limit(lane, batch.live.books.accounts[lane.id].newest)
 

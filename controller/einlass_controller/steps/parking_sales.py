@@ -36,8 +36,9 @@ SWEEP_EVERY_MS = 60_000
 DIGESTS_MAX = 6
 NAME_LENGTH_MAX = 64
 STOPPED = "coins_stopped"
+TOLD = frozenset(("card_undone", "card_not"))
 # Kinds of records that end a sale without a payment.
-OVER = frozenset(("aborted", "powered", "card_undone"))
+OVER = frozenset(("aborted", "powered"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,16 @@ def _note(
         _owed(batch, node, machine, message, _count(body.get("cents")), at_ms)
     elif kind == "card_doubtful":
         ref, cents = str(body.get("ref") or "")[:NAME_LENGTH_MAX], _count(body.get("cents"))
-        _claim(batch, node, CARD, ref or f"seq-{message.seq}", cents, f"{message.inc}/{message.seq}", at_ms)
-        batch.alarm(node, f"card_doubtful: {ref}, {cents} cents: ask the terminal's bank, then settle it")
+        known = select(CLAIM.c.key).where(CLAIM.c.node == node.id, CLAIM.c.kind == CARD, CLAIM.c.name == ref)
+        if not (ref and batch.rows.fetch(known)):
+            _claim(batch, node, CARD, ref or f"seq-{message.seq}", cents, f"{message.inc}/{message.seq}", at_ms)
+        what = "was taken; return it" if body.get("taken") else "ask the terminal's bank"
+        batch.alarm(node, f"card_doubtful: {ref}, {cents} cents: {what}, then settle it")
+    elif kind in TOLD:
+        # The terminal has told at last: nobody has to ask the bank any more.
+        mine = CLAIM.c.node == node.id, CLAIM.c.kind == CARD, CLAIM.c.state == CLAIM_OPEN
+        settled = {"state": SETTLED, "settled_ms": at_ms, "by": "terminal", "reason": kind}
+        batch.rows.execute(update(CLAIM).where(*mine, CLAIM.c.name == str(body.get("ref"))).values(settled))
     elif kind == STOPPED:
         batch.alarm(node, f"coins_stopped: {str(body.get('reason') or 'no change, or the cash box is full')[:100]}")
 

@@ -3,6 +3,7 @@
 from einlass_controller.domain import visits
 from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
+from einlass_controller.domain.recount import SHUT_CEILING
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
 from einlass_controller.steps import leasing, listing, parking_sales, parking_signs
@@ -134,10 +135,13 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)
     if lane is not None:
+        lent_ms = batch.live.books.accounts[lane.id].leased_until_ms
         ghosts = batch.live.books.renew(lane.id, inc)
+        # Books that were put back may never have heard of a journal that was lent something all the same.
+        batch.live.books.accounts[lane.id].leased_until_ms = lent_ms
         if batch.live.epoch:  # its journal begins at epoch 0: it has to take ours before what it says counts
             account = batch.live.books.accounts[lane.id]
-            account.version_sent, account.sent = 1, [(1, 0)]
+            account.version_sent, account.sent = 1, [(1, SHUT_CEILING if batch.live.recount else 0)]
             batch.send_limit(lane, account.newest)
         batch.touch(lane)
     parking_sales.forgotten(batch, node)

@@ -1,8 +1,9 @@
 """A car barrier behind a Modbus relay board with inputs, by TCP or RTU: a Turnstile for cars.
 
 Coils: 0 raise, 1 lower, 2 green, 3 red, 4 yellow, 5 buzzer. Discrete inputs: 0 loop A (before the boom), 1 loop B
-(under and behind it), 2 emergency (1 = pressed), 3 boom up, 4 boom down, 5 the button for a ticket. Holding register 0:
-the board's watchdog in milliseconds; when it falls, all coils drop and the boom stays where it is.
+(under and behind it), 2 emergency (1 = pressed), 3 boom up, 4 boom down, 5 the button for a ticket, 6 a ticket in the
+printer's mouth (read only where there is such a sensor). Holding register 0: the board's watchdog in milliseconds; when
+it falls, all coils drop and the boom stays where it is.
 
 Releasing a side raises the boom; it is lowered when neither is free and loop B is (boom.py). A lane whose exit is
 always free would hold it up for ever, so a barrier's lane has exit_free = false. The emergency input raises it. A boom
@@ -20,7 +21,7 @@ from einlass_edge.drivers.sensors import Levels, Sensors
 from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile
 
 INPUTS = 6
-CAR_WAITING, BUTTON = "car_waiting", "button"
+CAR_WAITING, BUTTON, PAPER = "car_waiting", "button", "paper"
 DEBOUNCE_MS = 40
 TROUBLE_STUCK = "boom_stuck"
 
@@ -30,8 +31,9 @@ log = structlog.get_logger(__name__)
 class ModbusBarrier(ModbusTurnstile):
     """See Turnstile. sensors must be made with CarPassage. Troubles: `barrier_lost`, `boom_stuck`.
 
-    asked(CAR_WAITING or BUTTON, on) tells, debounced, that a car stands before the boom and that the button is pressed;
-    both are off while the board cannot be read.
+    asked(CAR_WAITING, BUTTON or PAPER, on) tells, debounced, that a car stands before the boom, that the button is
+    pressed and that a ticket hangs in the printer's mouth (only with paper_sensed). While the board cannot be read the
+    first two are off; a ticket keeps its last level, for what cannot be seen was not taken.
     """
 
     trouble_name = "barrier_lost"
@@ -48,11 +50,13 @@ class ModbusBarrier(ModbusTurnstile):
         bolt_moved: Callable[[bool], None] = lambda free: None,
         boom: Boom | None = None,
         asked: Callable[[str, bool], None] = lambda what, on: None,
+        paper_sensed: bool = False,
     ) -> None:
         super().__init__(make_client, unit, watchdog_ms, wanted, sensors, now_ms, trouble, bolt_moved)
         self._boom = boom or Boom()
         self._asked = asked
-        self._asking = dict.fromkeys((CAR_WAITING, BUTTON), False)
+        self._asking = dict.fromkeys((CAR_WAITING, BUTTON, *((PAPER,) if paper_sensed else ())), False)
+        self._inputs = INPUTS + paper_sensed
         self._differs_since_ms: dict[str, int] = {}
         self._emergency = False
         self._stuck = False
@@ -72,19 +76,21 @@ class ModbusBarrier(ModbusTurnstile):
     def _blind(self) -> None:
         self._boom.blind()
         for what, on in self._asking.items():
-            if on:
+            if on and what != PAPER:
                 self._asking[what] = False
                 self._asked(what, False)
         super()._blind()
 
     async def _read_inputs(self, client: Client) -> None:
-        answer = await self._exchange(client.read_discrete_inputs(0, count=INPUTS, device_id=self._unit))
+        answer = await self._exchange(client.read_discrete_inputs(0, count=self._inputs, device_id=self._unit))
         loop_a, loop_b, self._emergency, up, down, button = answer.bits[:INPUTS]
         now_ms = self._now_ms()
         self._boom.see(now_ms, loop_b, up, down)
         self._sensors.see(now_ms, Levels(loop_a, loop_b, self._emergency, not down))
         self._hear(now_ms, CAR_WAITING, loop_a)
         self._hear(now_ms, BUTTON, button)
+        if PAPER in self._asking:
+            self._hear(now_ms, PAPER, answer.bits[INPUTS])
 
     def _hear(self, now_ms: int, what: str, on: bool) -> None:
         if on == self._asking[what]:

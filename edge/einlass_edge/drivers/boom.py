@@ -72,10 +72,13 @@ class CarPassage:
     A car that stands on A is no passage: it waits. In: A and B, then B alone, then neither. Several that follow so
     closely that B stays occupied are counted by their gaps over A; with none there, as one. Out: B, both, A. A car that
     backs out after its rear has left A cannot be told from one in with another behind it: it counts as in.
+
+    ahead: which way it is from A to B. At an exit's barrier that is out, and "in" above reads "out".
     """
 
-    def __init__(self, debounce_ms: int) -> None:
+    def __init__(self, debounce_ms: int, ahead: str = ENTRY) -> None:
         self.deadline_ms: int | None = None
+        self._ahead, self._back = (ENTRY, EXIT) if ahead == ENTRY else (EXIT, ENTRY)
         self._debounce_ms = debounce_ms
         self._raw = self._a, self._b = False, False
         self._inward = False
@@ -111,7 +114,7 @@ class CarPassage:
             if self._inward:
                 # A car that leaves both at the same reading was last over B, so it is in.
                 gone = self._past_a + int(was_a and not a)
-                events += [BodyPassed(ENTRY)] * gone
+                events += [BodyPassed(self._ahead)] * gone
             elif a:
-                events.append(BodyPassed(EXIT))
+                events.append(BodyPassed(self._back))
             events.append(PassageBusy(False))

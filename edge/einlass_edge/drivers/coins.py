@@ -29,8 +29,17 @@ CHECK_EVERY_POLLS = 20
 # The coin went back to the customer, and the next may be good.
 RETURNED = frozenset((1, 2, 3, 8, 9, 10, 11, 12, 16, 17, 18, 19, 23, 24, 25, 37, 38, *range(128, 160)))
 COIN_RETURN_PRESSED = 254
+# What an acceptor says when no coin fits behind its sorter any more.
+SORTER_BLOCKED = 15
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A machine that knew no counter goes on from this one. Told before the slot is opened for the first time."""
+
+    counter: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class Gap:
     counter: int
 
 
-CoinEvent = Credit | CoinRefused | Gap
+CoinEvent = Beginning | Credit | CoinRefused | Gap
 CoinFeed = Callable[[CoinEvent], bool]
 
 
@@ -208,6 +217,8 @@ class CoinAcceptor:
         """Read and pass on what is new; whether the acceptor still is as we set it up."""
         answer = await self._ask(cctalk.READ_CREDIT, b"", 1 + 2 * EVENTS_KEPT)
         reading = read_events(answer, self.counter)
+        if self.counter is None:
+            self._waiting.append(Beginning(answer[0]))
         if reading.reset or reading.lost:
             log.warning("coin_events_lost", events=reading.lost, reset=reading.reset)
             self._waiting.append(Gap(reading.lost, answer[0]))

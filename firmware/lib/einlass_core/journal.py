@@ -27,7 +27,10 @@ class Journal:
     """Opening it reads what is left; `incarnation` is new whenever nothing was.
 
     `account` is the lane's, as it stands; `durable` is what the last record says of it, and all that may be told.
+    bytes_max: of one record.
     """
+
+    bytes_max = RECORD_BYTES_MAX
 
     def __init__(self, store: "Any", new_incarnation: "str") -> None:
         self._store = store
@@ -73,8 +76,8 @@ class Journal:
         }
         record.update(fields)
         text = json.dumps(record)
-        if len(text) > RECORD_BYTES_MAX:
-            raise JournalError("record of %d bytes, at most %d: a field is too long" % (len(text), RECORD_BYTES_MAX))
+        if len(text) > self.bytes_max:
+            raise JournalError("record of %d bytes, at most %d: a field is too long" % (len(text), self.bytes_max))
         self._store.append(self.seq + 1, text)
         self.seq += 1
         self.durable = record["account"]

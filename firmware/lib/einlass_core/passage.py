@@ -12,7 +12,10 @@ from einlass_core.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from einlass_core.events import Event
 
-_NONE, _A, _B, _BOTH = 0, 1, 2, 3
+_NONE = 0
+_A = 1
+_B = 2
+_BOTH = 3
 
 
 class Passage:

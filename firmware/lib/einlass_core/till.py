@@ -14,10 +14,14 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     CARD     --card_ms over-->                 DOUBT    AskCard, again and again
     PAYING   --Aborted, pay_ms over-->         BACK     Record(aborted), PayOut(all)
     DOUBT    --CardDone(taken)-->              DOUBT    UndoCard
-    DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(aborted), PayOut(all)
-    DOUBT    --doubt_ms over-->                BACK     Record(card_doubtful): staff settle it, the machine goes on
+    DOUBT    --CardUndone, CardDone(not)-->    BACK     Record(card_undone, card_not), Record(aborted), PayOut(all)
+    DOUBT    --CardKept-->                     BACK     Record(card_doubtful, taken), Record(aborted): staff return it
+    DOUBT    --doubt_ms over-->                BACK     Record(card_doubtful): on without cards, until the terminal
+                                                        has told; what it took is given back then
     BACK     --PaidOut, all paid-->            IDLE     Record(paid_out)
     BACK     --PaidOut(stopped)-->             IDLE     Record(owed), Print(owed): the rest is on a paper
+    any      --CoinsStopped-->                 as was   Record(coins_stopped): a jam, a full box; cards still pay
+    any      --PrinterReady-->                 as was   Print what waits for paper
     any      --NotRecorded-->                  OUT      TakeCoins(False); tried again every retry_ms
     OUT      --recorded again-->               BACK     as after a power cut
 
@@ -29,16 +33,21 @@ from einlass_core import codes
 from einlass_core.effects import Record, Show
 from einlass_core.events import NotRecorded
 from einlass_core.record import TYPE_CHECKING
+from einlass_core.till_account import Account, TillSettings
 from einlass_core.till_words import (
     DISPLAY,
     EXIT,
+    LOST,
+    POOL,
     Aborted,
     AskCard,
     Begun,
     CardDone,
+    CardKept,
     CardUndone,
     CardWanted,
     CoinsIn,
+    CoinsStopped,
     Confirmed,
     PaidOut,
     PayOut,
@@ -47,6 +56,7 @@ from einlass_core.till_words import (
     Priced,
     Print,
     Printed,
+    PrinterReady,
     TakeCard,
     TakeCoins,
     UndoCard,
@@ -67,78 +77,9 @@ DOUBT = "doubt"
 BACK = "back"
 OUT = "out_of_service"
 
+SOLD = (EXIT, DISPLAY, POOL, LOST)
 CARDS_MAX = 6  # a record has room for so many
 SUBJECT_LENGTH_MAX = 40
-CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
-
-
-class TillSettings:
-    """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that."""
-
-    def __init__(
-        self,
-        price_ms: int = 5000,
-        pay_ms: int = 120_000,
-        hold_ms: int = 50_000,
-        card_ms: int = 45_000,
-        retry_ms: int = 1000,
-        doubt_ms: int = 60_000,
-        payout_ms: int = 30_000,
-        gives_change: bool = True,
-    ) -> None:
-        if card_ms > hold_ms:
-            raise ValueError("card_ms over hold_ms: cards of shops would be free again before the terminal is done")
-        self.price_ms = price_ms
-        self.pay_ms = pay_ms
-        self.hold_ms = hold_ms
-        self.card_ms = card_ms
-        self.retry_ms = retry_ms
-        self.doubt_ms = doubt_ms
-        self.payout_ms = payout_ms
-        self.gives_change = gives_change
-
-
-class Account:
-    """Every cent by name, as it stands in each record: taken - given == kept + credit + change + owed - lost.
-
-    taken, given: the devices' totals. kept: sold for. credit: in, for the sale under way. change: to be paid out.
-    owed: could not be paid out and stands on a paper. lost: the hopper paid more than it was told.
-    card: the ref of a card payment that is asked for ("" none), card_cents: how much. slip: a slip not yet printed.
-    """
-
-    taken: int
-    given: int
-    kept: int
-    credit: int
-    change: int
-    owed: int
-    lost: int
-
-    def __init__(self, held: "dict[str, Any] | None" = None) -> None:
-        held = held or {}
-        for name in CENTS:
-            setattr(self, name, held.get(name, 0))
-        self.sale: int = held.get("sale", 0)
-        self.card: str = held.get("card", "")
-        self.card_cents: int = held.get("card_cents", 0)
-        self.slip: "dict[str, Any] | None" = held.get("slip")
-
-    def as_dict(self) -> "dict[str, Any]":
-        """As it is written into every record under "till"."""
-        made: "dict[str, Any]" = {name: getattr(self, name) for name in CENTS}
-        made["sale"] = self.sale
-        if self.card:
-            made["card"] = self.card
-            made["card_cents"] = self.card_cents
-        if self.slip is not None:
-            made["slip"] = self.slip
-        return made
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every cent that went in and did not come out has a name."""
-        named = self.kept + self.credit + self.change + self.owed - self.lost
-        return self.taken - self.given == named and min(getattr(self, name) for name in CENTS) >= 0
 
 
 class Till:
@@ -157,6 +98,7 @@ class Till:
         self._nonce = ""
         self._what = ""
         self._subject = ""
+        self._made = ""
         self._cards: "tuple[str, ...]" = ()
         self._held: "tuple[str, ...]" = ()
         self._until = 0
@@ -170,6 +112,21 @@ class Till:
         self._ask_anew: "int | None" = None
         self._before: "dict[str, Any]" = self.account.as_dict()
         self._broken = False
+
+    @property
+    def what(self) -> str:
+        """What the sale under way (or the last one) is of."""
+        return self._what
+
+    @property
+    def until(self) -> int:
+        """Unix ms: until when the money lasts, by the last price."""
+        return self._until
+
+    @property
+    def slip_name(self) -> str:
+        """What the slip of the sale under way is called, or would be."""
+        return self._slip_name()
 
     @property
     def deadline_ms(self) -> "int | None":
@@ -206,8 +163,9 @@ class Till:
         elif isinstance(event, CardDone):
             self._card_done(now_ms, event, effects)
         elif isinstance(event, CardUndone):
-            if self.state == DOUBT and event.ref == self.account.card:
-                self._abort(now_ms, "card_undone", effects)
+            self._card_over(now_ms, event.ref, "card_undone", {}, effects)
+        elif isinstance(event, CardKept):
+            self._card_over(now_ms, event.ref, "card_doubtful", {"taken": True}, effects)
         elif isinstance(event, Confirmed):
             self._confirm(now_ms, effects)
         elif isinstance(event, Aborted):
@@ -215,6 +173,11 @@ class Till:
                 self._abort(now_ms, "aborted", effects)
         elif isinstance(event, Printed):
             self._printed(event, effects)
+        elif isinstance(event, PrinterReady):
+            self._print(effects)
+        elif isinstance(event, CoinsStopped):
+            self._record("coins_stopped", {"reason": event.reason}, effects)
+            effects.append(Show("coins_stopped"))
         return effects
 
     # Power and journal
@@ -234,6 +197,8 @@ class Till:
             effects.append(AskCard(self.account.card))
         else:
             self._abort(now_ms, "powered", effects)
+        if self.account.doubt:
+            effects.append(AskCard(self.account.doubt))
         self._print(effects)
 
     def _not_recorded(self, now_ms: int) -> "list[Effect]":
@@ -246,8 +211,10 @@ class Till:
         return [TakeCoins(False), Show("error")]
 
     def _record(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
-        fields["till"] = self.account.as_dict()
-        effects.append(Record(kind, fields))
+        record: "dict[str, Any]" = {"till": self.account.as_dict()}
+        if fields:
+            record["sale"] = fields
+        effects.append(Record(kind, record))
 
     # Time
 
@@ -281,10 +248,11 @@ class Till:
         self._end = None
         if self.state == DOUBT:
             account = self.account
-            fields = {"ref": account.card, "cents": account.card_cents}
+            account.doubt = account.card
+            account.doubt_cents = account.card_cents
             account.card = ""
             account.card_cents = 0
-            self._record("card_doubtful", fields, effects)
+            self._record("card_doubtful", {"ref": account.doubt, "cents": account.doubt_cents}, effects)
             self._abort(now_ms, "aborted", effects)
         elif self.state in (PRICING, PAYING):
             self._abort(now_ms, "aborted", effects)
@@ -294,21 +262,22 @@ class Till:
     # A sale
 
     def _begun(self, now_ms: int, event: Begun, effects: "list[Effect]") -> None:
-        known = event.what in (EXIT, DISPLAY) and 0 < len(event.subject) <= SUBJECT_LENGTH_MAX
+        known = event.what in SOLD and 0 < len(event.subject) <= SUBJECT_LENGTH_MAX
         if self.state != IDLE or not known:
             return
         slip = self.account.slip
-        if slip is not None and (slip["what"] == DISPLAY or "owed" in slip):
+        if slip is not None and (slip["what"] != EXIT or "owed" in slip):
             self._print(effects)  # Who paid for this paper gets it first.
             effects.append(Show("error"))
             return
         self.account.slip = None  # A receipt that could not be printed keeps nobody waiting.
         self._what = event.what
         self._subject = event.subject
+        self._made = event.made
         self._cards = self._held = ()
         self._known = False
         self._then = ""
-        self.due = 0
+        self.due = self._until = 0
         self.account.sale += 1
         self._end = now_ms + self._settings.pay_ms
         self._ask(now_ms, effects)
@@ -391,7 +360,8 @@ class Till:
         account.kept += by_coins
         account.change += account.credit - by_coins
         account.credit = 0
-        fields = {
+        fields: "dict[str, Any]" = {
+            "sale": account.sale,
             "what": self._what,
             "subject": codes.digest(self._subject),
             "due": self.due,
@@ -401,6 +371,8 @@ class Till:
             "used": [codes.digest(card) for card in self._held],
             "until": self._until,
         }
+        if self._made:
+            fields["code"] = self._made
         account.card = ""
         account.card_cents = 0
         account.slip = {"slip": self._slip_name(), "what": self._what, "cents": self.due, "until": self._until}
@@ -511,9 +483,14 @@ class Till:
     # Card
 
     def _card_wanted(self, now_ms: int, effects: "list[Effect]") -> None:
-        if self.state == PAYING and self._what != DISPLAY:
-            self._then = "card"
-            self._ask(now_ms, effects)  # So that the cards are held as long as the terminal may take.
+        if self.state != PAYING or self._what == DISPLAY:
+            return
+        if self.account.doubt:  # A terminal tells only of its last payment: that one comes first.
+            effects.append(AskCard(self.account.doubt))
+            effects.append(Show("card_out"))
+            return
+        self._then = "card"
+        self._ask(now_ms, effects)  # So that the cards are held as long as the terminal may take.
 
     def _take_card(self, now_ms: int, effects: "list[Effect]") -> None:
         rest = self.due - self.account.credit
@@ -529,20 +506,46 @@ class Till:
         effects.append(TakeCard(self.account.card, rest))
 
     def _card_done(self, now_ms: int, event: CardDone, effects: "list[Effect]") -> None:
-        if event.ref != self.account.card or not event.ref:
+        account = self.account
+        if not event.ref or event.ref not in (account.card, account.doubt):
             return
-        if self.state == CARD and event.taken:
+        fields = {"ref": event.ref, "cents": account.card_cents or account.doubt_cents}
+        if event.ref == account.doubt:
+            if event.taken:
+                effects.append(UndoCard(event.ref))
+            else:
+                self._told("card_not", fields, effects)
+        elif self.state == CARD and event.taken:
             self._sell(now_ms, effects)
         elif self.state == CARD:
-            self.account.card = ""
-            self.account.card_cents = 0
-            self._record("card_not", {}, effects)
+            self._told("card_not", fields, effects)
             self._end = now_ms + self._settings.pay_ms
             self._ask(now_ms, effects)  # The hold of the cards may be over.
         elif self.state == DOUBT and event.taken:
             effects.append(UndoCard(event.ref))
         elif self.state == DOUBT:
-            self._abort(now_ms, "card_not", effects)
+            self._told("card_not", fields, effects)
+            self._abort(now_ms, "aborted", effects)
+
+    def _card_over(self, now_ms: int, ref: str, kind: str, more: "dict[str, Any]", effects: "list[Effect]") -> None:
+        """A payment that nobody wants any more: given back, or it can't be."""
+        account = self.account
+        if not ref or ref not in (account.card, account.doubt):
+            return
+        if ref == account.card and self.state != DOUBT:
+            return
+        fields: "dict[str, Any]" = {"ref": ref, "cents": account.card_cents or account.doubt_cents}
+        fields.update(more)
+        self._told(kind, fields, effects)
+        if self.state == DOUBT:
+            self._abort(now_ms, "aborted", effects)
+
+    def _told(self, kind: str, fields: "dict[str, Any]", effects: "list[Effect]") -> None:
+        """The terminal has told what became of the payment that is open; there is never more than one."""
+        account = self.account
+        account.card = account.doubt = ""
+        account.card_cents = account.doubt_cents = 0
+        self._record(kind, fields, effects)
 
     # Paper
 

@@ -9,6 +9,8 @@ from einlass_core.events import Event
 
 EXIT = "exit"  # pay on foot: a stay's fee, then out within the grace
 DISPLAY = "display"  # pay and display: money for time, a ticket is printed
+POOL = "pool"  # a ticket for the pool; the subject is its product
+LOST = "lost"  # a lost entry ticket: a flat sum, and a new ticket to leave with
 
 
 class Powered(Event):
@@ -22,13 +24,17 @@ class Powered(Event):
 
 
 class Begun(Event):
-    """A stay's ticket was shown (EXIT), or a plate or space was entered (DISPLAY). `subject`: which; bounded data."""
+    """A stay's ticket was shown (EXIT), or a plate or space was entered (DISPLAY). `subject`: which; bounded data.
 
-    __slots__ = ("what", "subject")
+    made: digest of the code that the shell will print (POOL, LOST); it counts once `paid` has told of it.
+    """
 
-    def __init__(self, what: str, subject: str) -> None:
+    __slots__ = ("what", "subject", "made")
+
+    def __init__(self, what: str, subject: str, made: str = "") -> None:
         self.what = what
         self.subject = subject
+        self.made = made
 
 
 class VoucherShown(Event):
@@ -63,6 +69,15 @@ class CoinsIn(Event):
 
     def __init__(self, total: int) -> None:
         self.total = total
+
+
+class CoinsStopped(Event):
+    """The validator takes no more coins, whatever it is told: jammed, or its box is full."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 class PaidOut(Event):
@@ -100,6 +115,15 @@ class CardUndone(Event):
         self.ref = ref
 
 
+class CardKept(Event):
+    """The terminal refuses to give a payment back (its day is closed): the money is taken, and staff must return it."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+
+
 class Confirmed(Event):
     """The driver wants the ticket for what is paid in (DISPLAY)."""
 
@@ -120,6 +144,12 @@ class Printed(Event):
     def __init__(self, slip: str, whole: bool) -> None:
         self.slip = slip
         self.whole = whole
+
+
+class PrinterReady(Event):
+    """The printer can print again: there is paper, or it is back."""
+
+    __slots__ = ()
 
 
 class Price(Effect):

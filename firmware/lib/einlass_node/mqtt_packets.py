@@ -15,14 +15,10 @@ SUBACK_REFUSED = 0x80
 TEXT_BYTES_MAX = 65535
 LENGTH_BYTES_MAX = 4
 
-# Return codes of CONNACK (section 3.2.2.3).
-REFUSALS = {
-    1: "protocol version not supported",
-    2: "client id not allowed",
-    3: "server unavailable",
-    4: "bad user name or password",
-    5: "not authorised",
-}
+# Return codes of CONNACK from 1 on (section 3.2.2.3).
+REFUSALS = (
+    "protocol version not supported,client id not allowed,server unavailable,bad user name or password,not authorised"
+)
 
 
 class MqttError(Exception):
@@ -101,7 +97,8 @@ def connack_session(body: "memoryview") -> bool:
     if len(body) != 2 or body[0] > 1:
         raise MqttError("malformed CONNACK")
     if body[1]:
-        raise MqttError("refused: %s" % REFUSALS.get(body[1], "code %d" % body[1]))
+        reasons = REFUSALS.split(",")
+        raise MqttError("refused: %s" % (reasons[body[1] - 1] if body[1] <= len(reasons) else "code %d" % body[1]))
     return body[0] == 1
 
 

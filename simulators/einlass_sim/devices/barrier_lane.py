@@ -6,7 +6,8 @@
         lane.press_emergency(True)
 
 lane.on_output gets every Output of the plant. Coils: 0 raise, 1 lower, 2 green (3 red, 4 yellow, 5 buzzer are only
-lamps); inputs: 0 loop A, 1 loop B, 2 emergency, 3 boom up, 4 boom down, 5 the button for a ticket.
+lamps); inputs: 0 loop A, 1 loop B, 2 emergency, 3 boom up, 4 boom down, 5 the button for a ticket, 6 a
+ticket in the printer's mouth.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from einlass_sim.barrier import LOOP_A, LOOP_B, UP, Barrier, DroveIn, LimitEdge,
 from einlass_sim.devices.io_board import COIL_GREEN, IoBoard
 
 COIL_RAISE, COIL_LOWER = 0, 1
-INPUT_LOOP_A, INPUT_LOOP_B, INPUT_EMERGENCY, INPUT_UP, INPUT_DOWN, INPUT_BUTTON = range(6)
-INPUTS = 6
+INPUT_LOOP_A, INPUT_LOOP_B, INPUT_EMERGENCY, INPUT_UP, INPUT_DOWN, INPUT_BUTTON, INPUT_PAPER = range(7)
+INPUTS = 7
 LATE_MS = 5
 
 Fate = DroveIn | WentBack

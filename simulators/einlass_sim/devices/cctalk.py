@@ -97,6 +97,11 @@ class CoinAcceptor(Device):
         self.returned += 1
         return False
 
+    def takes(self, coin: str) -> bool:
+        """Whether the slot is open for it: what the lamp beside it says."""
+        position = self.positions.get(coin, 0)
+        return not self.jammed and self._master and bool(position and self._mask >> (position - 1) & 1)
+
     def full(self, path: int) -> bool:
         """No coin fits behind this path any more."""
         return self.capacity is not None and len(self.boxes[path]) >= self.capacity

@@ -8,6 +8,7 @@
         printer.jam_cutter(True)
         printer.silent = True             # takes everything, answers nothing, prints nothing
         printer.new_roll()
+    printer.on_cut = mouth.fell       # gets every piece
 
 Commands as in Epson's ESC/POS reference: ESC @ R t a E ! d J 2 3, GS ! V a r v0 (k (H, DLE EOT 1-4, DLE ENQ 2, DLE DC4
 functions 1, 2 and 8. DLE commands are obeyed when they arrive, wherever they stand, also inside of a picture: that is
@@ -18,13 +19,14 @@ what it has in its buffer when that is over. has_marks False: one of the many th
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import segno
 from PIL import Image
 
-from einlass_sim.devices.paper import DOTS_A_MM, ROLL_MM, WIDTH_DOTS, Roll, text_rows
+from einlass_sim.devices.paper import DOTS_A_MM, ROLL_MM, WIDTH_DOTS, Cut, Roll, text_rows
 from einlass_sim.devices.pty_end import PtyEnd
 
 LOOK_S = 0.02
@@ -54,6 +56,7 @@ class ReceiptPrinter(PtyEnd):
         self.commands: list[str] = []
         self.lines_printed = 0
         self.cleared = 0
+        self.on_cut: Callable[[Cut], None] | None = None
         self._has_marks = has_marks
         self._has_qr = has_qr
         self._line_s = line_s
@@ -341,6 +344,8 @@ class ReceiptPrinter(PtyEnd):
         # Without paper the knife falls on nothing; with a jam it never gets there.
         if not self.roll.out and not self.cutter_jammed:
             self.roll.cut()
+            if self.on_cut:
+                self.on_cut(self.roll.pieces[-1])
 
 
 class _Cursor:

@@ -50,22 +50,36 @@ def world_command(
 @simulate.command("planted")
 def planted_command(
     only: Annotated[str, typer.Option(help="One bug by its name.")] = "",
+    layers: Annotated[str, typer.Option(help="world, or all: the tests, too, where the sources are.")] = "world",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Breaks the shipped code in known ways, one at a time, and says which are found. 1: one was not."""
+    from einlass_sim.world import layers as other
     from einlass_sim.world import planted
 
     if only and only not in planted.BUGS:
         typer.echo(f"error: no bug is called {only!r}; there are: {', '.join(planted.BUGS)}", err=True)
         raise typer.Exit(2)
-    found = planted.hunt([only] if only else list(planted.BUGS))
+    if layers not in ("world", "all"):
+        typer.echo(f"error: --layers is {layers!r}: write world or all", err=True)
+        raise typer.Exit(2)
+    every = layers == "all"
+    names = [only] if only else [name for name, bug in planted.BUGS.items() if every or bug.in_world]
+    try:
+        found = planted.hunt(names, other.LAYERS if every else ())
+    except other.LayerError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
     if as_json:
         typer.echo(json.dumps(found.as_dict()))
     else:
-        for name, (seed, what) in found.caught.items():
-            typer.echo(f"{name:40} seed {seed}: {what}")
+        for name in names:
+            seed, what = found.caught.get(name, (0, ""))
+            where = [layer for layer, caught in found.elsewhere.items() if name in caught]
+            told = f"seed {seed}: {what}" if seed else "not in the world"
+            typer.echo(f"{name:34} {told}{''.join(f'; {layer}' for layer in where)}")
         for name in found.missed:
-            typer.echo(f"{name:40} NOT FOUND")
+            typer.echo(f"{name:34} NOT FOUND")
     if found.missed:
         raise typer.Exit(1)
 

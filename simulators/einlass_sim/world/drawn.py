@@ -28,7 +28,7 @@ EPISODES = (
     "all_cut",
 )
 # What people and readers do.
-HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage")
+HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage", "linger")
 LASTING = ("clock_rates",)
 FAULTS = (*NOISE, *EPISODES, *HABITS, *LASTING)
 # Of every seed's episodes: so often in so many hours, at all lanes together.
@@ -105,6 +105,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         "shared_ticket": rates.choice((0.0, 0.1)),
         "double_read": rates.choice((0.0, 0.1)),
         "garbage": rates.choice((0.0, 0.05)),
+        "linger": random.Random(f"{seed}/linger").choice((0.0, 0.05)),
     }
     clocks = tuple(1.0 + rates.uniform(-0.005, 0.005) for _ in range(lanes + 1))
     episodes = []

@@ -80,6 +80,7 @@ class Lane:
             self.gate = Gate(settings, self.journal.account, prefix, self.journal.emergency, self.listed.persons)
             self.upload = Upload(self.journal)
             world.truth.booted(self)
+            world.watch.booted(self)
             self.step(Started(reason))
         except PowerCutError:
             self.lose_power()
@@ -158,6 +159,7 @@ class Lane:
         except PowerCutError:
             self.lose_power()
             return
+        self.world.watch.stepped(self, event)
         self._plan_tick()
         self.send_what_is_due()
 
@@ -220,6 +222,7 @@ class Lane:
                 self.struck_in_vain.add(self.struck)
             raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
+        self.world.watch.recorded(self, effect.kind, effect.fields)
         return True
 
     # -- the wire
@@ -300,6 +303,7 @@ class Lane:
         fields = wire.decode(kind, payload)
         if kind in ("answer", "limit"):
             self.world.truth.arrived(self, kind, fields)
+            self.world.watch.arrived(self, fields)
         if kind == "time":
             self.unix_offset_ms = fields["unix_ms"] - self.now_ms()
             return

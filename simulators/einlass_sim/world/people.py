@@ -50,6 +50,7 @@ class People:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.rng = random.Random(f"{world.drawn.seed}/people")
+        self.lingering = random.Random(f"{world.drawn.seed}/lingering")
         self.places = [Place() for _ in range(world.drawn.lanes)]
         self.shelf: list[Visitor] = []
         self.used: list[Visitor] = []
@@ -159,12 +160,20 @@ class People:
             self._done(number, visitor)
             return
         lane.sees(PassageBusy(True))
+        stands_ms = self._lingers()
         if self.rng.random() < self.world.drawn.habits.get("step_back", 0):
             self.world.count("step_back")
-            self.world.after(ARM_MS, lambda: lane.sees(PassageBusy(False)))
+            self.world.after(stands_ms, lambda: lane.sees(PassageBusy(False)))
             self._done(number, visitor)
             return
-        self.world.after(ARM_MS, lambda: self._through(number, turn, visitor))
+        self.world.after(stands_ms, lambda: self._through(number, turn, visitor))
+
+    def _lingers(self) -> int:
+        """How long they stand in the arm: now and then so long that the release is over, or that nobody can tell."""
+        if self.lingering.random() < self.world.drawn.habits.get("linger", 0):
+            self.world.count("linger")
+            return self.lingering.choice((4_000, 9_000, 40_000))
+        return ARM_MS
 
     def _through(self, number: int, turn: int, visitor: Visitor) -> None:
         lane = self.world.lanes[number]

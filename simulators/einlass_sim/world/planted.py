@@ -1,24 +1,26 @@
 """Bugs planted on purpose, one at a time, in the shipped code's place: a world is worth what it finds.
 
 Each is a shortcut that looks harmless (docs/protocol.md says why it is none). They live here only: the product has no
-switch for any of them. `hours`, `faults`, `seeds`: the runs in which it must be found.
+switch for any of them. `hours`, `faults`, `seeds`: the runs in which it must be found. Vouchers are not in the world:
+what is planted there only the other layers can find (layers.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from einlass_controller.domain import occupancy
-from einlass_controller.steps import alone, events
+from einlass_controller.domain import occupancy, voucher_owner
+from einlass_controller.steps import alone, events, voucher_payments
 from einlass_core import allowlist, gate, lease
 from einlass_core.effects import Record, SetBolt
 from einlass_core.events import EXIT
 from einlass_sim.world import lane as world_lane
+from einlass_sim.world import layers, runs
 from einlass_sim.world import office as world_office
-from einlass_sim.world import runs
 from einlass_sim.world.drawn import FAULTS, Drawn, draw
+from einlass_sim.world.watch import WATCHED
 
 SEEDS_MAX = 40
 HOURS = 3.0
@@ -33,39 +35,55 @@ class Bug:
     hours: float = HOURS
     faults: frozenset[str] = frozenset(FAULTS)
     seeds: int = SEEDS_MAX
+    in_world: bool = True  # whether the world has what it is about
 
 
 @dataclass
 class Hunt:
-    """What was found: (seed, violation) by bug."""
+    """What was found. caught: (seed, violation) by bug, in the world; elsewhere: bugs by other layers."""
 
+    names: list[str] = field(default_factory=list)
     caught: dict[str, tuple[int, str]] = field(default_factory=dict)
-    missed: list[str] = field(default_factory=list)
+    elsewhere: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def found(self) -> list[str]:
+        """By whatever layer."""
+        others = {name for found in self.elsewhere.values() for name in found}
+        return [name for name in self.names if name in self.caught or name in others]
+
+    @property
+    def missed(self) -> list[str]:
+        """What no layer found, and what the world should have found and did not."""
+        found = self.found
+        return [name for name in self.names if name not in (self.caught if BUGS[name].in_world else found)]
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is printed."""
-        layers: dict[str, list[str]] = {}
+        """As it is printed. `world`: any of the layers of the world itself, which follow it."""
+        by_layer: dict[str, list[str]] = {"world": list(self.caught)}
         for name, (_, what) in self.caught.items():
-            layers.setdefault(layer_of(what), []).append(name)
+            by_layer.setdefault(layer_of(what), []).append(name)
         return {
-            "planted": len(self.caught) + len(self.missed),
-            "found": len(self.caught),
+            "planted": len(self.names),
+            "found": len(self.found),
             "missed": self.missed,
-            "by_layer": layers,
+            "by_layer": by_layer | self.elsewhere,
             "seeds": {name: seed for name, (seed, _) in self.caught.items()},
         }
 
 
 def layer_of(what: str) -> str:
-    """Who noticed: the controller's own books, the truth while it ran, or the comparison when all was healed."""
+    """Who noticed: the books themselves, the watch at the lane, the truth while it ran, or the last comparison."""
     name = what.partition(":")[0]
     if name == "controller_fault":
-        return "invariants of the books"
+        return "world: invariants of the books"
+    if name in WATCHED:
+        return "world: watch at the lane"
     healed = (
         *("counts_differ", "records_missing", "records_lost", "accounts_differ", "not_back", "no_lease"),
         *("conflict_not_reported", "used_twice_online", "nonce_reused"),
     )
-    return "counts after healing" if name in healed else "truth at every event"
+    return "world: counts after healing" if name in healed else "world: truth at every event"
 
 
 def _swap(where: Any, name: str, value: Any) -> Any:
@@ -119,6 +137,26 @@ def _take_as_difference(self: lease.Account, limit: lease.Limit) -> bool:
 def _renew_from_arrival(self: lease.Account, now_ms: int, from_ms: int, lease_ms: int) -> None:
     if lease_ms:
         self.until_ms = now_ms + lease_ms
+
+
+def _renew_late(self: lease.Account, now_ms: int, from_ms: int, lease_ms: int) -> None:
+    self.until_ms = max(self.until_ms, from_ms + lease_ms)
+
+
+_report = occupancy.Books.report
+
+
+def _report_last_received(self: occupancy.Books, name: str, report: occupancy.Report) -> occupancy.Taken:
+    account = self.accounts[name]
+    account.seq = min(account.seq, report.seq)
+    return _report(self, name, report._replace(version=max(report.version, account.version)))
+
+
+_persons = allowlist.AllowList.persons
+
+
+def _whoever_shows_a_code(self: allowlist.AllowList, digest: str) -> int:
+    return _persons(self, digest) or 1
 
 
 _release = gate.Gate._release
@@ -239,6 +277,31 @@ def _holds_to_the_last_second(self: gate.Gate, now_ms: int, refusal: str, effect
 _alone = gate.Gate._alone
 
 
+def _whoever_has_the_name(voucher: Any, asker: voucher_owner.Asker) -> bool:
+    return bool(voucher.owner == asker.node) and voucher.owner != voucher_owner.CONTROLLER
+
+
+def _give_back_whenever(voucher: Any, by: voucher_owner.Asker, version: int) -> int:
+    return voucher_owner._take(voucher)
+
+
+_open_payment = voucher_payments._open
+
+
+def _held_by_the_clock(batch: Any, order: Any, payment: Any) -> str:
+    key = _open_payment(batch, order, payment)
+    batch.live.vouchers.timed.setdefault(key, batch.now_ms + voucher_payments.HOLD_MS)
+    return key
+
+
+_payment = voucher_payments.payment_of
+
+
+def _payment_forgotten(batch: Any, key: str) -> Any:
+    found = _payment(batch, key)
+    return None if found is None else replace(found, state="open")
+
+
 def _node_event() -> type:
     from einlass_controller.messages import NodeEvent
 
@@ -289,6 +352,18 @@ BUGS: dict[str, Bug] = {
     "lease_from_arrival": Bug(
         "a lease counts from its arrival", lambda: [_swap(lease.Account, "renew", _renew_from_arrival)]
     ),
+    "renewed_late": Bug(
+        "a lease that was over goes on by a request from before",
+        lambda: [_swap(lease.Account, "renew", _renew_late)],
+    ),
+    "report_last_received": Bug(
+        "the controller believes what it heard last of a lane, not the newest",
+        lambda: [_swap(occupancy.Books, "report", _report_last_received)],
+    ),
+    "list_not_looked_at": Bug(
+        "alone, whatever looks like a code is let in",
+        lambda: [_swap(allowlist.AllowList, "persons", _whoever_shows_a_code)],
+    ),
     "lease_forgets_the_passage": Bug(
         "a lease need not cover the passage", lambda: [_swap(gate.Gate, "_alone", _holds_to_the_last_second)]
     ),
@@ -318,6 +393,26 @@ BUGS: dict[str, Bug] = {
     "conflicts_not_reported": Bug(
         "a second use alone is kept quiet about", lambda: [_swap(alone, "_report", lambda *_: None)]
     ),
+    "voucher_of_any_incarnation": Bug(
+        "a voucher belongs to whoever has the node's name, wiped or not",
+        lambda: [_swap(voucher_owner, "owns", _whoever_has_the_name)],
+        in_world=False,
+    ),
+    "voucher_without_a_version": Bug(
+        "a voucher is given back by an old message",
+        lambda: [_swap(voucher_owner, "give_back", _give_back_whenever)],
+        in_world=False,
+    ),
+    "voucher_back_by_the_clock": Bug(
+        "what a machine that was cut off holds is free again after a while",
+        lambda: [_swap(voucher_payments, "_open", _held_by_the_clock)],
+        in_world=False,
+    ),
+    "payment_told_twice": Bug(
+        "a payment that is told again is done again",
+        lambda: [_swap(voucher_payments, "payment_of", _payment_forgotten)],
+        in_world=False,
+    ),
 }
 
 
@@ -340,17 +435,23 @@ def planted(name: str) -> Iterator[None]:
             patch.stop()
 
 
-def hunt(names: list[str]) -> Hunt:
-    """Each bug alone, seed by seed until it is found or its seeds are used up."""
-    found = Hunt()
+def hunt(names: list[str], also: Iterable[str] = ()) -> Hunt:
+    """Each bug alone, seed by seed until it is found or its seeds are used up; and by these other layers.
+
+    Raises layers.LayerError when one of them is not quiet without a bug.
+    """
+    found = Hunt(names)
+    for layer in also:
+        if layers.finds(layer, ""):
+            raise layers.LayerError(f"{layer}: something fails that nobody has broken")
+        found.elsewhere[layer] = [name for name in names if layers.finds(layer, name)]
     for name in names:
         bug = BUGS[name]
-        with planted(name):
-            caught = _first(bug)
-        if caught is None:
-            found.missed.append(name)
-        else:
-            found.caught[name] = caught
+        if bug.in_world:
+            with planted(name):
+                caught = _first(bug)
+            if caught is not None:
+                found.caught[name] = caught
     return found
 
 

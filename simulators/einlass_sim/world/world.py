@@ -16,6 +16,7 @@ from einlass_sim.world.lane import KEEPALIVE_MS, Lane
 from einlass_sim.world.office import TICK_MS, Office
 from einlass_sim.world.people import People
 from einlass_sim.world.truth import Truth, Violation
+from einlass_sim.world.watch import Watch
 
 if TYPE_CHECKING:
     from einlass_controller.domain.tickets import Ticket
@@ -67,6 +68,7 @@ class World:
         self.images: dict[int, Any] = {}
         self.tickets_by_digest: dict[str, Ticket] = {}
         self.truth = Truth(self)
+        self.watch = Watch(self)
         self.office = Office(self, Leasing(drawn.lease_ms, drawn.percent), drawn.clock_rates[-1])
         self.lanes = [
             Lane(self, number, policy, drawn.clock_rates[number]) for number, policy in enumerate(drawn.policies)
