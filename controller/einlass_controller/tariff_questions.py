@@ -1,7 +1,7 @@
 """Questions about tariffs as JSON values, answered without a database: the same here and in a process of its own.
 
-A question has `do` and `texts`, [{"text", "json"}], the versions of one tariff; its other keys are those of its function
-below. An answer has "answer", or "problems" (what is wrong with a text), or "refused" (a question without an answer).
+A question has `do` and `texts`, [{"text", "json"}], the versions of one tariff; its other keys are those of its
+function below. An answer has "answer", or "problems" (what is wrong with a text), or "refused" (a question without an answer).
 """
 
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ def _buy(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def fee_of(book: Book, question: dict[str, Any]) -> dict[str, Any]:
-    """from, to, vouchers, pass, ticket, paid_cents, paid_at, lost_ticket, public_code: what is to be paid. StayError."""
+    """from, to, vouchers, pass, ticket, paid_cents, paid_at, lost_ticket, public_code: what is due. StayError."""
     entry_s, exit_s = instant_of(question["from"], book.days), instant_of(question["to"], book.days)
     minutes = book.table(len(book.versions) - 1, "").tariff.voucher.seconds // 60
     cards = (Card(MINUTES_CARD, minutes),) * question.get("vouchers", 0)

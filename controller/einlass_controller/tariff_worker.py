@@ -1,4 +1,4 @@
-"""Somebody else's tariff is worked out in a process of its own, which may be stopped: lanes and tills never wait for it.
+"""Anybody's tariff is worked out in a process of its own, which may be stopped: lanes and tills never wait for it.
 
 As a program: a question as JSON on standard input, its answer on standard output.
 """
@@ -66,7 +66,7 @@ class Workers:
         except TimeoutError as error:
             seconds = round(self._seconds_max)
             raise WorkerError(
-                f"Das hat länger als {seconds} Sekunden gedauert: bitte weniger Parkvorgänge, oder ein einfacherer Tarif.",
+                f"Das dauert länger als {seconds} Sekunden: bitte weniger Parkvorgänge, oder ein einfacherer Tarif.",
                 f"That took more than {seconds} seconds: please use fewer stays, or a simpler tariff.",
                 is_busy=False,
             ) from error
