@@ -62,7 +62,6 @@ class Node(Shell):
         settings = lane.gate_settings()
         self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
-        self._list_told_ms = now_ms()
         self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
         self._timed_side = EXIT if is_car_exit(config) else ENTRY
@@ -174,21 +173,27 @@ class Node(Shell):
 
     def _tell(self) -> None:
         status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
-        listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
+        listed = self._list.status(now_ms())
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
         )
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
-            taken = self._list.take(fields)
+            taken = self._list.take(fields, now_ms())
         except (OSError, ValueError) as error:
             log.error("list_not_kept", error=str(error))
             return
-        if taken:
-            self._list_told_ms = now_ms()
+        self._merge_list()
         if fields["entries"] or not taken:
             self._tell()
+
+    def _merge_list(self) -> None:
+        try:
+            while self._list.work():
+                pass
+        except OSError as error:
+            log.error("list_not_merged", error=str(error))
 
     # What comes in
 
@@ -204,6 +209,10 @@ class Node(Shell):
             log.info("bolt_freed", scan_to_bolt_ms=round(took_s * 1000, 2))
 
     # Small things
+
+    def _tidy(self) -> None:
+        self._merge_list()
+        super()._tidy()
 
     def _show_again(self) -> None:
         self._identifying = None

@@ -116,6 +116,8 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
         if lane is not None:
             batch.live.books.freeze(lane.id)
             batch.touch(lane)
+        if lane is None and node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
+            return True
         batch.alarm(node, f"old_image: it is at {report.seq}, {node.applied} was acknowledged; wipe its journal")
     return True
 

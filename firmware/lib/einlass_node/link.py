@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from einlass_core.allowlist import AllowList
     from einlass_core.board import NodeConfig
     from einlass_core.effects import Ask
     from einlass_core.gate import Gate
     from einlass_core.journal import Journal
     from einlass_core.pump import Inbox
     from einlass_node.clock import Clock
+    from einlass_node.inputs import Contacts
 
 STATUS_EVERY_MS = 10_000
 UPLOAD_LOOK_MS = 1_000
@@ -43,6 +45,8 @@ class Link:
         reason: str,
         journal: "Journal",
         gate: "Gate",
+        allow_list: "AllowList",
+        contacts: "Contacts",
         inbox: "Inbox",
         clock: "Clock",
         health: "Callable[[], dict[str, Any]]",
@@ -55,6 +59,8 @@ class Link:
         self._reason = reason
         self._journal = journal
         self._gate = gate
+        self._list = allow_list
+        self._contacts = contacts
         self._inbox = inbox
         self._clock = clock
         self._health = health
@@ -128,6 +134,7 @@ class Link:
         if now_ms >= self._status_due_ms:
             fields = messages.status(self._journal, self._gate, now_ms)
             fields.update(self._health())
+            fields["list"] = self._list.status(now_ms)
             fields["link_drops"] = max(0, self.client.links - 1)
             if self._publish("status", fields):
                 self._status_due_ms = now_ms + STATUS_EVERY_MS
@@ -162,6 +169,9 @@ class Link:
         if kind == "time":
             self._clock.trust(fields["unix_ms"])
             return
+        if kind == "emergency":
+            self._contacts.site = fields["on"]
+            return
         if fields.get("inc") != self._journal.incarnation:
             self.rejected += 1  # For a journal this node no longer has.
             return
@@ -173,6 +183,13 @@ class Link:
             self._work.set()
         elif kind == "command":
             self._command(fields)
+        elif kind == "list":
+            self._take_list(fields)
+
+    def _take_list(self, fields: "dict[str, Any]") -> None:
+        taken = self._list.take(fields, self._clock.now_ms())
+        if fields["entries"] or not taken:
+            self.tell()
 
     def _command(self, fields: "dict[str, Any]") -> None:
         code = self._commands.judge(fields, self._clock.unix_ms(), self._clock.started_unix_ms())

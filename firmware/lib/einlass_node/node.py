@@ -5,10 +5,11 @@ import gc
 import machine
 import os
 
+from einlass_core.allowlist import AllowList
 from einlass_core.codes import ALPHABET
 from einlass_core.effects import Ask, Record, SetBolt, Show, Tell
 from einlass_core.events import Started
-from einlass_core.gate import Gate
+from einlass_core.gate import LOCKED, Gate
 from einlass_core.journal import Journal
 from einlass_core.passage import Passage
 from einlass_core.pump import Inbox, run_step
@@ -18,6 +19,7 @@ from einlass_node.clock import Clock
 from einlass_node.files import FileStore
 from einlass_node.inputs import Barriers, Contacts, Input
 from einlass_node.link import Link
+from einlass_node.list_files import ListFiles
 from einlass_node.scanner import Scanner
 from einlass_node.signs import Signs
 from einlass_node.supervisor import supervise
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 JOURNAL_FOLDER = "/journal"
 INCARNATION_LENGTH = 8
 LOOK_MS = 10  # between two looks at the inputs; a code or a passage waits for the next one
+MERGE_AGAIN_MS = 60_000  # after the flash had no room for it
 REASONS = "unknown power hard_reset watchdog deep_sleep soft_reset"  # in the order of machine.reset_cause()
 
 
@@ -49,7 +52,9 @@ class Node:
         sensed = lines.get("bolt_entry_sensed")
         self._journal = Journal(FileStore(JOURNAL_FOLDER), _incarnation())
         prefix = "%s.%d" % (self._journal.incarnation, self._journal.boot)
-        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency)
+        self._list = AllowList(ListFiles())
+        self._merge_ms = 0
+        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
         self._deadline_ms: "int | None" = None
         self._inbox = Inbox()
         passage = Passage(board.debounce_ms)
@@ -64,6 +69,8 @@ class Node:
             self._reason,
             self._journal,
             self._gate,
+            self._list,
+            contacts,
             self._inbox,
             self._clock,
             _health,
@@ -99,7 +106,16 @@ class Node:
             if self._deadline_ms is not None and now_ms >= self._deadline_ms:
                 inbox.wake()
             self._link.look(now_ms)
+            if now_ms >= self._merge_ms and self._gate.entry == LOCKED:
+                self._merge(now_ms)
             await asyncio.sleep_ms(LOOK_MS)
+
+    def _merge(self, now_ms: int) -> None:
+        try:
+            self._list.work()
+        except OSError as error:
+            print("list", error)
+            self._merge_ms = now_ms + MERGE_AGAIN_MS
 
     def _perform(self, effect: "Effect") -> bool:
         if isinstance(effect, Record):
@@ -116,6 +132,7 @@ class Node:
 
     def _record(self, effect: Record) -> bool:
         try:
+            self._list.recorded(effect.kind, effect.fields)
             self._journal.append(effect.kind, self._clock.now_ms(), self._clock.unix_ms(), effect.fields)
         except OSError as error:
             print("journal", error)
