@@ -92,9 +92,14 @@ class CarPark:
         }
         for node in NODES:
             part = car_parts.node_part(directory, node, mqtt_port, passwords[node], configurations[node])
-            await asyncio.to_thread(part.start)
-            self.parts[node] = part
-            started(part)
+            starting = asyncio.create_task(asyncio.to_thread(part.start))
+            try:
+                await asyncio.shield(starting)
+            finally:
+                # Also when everything ends just now: a process that nobody knows of would be left behind.
+                await asyncio.wait([starting])
+                self.parts[node] = part
+                started(part)
 
     async def run(self) -> None:
         """Cars come until close(), or for ever."""

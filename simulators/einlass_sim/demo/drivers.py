@@ -32,7 +32,9 @@ ERRAND_S = (1.0, 4.0)
 CARDS = (0, 0, 0, 1, 1, 2)
 BY_CARD = 0.3
 LOSES_TICKET = 0.04
-FIRST_LOSER = 4  # so that it is seen in the first minutes
+# What can happen is seen in the first minute: who comes first has a card, who comes second loses the ticket.
+FIRST_WITH_CARD, FIRST_LOSER = 1, 2
+FIRST_STAY_S = 12.0
 COINS = ("EU200A", "EU100A", "EU050A")
 # What is due on the pay station's display, in German or English.
 DUE = re.compile(r"(?:Zu zahlen|To pay) +(\d+)[.,](\d\d)")
@@ -74,7 +76,9 @@ class Driver:
         self._place = place
         self._errands = errands
         self._rng = rng
-        self._loses = number == FIRST_LOSER or rng.random() < LOSES_TICKET
+        self._first = number <= FIRST_LOSER
+        self._has_card = number == FIRST_WITH_CARD
+        self._loses = number == FIRST_LOSER or (not self._first and rng.random() < LOSES_TICKET)
         self._ticket = ""
 
     async def drive(self, closing: asyncio.Event) -> None:
@@ -84,7 +88,7 @@ class Driver:
             self._errands.gave_up += 1
             return
         try:
-            async with asyncio.timeout(self._rng.uniform(*STAY_S)):
+            async with asyncio.timeout(FIRST_STAY_S if self._first else self._rng.uniform(*STAY_S)):
                 await closing.wait()
                 return
         except TimeoutError:
@@ -125,7 +129,7 @@ class Driver:
 
     async def _shop(self) -> list[str]:
         cards = []
-        for _ in range(self._rng.choice(CARDS)):
+        for _ in range(1 if self._has_card else self._rng.choice(CARDS)):
             await asyncio.sleep(self._rng.uniform(*ERRAND_S))
             shop = self._rng.choice(self._place.shops)
             code = await self._place.card(shop)
