@@ -52,6 +52,7 @@ MESSAGES: dict[str, dict[str, Lines]] = {
     "plate_first": {GERMAN: ("Bitte zuerst das", "Kennzeichen"), ENGLISH: ("First the number", "plate, please")},
     "choose_first": {GERMAN: ("Bitte zuerst", "wählen"), ENGLISH: ("Please choose", "first")},
     "payment_due": {GERMAN: ("Noch zu zahlen", ""), ENGLISH: ("Still to pay", "")},
+    "ok_exit": {GERMAN: ("Nichts zu zahlen,", "freie Ausfahrt"), ENGLISH: ("Nothing to pay,", "just drive out")},
     "invalid": {GERMAN: ("Unbekannter", "Parkschein"), ENGLISH: ("Unknown ticket", "")},
     "closed": {GERMAN: ("Zurzeit", "geschlossen"), ENGLISH: ("Closed at the", "moment")},
     "revoked": {GERMAN: ("Ticket wurde", "zurückgenommen"), ENGLISH: ("Ticket was", "withdrawn")},

@@ -236,5 +236,6 @@ def test_the_sign_shows_what_it_was_told(tmp_path: Path) -> None:
         await it.says("Besetzt")
         it.peer.send("places", **{**places, "open": False})
         await it.says("Geschlossen")
+        await it.until(lambda: bool(it.peer.statuses), "it says that it is there")
 
     run(tmp_path, SIGN, talk)

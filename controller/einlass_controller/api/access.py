@@ -27,6 +27,13 @@ OPEN_ROUTES = frozenset(
         *("/", "/live", "/favicon.ico", "/healthz", "/static", "/api/v1/public", "/api/v1/openapi.json"),
         # Whoever has a digital voucher's link sees his own voucher; codes nobody can guess are the key.
         *("/voucher", "/voucher/picture"),
+        # What parking costs here is on the sign at the entrance, too.
+        *(
+            "/tariff",
+            "/api/v1/public/tariffs",
+            "/api/v1/public/tariffs/{name}/fee",
+            "/api/v1/public/tariffs/{name}/time",
+        ),
     ),
 )
 

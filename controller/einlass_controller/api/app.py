@@ -22,6 +22,7 @@ from einlass_controller.api import (
     scans,
     signing_keys,
     state,
+    tariffs,
     ticket_life,
     tickets,
     voucher_payments,
@@ -71,8 +72,9 @@ def make_app(controller: Controller) -> FastAPI:
     )
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
+    app.state.tariff_desk = tariffs.Desk()
     parts = (scans, exchange, tickets, ticket_life, state, commands, house, signing_keys, keys, recount)
-    for part in (*parts, voucher_payments, vouchers, partners, parking):
+    for part in (*parts, voucher_payments, vouchers, partners, parking, tariffs):
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)

@@ -77,7 +77,7 @@ def bill(
         if lost_cents is None:
             raise StayError(
                 "there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff",
-                "eine verlorene Karte hat keinen Preis: lost_ticket_cents beim Bereich oder im Tarif setzen",
+                "es gibt keinen Preis für eine verlorene Karte: lost_ticket_cents für die Zone oder im Tarif angeben",
             )
         due = max(0, lost_cents - stay.paid_cents)
         lines = [("Verlorene Karte", "Lost ticket", lost_cents), *_paid(stay, lost_cents)]

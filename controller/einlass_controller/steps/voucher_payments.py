@@ -28,6 +28,7 @@ HOLD_MS = 60_000
 VOUCHERS_A_PAYMENT_MAX = 50
 COMMITTED, RELEASED = "committed", "released"
 PLATES_EVERY_MS = 60_000
+_OLD_PLATE = "SELECT key FROM voucher_payment WHERE plate <> '' AND opened_ms < ? AND state <> ? LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,8 @@ def sweep(batch: Batch) -> None:
             _let_go(batch, None, payment, key, "clock", f"held for {HOLD_MS // 1000} s")
     if now_ms - book.plates_swept_ms >= PLATES_EVERY_MS:
         book.plates_swept_ms = now_ms
-        old = PAYMENT.c.plate != "", PAYMENT.c.opened_ms < batch.moment.midnight_ms, PAYMENT.c.state != OPEN
-        if batch.rows.fetch(select(PAYMENT.c.key).where(*old).limit(1)):
+        if batch.rows.ask(_OLD_PLATE, batch.moment.midnight_ms, OPEN):
+            old = PAYMENT.c.plate != "", PAYMENT.c.opened_ms < batch.moment.midnight_ms, PAYMENT.c.state != OPEN
             batch.rows.execute(update(PAYMENT).where(*old).values(plate=""))
 
 
