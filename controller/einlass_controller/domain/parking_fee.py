@@ -75,7 +75,10 @@ def bill(
     grace_ms = now_ms + tariff.grace_s * MS
     if stay.kind == LOST:
         if lost_cents is None:
-            raise StayError("there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff")
+            raise StayError(
+                "there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff",
+                "es gibt keinen Preis für eine verlorene Karte: lost_ticket_cents für die Zone oder im Tarif angeben",
+            )
         due = max(0, lost_cents - stay.paid_cents)
         lines = [("Verlorene Karte", "Lost ticket", lost_cents), *_paid(stay, lost_cents)]
         until_ms = grace_ms if due else max(stay.until_ms, stay.entered_ms)

@@ -8,11 +8,11 @@ import os
 from einlass_core.allowlist import AllowList
 from einlass_core.codes import ALPHABET
 from einlass_core.effects import Ask, Record, SetBolt, Show, Tell
-from einlass_core.events import Started
+from einlass_core.events import Started, Ticked
 from einlass_core.gate import LOCKED, Gate
 from einlass_core.journal import Journal
 from einlass_core.passage import Passage
-from einlass_core.pump import Inbox, run_step
+from einlass_core.pump import run_step
 from einlass_core.record import TYPE_CHECKING
 from einlass_node.bolt import Bolts, Output
 from einlass_node.clock import Clock
@@ -56,7 +56,7 @@ class Node:
         self._merge_ms = 0
         self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
         self._deadline_ms: "int | None" = None
-        self._inbox = Inbox()
+        self._failed: "Exception | None" = None
         passage = Passage(board.debounce_ms)
         barriers = Barriers(Input(lines["barrier_a"]), Input(lines["barrier_b"]), passage, now_ms)
         contacts = Contacts(Input(lines["emergency"]), None if sensed is None else Input(sensed))
@@ -71,7 +71,7 @@ class Node:
             self._gate,
             self._list,
             contacts,
-            self._inbox,
+            self._happened,
             self._clock,
             _health,
             _tls(config),
@@ -80,35 +80,34 @@ class Node:
 
     async def run(self, watchdog: "Any") -> None:
         """Until one of its parts has ended."""
-        link = self._link
-        parts = {"lane": self._lane(), "inputs": self._look(), "link": link.run(), "mqtt": link.client.run()}
-        await supervise(watchdog, parts)
+        await supervise(watchdog, {"lane": self._look(), "mqtt": self._link.client.run()})
 
-    async def _lane(self) -> None:
-        event: "Event" = Started(self._reason)
-        while True:
+    def _happened(self, event: "Event") -> None:
+        """One step of the lane. A fault in it ends the node, whoever called: the link would go on as if nothing was."""
+        try:
             run_step(self._gate, self._clock.now_ms(), event, self._perform)
             self._deadline_ms = self._gate.deadline_ms
-            event = await self._inbox.get(None)
+        except Exception as error:
+            self._failed = error
 
     async def _look(self) -> None:
         """One loop for all that is looked at: a task and a timer for each would cost more memory than there is."""
-        inbox = self._inbox
-        while True:
+        self._happened(Started(self._reason))
+        while self._failed is None:
             now_ms = self._clock.now_ms()
             for sensor in self._sensors:
                 for event in sensor.look(now_ms):
-                    while not inbox.put(event):  # A passage is never dropped: when the lane is behind, it waits.
-                        await asyncio.sleep_ms(LOOK_MS)
+                    self._happened(event)
             for scanner in self._scanners:
                 for event in scanner.look(now_ms):
-                    inbox.put(event)  # A scan may be: the visitor holds the code there anyway.
+                    self._happened(event)
             if self._deadline_ms is not None and now_ms >= self._deadline_ms:
-                inbox.wake()
+                self._happened(Ticked())
             self._link.look(now_ms)
             if now_ms >= self._merge_ms and self._gate.entry == LOCKED:
                 self._merge(now_ms)
             await asyncio.sleep_ms(LOOK_MS)
+        raise self._failed
 
     def _merge(self, now_ms: int) -> None:
         try:
