@@ -210,7 +210,8 @@ class Engine:
             if self.live.lanes[name].node:
                 leasing.take_back(batch, self.live.lanes[name])
         self.live.to_look_at |= batch.rows.has_new_tickets
-        for ticket in batch.rows.touched()[0]:
+        touched = batch.rows.touched()
+        for ticket in touched[0]:
             listing.look(batch, ticket)
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
@@ -218,7 +219,7 @@ class Engine:
         if len(self.live.lanes) <= AUDIT_ALWAYS_LANES_MAX or batch.now_ms - self._audited_ms >= AUDIT_MS:
             self._audited_ms = batch.now_ms
             self.live.books.audit()
-        batch.record_changes()
+        batch.record_changes(*touched)
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books

@@ -94,9 +94,13 @@ class Batch:
         if kind != CHANGES:
             self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
 
-    def record_changes(self) -> None:
-        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again."""
-        tickets, fresh, stays = self.rows.touched()
+    def record_changes(self, tickets: list[Ticket], fresh: list[Visit], stays: list[Visit]) -> None:
+        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again.
+
+        What rows.touched() says: tickets that changed, new visits, visits that changed.
+        """
+        if not (tickets or fresh or stays or self.lanes or self.zones or self.vouchers):
+            return
         books = self.live.books
         body: dict[str, Any] = {
             "tickets": {ticket.id: snapshot.state_of(ticket) for ticket in tickets},
