@@ -42,7 +42,7 @@ MESSAGES = {
     "price": "A till asks what is due, and for vouchers to be held. Asked again with a new nonce; never queued.",
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
-    "emergency": "For the whole site. A Raspberry Pi node treats it as one more pressed button; nothing sends it yet.",
+    "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {
     "account": "How the lane stands, absolute and never a difference: the newest wins, by seq and version.",

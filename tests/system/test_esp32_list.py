@@ -10,6 +10,7 @@ from typing import Any
 
 from einlass_core import codes
 from einlass_core.events import ENTRY
+from einlass_sim.bench_list import measure_lookup
 from einlass_sim.bench_node import BenchNode, bench_node
 from einlass_sim.devices.board import HEAP
 
@@ -29,7 +30,8 @@ def play(directory: Path, scene: Callable[[BenchNode], Coroutine[Any, Any, None]
             await scene(bench)
             log = bench.board.log_path.read_text(errors="replace")
             assert bench.board.alive, log[-2000:]
-            assert "MemoryError" not in log and "Traceback" not in log, log[-2000:]
+            assert "MemoryError" not in log, log[-2000:]
+            assert "Traceback" not in log, log[-2000:]
         assert not bench.controller.faults
 
     assert HEAP == "120K"
@@ -121,7 +123,9 @@ def test_50_000_tickets_are_found_and_merged_in_the_heap_of_a_board(tmp_path: Pa
         added, removed = version_of(bench)
         for start in range(TICKETS, TICKETS + 4 * ENTRIES_MAX, ENTRIES_MAX):
             removed += 1
-            await tell(bench, (added, removed), [entry(n, 0) for n in range(start - TICKETS + 10, start - TICKETS + 20)])
+            await tell(
+                bench, (added, removed), [entry(n, 0) for n in range(start - TICKETS + 10, start - TICKETS + 20)]
+            )
             added += 1
             await tell(bench, (added, removed), [entry(n, 2) for n in range(start, start + ENTRIES_MAX)])
             free.append((await bench.status())["heap_free_bytes"])
@@ -190,3 +194,8 @@ def test_an_emergency_of_the_whole_site_frees_the_exit_until_two_people_rearm(tm
         await bench.visit("ticket-1")
 
     play(tmp_path, scene)
+
+
+def test_a_look_up_needs_no_more_reads_than_a_bisection() -> None:
+    found = measure_lookup(tickets=5_000)
+    assert 1 <= found["reads"] <= 13

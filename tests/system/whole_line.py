@@ -58,7 +58,7 @@ T = TypeVar("T")
 class Line:
     """One site with the lanes `ost` (ESP32) and `west` (Pi). Everything async runs on its own loop: see run().
 
-    cut_off: what the lanes do alone; `secure` lends them no places, so that `leased` is 0 whenever nothing is under way.
+    cut_off: what lanes do alone; `secure` lends them no places, so that `leased` is 0 whenever nothing is under way.
     """
 
     cut_off = "secure"
