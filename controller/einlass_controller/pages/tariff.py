@@ -1,6 +1,7 @@
 """What parking costs: the site's tariff for everybody; any text, and two versions compared, for who has signed in."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
@@ -37,6 +38,7 @@ from einlass_controller.tariff_worker import SECONDS_MAX, WorkerError
 MIB = 1024 * 1024
 PROPOSED_STAY = timedelta(hours=2)
 PROPOSED_MONEY = {"de": "2,00", "en": "2.00"}
+LAST_DAY = datetime(2199, 12, 30)  # noqa: DTZ001 - local by meaning
 BAR_UNITS = 1_000
 # Lines of a text beside the one that is wrong.
 LINES_AROUND = 1
@@ -193,9 +195,11 @@ async def compare_now(
 def _fields(controller: Controller, language: str, given: dict[str, str]) -> dict[str, str]:
     """What stands in the form: what was written, else a stay from now on."""
     now = datetime.now(UTC).astimezone(controller.live.clocks).replace(second=0, microsecond=0, tzinfo=None)
+    with suppress(ValueError, OverflowError):
+        now = datetime.fromisoformat(given.get("from") or "").replace(tzinfo=None)
     proposed = {
         "from": now.isoformat(timespec="minutes"),
-        "to": (now + PROPOSED_STAY).isoformat(timespec="minutes"),
+        "to": (min(now, LAST_DAY) + PROPOSED_STAY).isoformat(timespec="minutes"),
         "vouchers": "0",
         "money": PROPOSED_MONEY[language],
     }
