@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.controller.car_park import TARIFF, Entry, Exit, ScriptedTill, plan, stay
+from tests.controller.car_park import HOUR, TARIFF, Entry, Exit, ScriptedTill, plan, stay
 from tests.controller.conftest import Bench
 from tests.controller.voucher_desk import check_ledger
 from typer.testing import CliRunner
@@ -197,6 +197,32 @@ def test_a_paper_is_paid_out_once(office: Office) -> None:
     assert office.get("/claims") == []
     assert [item["state"] for item in office.get("/claims?settled=true")] == ["settled", "replaced"]
     assert [item["cents"] for item in office.bench.ledger("claim_settled")] == [500]
+
+
+def test_a_card_payment_in_doubt_is_settled_when_the_terminal_tells(office: Office) -> None:
+    for ref, told in (("k-1", "card_undone"), ("k-2", "card_not")):
+        office.till.record("card_doubtful", {"ref": ref, "cents": 300})
+        assert [item["name"] for item in office.get("/claims")] == [ref]
+        office.till.record(told, {"ref": ref, "cents": 300})
+        assert office.get("/claims") == []
+    assert [entry["reason"] for entry in office.bench.ledger("claim_settled")] == ["card_undone", "card_not"]
+    office.till.record("card_doubtful", {"ref": "k-3", "cents": 200})
+    office.till.record("card_doubtful", {"ref": "k-3", "cents": 200, "taken": True})
+    assert [item["cents"] for item in office.get("/claims")] == [200], "one payment is one claim"
+    office.till.record("card_not", {"ref": "k-9", "cents": 300})
+    assert len(office.get("/claims")) == 1
+
+
+def test_a_card_told_of_late_ends_no_other_sale(office: Office) -> None:
+    code = office.entry.drive_in()
+    office.bench.now_ms += 3 * HOUR
+    office.till.begin(code)
+    assert office.till.price()["code"] == "ok"
+    office.till.record("card_undone", {"ref": "k-1", "cents": 300})
+    priced = office.till.price()
+    assert priced["code"] == "ok", "the sale under way goes on"
+    office.till.pay(priced)
+    assert office.till.price()["code"] == "payment_over"
 
 
 def test_a_new_tariff_counts_from_its_day_on(office: Office) -> None:

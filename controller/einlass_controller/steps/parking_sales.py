@@ -135,9 +135,12 @@ def _note(
         batch.alarm(node, f"card_doubtful: {ref}, {cents} cents: {what}, then settle it")
     elif kind in TOLD:
         # The terminal has told at last: nobody has to ask the bank any more.
-        mine = CLAIM.c.node == node.id, CLAIM.c.kind == CARD, CLAIM.c.state == CLAIM_OPEN
-        settled = {"state": SETTLED, "settled_ms": at_ms, "by": "terminal", "reason": kind}
-        batch.rows.execute(update(CLAIM).where(*mine, CLAIM.c.name == str(body.get("ref"))).values(settled))
+        mine = CLAIM.c.node == node.id, CLAIM.c.kind == CARD, CLAIM.c.name == str(body.get("ref"))
+        who = {"by": "terminal", "reason": kind}
+        for row in batch.rows.fetch(select(CLAIM).where(*mine, CLAIM.c.state == CLAIM_OPEN)):
+            settled = {"state": SETTLED, "settled_ms": at_ms, **who}
+            batch.rows.execute(update(CLAIM).where(CLAIM.c.key == row.key).values(settled))
+            batch.record("claim_settled", at_ms, node=node.id, claim=CARD, name=row.name, cents=row.cents, **who)
     elif kind == STOPPED:
         batch.alarm(node, f"coins_stopped: {str(body.get('reason') or 'no change, or the cash box is full')[:100]}")
 
