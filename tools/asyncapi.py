@@ -43,7 +43,7 @@ MESSAGES = {
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "lot": "What vouchers of a lot are worth to a till that is cut off: on its first status, and every minute.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
-    "emergency": "For the whole site. A Raspberry Pi node treats it as one more pressed button; nothing sends it yet.",
+    "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {
     "account": "How the lane stands, absolute and never a difference: the newest wins, by seq and version.",

@@ -139,6 +139,8 @@ def look(batch: Batch, ticket: Ticket) -> None:
     if ticket.import_id in batch.live.imports_open:
         return
     visits = batch.rows.visits_of_ticket(ticket.id)
+    if ticket.listed_number and not ticket.listed and any(visit.is_open for visit in visits):
+        return  # of most scans: who is inside is not on the lists, and was not before
     product = batch.catalogue.products.get(ticket.product)
     persons = persons_listed(ticket, product, visits, batch.now_ms)
     if persons != ticket.listed or not ticket.listed_number:
