@@ -234,7 +234,8 @@ class Engine:
             if self.live.lanes[name].node:
                 leasing.take_back(batch, self.live.lanes[name])
         self.live.to_look_at |= batch.rows.has_new_tickets
-        for ticket in batch.rows.touched()[0]:
+        touched = batch.rows.touched()
+        for ticket in touched[0]:
             listing.look(batch, ticket)
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
@@ -246,7 +247,7 @@ class Engine:
             parking_stays.follow(batch)
         if self.live.parking.signs:
             parking_signs.tell(batch)
-        batch.record_changes()
+        batch.record_changes(*touched)
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books

@@ -1,7 +1,8 @@
 """Questions about tariffs as JSON values, answered without a database: the same here and in a process of its own.
 
 A question has `do` and `texts`, [{"text", "json"}], the versions of one tariff; its other keys are those of its
-function below. An answer has "answer", or "problems" (what is wrong with a text), or "refused" (a question without an answer).
+function below. An answer has "answer", or "problems" (what is wrong with a text), or "refused" (a question without
+an answer).
 """
 
 from collections.abc import Callable, Sequence

@@ -132,6 +132,7 @@ class TillConfig(Section):
             doubt_ms=self.doubt_ms,
             payout_ms=self.payout_ms,
             gives_change=bool(self.hopper),
+            asks_partly=self.keys is not None,
         )
 
     @model_validator(mode="after")

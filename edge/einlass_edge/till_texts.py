@@ -27,6 +27,10 @@ STANDING: dict[str, dict[str, Lines]] = {
         GERMAN: ("{subject:<12} {paid_short:>7}", "bis {until:>16}"),
         ENGLISH: ("{subject:<12} {paid_short:>7}", "until {until:>14}"),
     },
+    "partly": {
+        GERMAN: ("Gutschein mehr wert:", "OK=nutzen, C=zurück"),
+        ENGLISH: ("Voucher worth more:", "OK=use it, C=keep it"),
+    },
     "card": {GERMAN: ("Karte ans Terminal", "{due:>20}"), ENGLISH: ("Card to the terminal", "{due:>20}")},
     "doubt": {GERMAN: ("Bitte warten,", "Karte wird geprüft"), ENGLISH: ("Please wait,", "checking your card")},
     "back": {GERMAN: ("Bitte Geld", "entnehmen"), ENGLISH: ("Please take", "your money")},

@@ -294,7 +294,7 @@ class TillSite:
     async def ledger(self, kind: str) -> list[dict[str, Any]]:
         """Entries of that kind, oldest first."""
         found: list[dict[str, Any]] = []
-        after = 0
+        after = 1  # after 0 the API tells the newest ones; the first is the site's beginning
         while entries := await self.call("GET", f"/ledger?after={after}&limit=500"):
             found += [json.loads(entry["body"]) for entry in entries if entry["kind"] == kind]
             after = entries[-1]["number"]

@@ -99,7 +99,10 @@ class Street:
             account = await self.site.account()
             rests = not (account["credit"] or account["change"] or stand.terminal.busy)
             rests = rests and not any(hopper.to_pay for hopper in stand.hoppers.values())
-            return rests and (account["taken"], account["given"]) == (stand.cents_in, stand.cents_out)
+            if not rests or (account["taken"], account["given"]) != (stand.cents_in, stand.cents_out):
+                return False
+            # The account is told as soon as it is heard, a sale when it is stored: a moment later.
+            return bool(account["kept"] == sum(row["coins_cents"] for row in await self.site.takings()))
 
         await self.site.shows("Bitte Parkschein")
         await self.site.until(told, "the controller knows every coin")

@@ -101,9 +101,25 @@ def test_coins_card_and_vouchers_pay_stays_and_each_is_in_the_books_once(tmp_pat
             await drop(site, "EU050A")
             await sales(site, 3)
             await balanced(site)
+
+            await site.shows("Bitte Parkschein")
+            await site.stand.scanner.hold(await site.drive_in())
+            await site.shows("1,00 EUR")
+            await site.stand.scanner.hold(await site.voucher("minutes", 60))
+            await site.shows("Gutschein mehr wert")  # an hour, for half an hour
+            site.stand.keypad.press("\x1b")
+            await site.shows("1,00 EUR")
+            await site.stand.scanner.hold(await site.voucher("minutes", 60))
+            await site.shows("Gutschein mehr wert")
+            await site.until(lambda: not site.stand.acceptor.takes("EU100A"), "the slot is shut meanwhile")
+            site.stand.keypad.press("\r")
+            await sales(site, 4)
+            await balanced(site)
             used = [entry for entry in await site.ledger("paid") if entry["vouchers"]]
-            assert len(used) == 2
-            assert len({serial for entry in used for serial in entry["vouchers"]}) == 2
+            assert len(used) == 3
+            assert len({serial for entry in used for serial in entry["vouchers"]}) == 3
+            held = await site.call("GET", "/vouchers?state=held")
+            assert held["vouchers"] == []
 
     run(scene)
 

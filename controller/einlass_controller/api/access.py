@@ -30,6 +30,9 @@ OPEN_ROUTES = frozenset(
         # What parking costs here is on the sign at the entrance, too.
         *(
             "/tariff",
+            # Where a key is shown to get a session, and given back.
+            "/login",
+            "/logout",
             "/api/v1/public/tariffs",
             "/api/v1/public/tariffs/{name}/fee",
             "/api/v1/public/tariffs/{name}/time",
@@ -66,11 +69,15 @@ class Keys:
 
     async def find(self, key: str) -> Key | None:
         """The key, if it is known and not revoked."""
+        return await self.of_hash(hash_api_key(key))
+
+    async def of_hash(self, key_sha256: str) -> Key | None:
+        """The same by what is stored of it."""
         async with self._lock:
             if self._read_at_s is None or time.monotonic() - self._read_at_s > KEYS_AGE_MAX_S:
                 self._known = await asyncio.to_thread(self._read)
                 self._read_at_s = time.monotonic()
-        return self._known.get(hash_api_key(key))
+        return self._known.get(key_sha256)
 
     def wait_ms(self, key: Key) -> int:
         """0: go on; else how long until this key may ask again."""

@@ -32,7 +32,9 @@ from einlass_controller.api.access import Keys
 from einlass_controller.api.models import PROBLEMS, Contradiction
 from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
-from einlass_controller.pages import board, voucher
+from einlass_controller.pages import board, login, voucher
+from einlass_controller.pages import tariff as tariff_page
+from einlass_controller.pages.sessions import Sessions
 from einlass_controller.runtime import Controller
 from einlass_controller.writer import Overloaded
 
@@ -73,12 +75,15 @@ def make_app(controller: Controller) -> FastAPI:
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
     app.state.tariff_desk = tariffs.Desk()
+    app.state.sessions = Sessions()
     parts = (scans, exchange, tickets, ticket_life, state, commands, house, signing_keys, keys, recount)
     for part in (*parts, voucher_payments, vouchers, partners, parking, tariffs):
         app.include_router(part.router, prefix="/api/v1", responses=PROBLEMS)
     app.include_router(state.health)
     app.include_router(board.router)
     app.include_router(voucher.router)
+    app.include_router(login.router)
+    app.include_router(tariff_page.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)

@@ -163,7 +163,7 @@ def _of_stay(batch: Batch, message: Price, machine: Machine, stay: ParkingStay, 
 
 
 def _use(item: _Held, taken: parking_fee.Taken) -> dict[str, Any]:
-    said: dict[str, Any] = {"digest": item.digest, "kind": taken.kind, "value": taken.value}
+    said: dict[str, Any] = {"place": item.place, "digest": item.digest, "kind": taken.kind, "value": taken.value}
     said |= {"saved": taken.saved_cents, "span": list(taken.span_ms)}
     return said | {"serial": item.serial, "code": item.code, "visit": item.visit, "worth": item.shown.value}
 
@@ -243,6 +243,9 @@ def _send(batch: Batch, message: Price, answer: _Answer) -> bytes:
         values = {"fee_cents": bill.fee_cents, "saved_cents": bill.saved_cents}
         if answer.stay is not None:
             values["entered_ms"] = answer.stay.entered_ms
+        partly = [use["place"] for use in answer.uses if use["serial"] and use["value"] < use["worth"]]
+        if partly:
+            values["partly"] = partly  # the till asks first whether they shall be used for less than they are worth
         values["lines"] = _lines(bill, VALUES_BYTES_MAX - len(json.dumps(values)) - len(', "lines": []'))
     return batch.send(
         message.node,

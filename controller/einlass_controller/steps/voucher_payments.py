@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 from einlass_controller.domain import public_codes, vouchers
 from einlass_controller.domain.public_codes import GUESSES_PER_S, PublicCode
 from einlass_controller.domain.rate import Bucket
-from einlass_controller.domain.voucher_owner import Asker, may_decide
+from einlass_controller.domain.voucher_owner import CONTROLLER, Asker, may_decide
 from einlass_controller.domain.vouchers import HELD, OK, REDEEMED, USED, Scene, Verdict, Voucher
 from einlass_controller.messages import Declined
 from einlass_controller.orders_vouchers import Answered, CommitPayment, EndPayment, HoldVoucher, ReleasePayment, Use
@@ -341,7 +341,8 @@ def _told_late(batch: Batch, key: str, item: Use) -> Voucher | None:
     """A voucher that the till used and does not hold. None: it cannot be used once more, and a person must look."""
     rows = batch.rows.fetch(select(*VOUCHER_COLUMNS).where(VOUCHER.c.serial == item.serial))
     voucher = vouchers_of(rows)[0] if rows else None
-    if voucher is not None and voucher.state == vouchers.ACTIVATED:
+    told_by = key.split("/")[0]
+    if voucher is not None and voucher.state == vouchers.ACTIVATED and voucher.owner in (CONTROLLER, told_by):
         return voucher
     state = "missing" if voucher is None else voucher.state
     if voucher is not None and voucher.state not in USED:  # it must not be used once more

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.domain import visits
+from einlass_controller.domain.compact import compact
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import VALID, Ticket
@@ -439,7 +440,7 @@ def _account_row(account: Account) -> Row:
         account.version_sent,
         account.lowering,
         account.frozen,
-        json.dumps(account.sent),
+        compact(account.sent),
         account.leased_until_ms,
     )
 
@@ -448,7 +449,7 @@ def _node_row(node: Node) -> Row:
     return (
         node.id,
         node.inc,
-        json.dumps(node.past),
+        compact(node.past),
         node.boot,
         node.applied,
         node.software,

@@ -51,6 +51,10 @@ class AllowList:
         self._files = files
         self.used = (b"", 0)
         self._told_ms = 0
+        self.added = self.removed = 0
+        self._count = 0  # entries of the file
+        self._start = self._end = 0  # of the news that count, in their file
+        self._waiting = 0  # entries of the news
         self._merging: "Any" = None
         self._fresh: "Any" = None  # while a whole list comes in
         self._pieces = 0  # of it
@@ -268,9 +272,7 @@ class AllowList:
 
     def _load(self) -> None:
         """What the files say."""
-        self.added = self.removed = self._count = 0
-        self._start = self._end = 0
-        self._waiting = 0  # entries of the news
+        self.added = self.removed = self._count = self._start = self._end = self._waiting = 0
         try:
             self._read_list(True)
             if not self.added:
