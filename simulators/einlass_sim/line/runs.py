@@ -83,8 +83,17 @@ class People:
             self.leaving -= 1
 
 
+def kinds_of(text: str) -> list[str]:
+    """The kinds of faults that are named; ValueError for one that there is not."""
+    kinds = list(KINDS) if text == "all" else text.split(",")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"no fault is called {kind!r}; there are: {', '.join(KINDS)}")
+    return kinds
+
+
 def run(seed: int, faults: int, kinds: list[str] | None = None, broker: BrokerKind | None = None) -> dict[str, Any]:
-    """Play one history; {"seed", "faults", "scans", "went_in", "violations", ...}. It takes some 4 s a fault.
+    """Play one history; {"seed", "faults", "scans", "went_in", "violations", ...}. It takes some 6 s a fault.
 
     BuildError, BrokerMissingError, ProcessError when the line cannot be started.
     """
