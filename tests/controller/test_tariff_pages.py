@@ -225,10 +225,8 @@ def test_what_takes_too_long_is_stopped_and_a_queue_is_short() -> None:
 
 
 def test_long_answers_are_short() -> None:
-    text = (
-        'tariff = "x"\nvalid_from = 2020-01-01\notherwise = "free"\n[rate.h]\nsteps = [{ minutes = 60, cents = 1 }]\n'
-    )
-    text += '[[window]]\nfrom = "08:00"\nto = "18:00"\n'
+    text = 'tariff = "x"\nvalid_from = 2020-01-01\notherwise = "free"\n'
+    text += '[rate.h]\nsteps = [{ minutes = 60, cents = 1 }]\n[[window]]\nfrom = "08:00"\nto = "18:00"\n'
     question = {"do": "try", "texts": [{"text": text}], "from": "2023-01-01T00:00", "to": "2025-12-01T00:00"}
     found = answer(question)["answer"]
     assert len(found["lines"]) == LINES_SHOWN_MAX
