@@ -138,8 +138,8 @@ def test_every_key_has_german_words() -> None:
 
 
 def test_a_slip_in_a_long_list_stands_at_its_own_line() -> None:
-    text = HEAD + '[rate.hour]\nsteps = [\n  { minutes = 60, cents = 100 }, # a comma, and ] {\n\n'
-    text += '  { minutes = 60, cents = -1 },\n'
+    text = HEAD + "[rate.hour]\nsteps = [\n  { minutes = 60, cents = 100 }, # a comma, and ] {\n\n"
+    text += "  { minutes = 60, cents = -1 },\n"
     text += '  { minutes = 60, cents = "x" },\n]\n[[event]]\ndates = [\n  "12-24",\n  "02-30",\n]\nfree = true\n'
     with pytest.raises(TariffError) as caught:
         read_tariff(text)
