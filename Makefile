@@ -12,7 +12,7 @@ PYTEST_SECONDS_MAX ?= 2400
 help:
 	@echo 'Einlass'
 	@echo
-	@echo '  make demo            a pool with two turnstiles, all of it simulated; needs no root, asks nothing'
+	@echo '  make demo            a pool and its car park, all of it simulated; needs no root, asks nothing'
 	@echo '                       ARGS="--for 90 --headless --json" passes options on; Ctrl-C ends it'
 	@echo '  make stop            ends a demo that runs somewhere else'
 	@echo '  make test            everything: lint, types, import rules, all tests (ARGS="-k gate" for some)'

@@ -105,6 +105,20 @@ def takings(
         out.write_bytes(body)
 
 
+@parking.command("export")
+def export(
+    directory: Directory,
+    out: Annotated[Path, typer.Option(help="Where to: a name that ends in .csv.")],
+    since: Annotated[str, typer.Option("--from", help="2026-05-01; default: today")] = "",
+    until: Annotated[str, typer.Option(help="The last day; default: today")] = "",
+    zone: Annotated[str, typer.Option(help="Only of this car park.")] = "",
+) -> None:
+    """Stays that are over, as `einlass tariff compare OLD NEW --stays FILE` reads them."""
+    given = {"from": since, "until": until, "zone": zone}
+    query = urlencode({key: value for key, value in given.items() if value})
+    out.write_bytes(call(directory, "GET", f"/parking/stays.csv?{query}").body)
+
+
 @parking.command("tills")
 def tills(directory: Directory, as_json: AsJson = False) -> None:
     """Every till, with its own account."""

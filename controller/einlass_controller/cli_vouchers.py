@@ -209,6 +209,24 @@ def activate(
     _change(directory, "activate", first, last, reason, as_json, buyer)
 
 
+@voucher.command("hand-over")
+def hand_over(
+    directory: Directory,
+    first: First,
+    last: Last,
+    reason: Reason,
+    till: Annotated[str, typer.Option(help="To this till, as its own; without it they come back.")] = "",
+    lost: Annotated[bool, typer.Option(help="Back without the till's word: it is gone, and has used none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a range a till's own, to use while it is cut off, or take it back."""
+    order = {"first": first, "last": last, "till": till, "lost": lost, "reason": reason}
+    done = _call(directory, "POST", "/vouchers/hand-over", order)
+    refused = [f"{count} not: {state}" for state, count in sorted(done["refused"].items())]
+    waiting = [f"{len(done['waiting'])} when the till says so"] if done["waiting"] else []
+    _end(done, as_json, ", ".join([f"{done['done']} done", *waiting, *refused]))
+
+
 @voucher.command("block")
 def block(directory: Directory, first: First, last: Last, reason: Reason, as_json: AsJson = False) -> None:
     """Block a range, for instance a lost box."""

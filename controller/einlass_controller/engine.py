@@ -6,16 +6,16 @@ Synchronous and without a clock: the caller says what time it is, so a simulator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from einlass_controller.domain.shares import Leasing
+from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Live, load
 from einlass_controller.messages import (
     ENTRY,
@@ -55,7 +55,7 @@ from einlass_controller.steps import (
     sessions,
 )
 from einlass_controller.steps.batch import Batch
-from einlass_controller.store.sqlite import WRITES
+from einlass_controller.store.session import Session
 from einlass_controller.store.work import Rows
 
 # Up to so many lanes all books are added up after every batch, above that every quarter of a second.
@@ -93,7 +93,7 @@ class Engine:
         self, database: Database, leasing: Leasing | None = None, steady: Callable[[], int] | None = None
     ) -> None:
         self._database = database
-        self._writer = database.execution_options(**{WRITES: True})
+        self._session = Session(database)
         self._steady = steady
         self._stale = False
         self._audited_ms = 0
@@ -151,8 +151,12 @@ class Engine:
         # The text of a database's error holds the row that it did not like.
         named = type(error).__name__
         reason = named if isinstance(error, self._database_errors) else f"{named}: {error}"
+        instead: list[Message] = [Rejected(kind, reason, b"")]
+        if isinstance(message, NodeEvent):  # one bad record must not block all that follow
+            instead.append(replace(message, kind=UNUSABLE, fields={"reason": f"{message.kind}: {reason}"[:200]}))
         try:
-            return self._attempt([Rejected(kind, reason, b"")], now_ms)()
+            outcome = self._attempt(instead, now_ms)()
+            return Outcome(outcome.outbound, outcome.results[:1])
         except Exception as again:
             raise self._failed(again, [message]) from again
 
@@ -164,22 +168,25 @@ class Engine:
     def _attempt(self, messages: Sequence[Message], now_ms: int) -> Callable[[], Outcome]:
         if self._stale:
             self._rebuild()
-        connection = self._writer.connect()
+        session = self._session
         try:
-            connection.begin()
-            batch, results = self._decide(connection, messages, now_ms)
+            batch, results = self._decide(messages, now_ms)
+            began_s = time.thread_time()
+            wrote = self._write(batch)
+            self.spent.writing_s += time.thread_time() - began_s
+            if not wrote and session.has_begun:
+                session.rollback()
         except BaseException as error:
-            self._give_up(connection, error)
+            self._give_up(error)
             raise
 
         def commit() -> Outcome:
             began_s, cpu_s = time.perf_counter(), time.thread_time()
             try:
-                connection.commit()
+                session.commit()
             except Exception as error:
-                self._give_up(connection, error)
+                self._give_up(error)
                 raise self._failed(error, messages) from error
-            connection.close()
             self.spent.commits += 1
             self.spent.waiting_s += time.perf_counter() - began_s
             self.spent.committing_s += time.thread_time() - cpu_s
@@ -189,22 +196,11 @@ class Engine:
             self.live.recent.extend(batch.recent)
             return Outcome(batch.outbound, results)
 
-        began_s = time.thread_time()
-        try:
-            wrote = self._write(batch)
-        except BaseException as error:
-            self._give_up(connection, error)
-            raise
-        self.spent.writing_s += time.thread_time() - began_s
-        if wrote:
-            return commit
-        connection.rollback()
-        connection.close()
-        return done
+        return commit if wrote else done
 
-    def _decide(self, connection: Connection, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
+    def _decide(self, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
         spent, began_s = self.spent, time.thread_time()
-        rows = Rows(connection)
+        rows = Rows(self._session)
         waiting = list(self.live.waiting_asks.values())
         rows.load(*_needs([*messages, *(one.message for one in waiting)] if waiting else messages))
         read_s = time.thread_time()
@@ -219,15 +215,17 @@ class Engine:
         spent.deciding_s += time.thread_time() - read_s
         return batch, results
 
-    def _give_up(self, connection: Connection, error: BaseException) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """The transaction never was. A connection that may be broken is not used again."""
-        with suppress(Exception):
-            if isinstance(error, self._unavailable):
-                connection.invalidate()
-            else:
-                connection.rollback()
-        with suppress(Exception):
-            connection.close()
+        if not isinstance(error, self._unavailable):
+            with suppress(Exception):
+                self._session.rollback()
+                return
+        self._session.invalidate()
+
+    def close(self) -> None:
+        """Give the database's connection back; the next batch takes a new one."""
+        self._session.close()
 
     def _close(self, batch: Batch) -> None:
         """What follows from a batch as a whole: places taken back, events acknowledged, the books checked."""
@@ -236,7 +234,8 @@ class Engine:
             if self.live.lanes[name].node:
                 leasing.take_back(batch, self.live.lanes[name])
         self.live.to_look_at |= batch.rows.has_new_tickets
-        for ticket in batch.rows.touched()[0]:
+        touched = batch.rows.touched()
+        for ticket in touched[0]:
             listing.look(batch, ticket)
         for node in batch.acks.values():
             batch.send(node.id, "ack", {"inc": node.inc, "seq": node.applied})
@@ -248,7 +247,7 @@ class Engine:
             parking_stays.follow(batch)
         if self.live.parking.signs:
             parking_signs.tell(batch)
-        batch.record_changes()
+        batch.record_changes(*touched)
 
     def _write(self, batch: Batch) -> bool:
         books = self.live.books

@@ -59,6 +59,21 @@ class ChangeVouchers(OfficeOrder):
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver(OfficeOrder):
+    """Vouchers become one till's own, to use while it is cut off (till "": it is to give them back). Result: Changed.
+
+    is_lost: a person decides that the till is gone and has not used them.
+    """
+
+    first: int
+    last: int
+    till: str
+    is_lost: bool
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """done: it is so now. already: it was so. waiting: held now, and so when that is over. refused: how many, by state.
 

@@ -63,12 +63,10 @@ class ParkingBook:
         """The tariff of a car park, all its versions."""
         return self.books[self.zones[zone].tariff]
 
-    def lost_cents(self, zone: str) -> int:
-        """What a lost ticket costs."""
+    def lost_cents(self, zone: str) -> int | None:
+        """What a lost ticket costs; None: nobody has said so."""
         told = self.zones[zone].lost_ticket_cents
-        if told is not None:
-            return told
-        return self.book_of(zone).versions[-1].lost_ticket_cents or 0
+        return self.book_of(zone).versions[-1].lost_ticket_cents if told is None else told
 
 
 def load_parking(connection: Connection) -> ParkingBook:

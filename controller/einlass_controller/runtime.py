@@ -88,6 +88,7 @@ class Controller:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.engine.close()
         self.database.dispose()
         if self.lock is not None:
             self.lock()

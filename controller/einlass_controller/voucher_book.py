@@ -2,20 +2,23 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from einlass_controller.domain.public_codes import PublicCode
 from einlass_controller.domain.rate import Bucket
 from einlass_controller.domain.vouchers import Lot, Partner
 from einlass_controller.store import vouchers
-from einlass_controller.store.schema import PAYMENT
+from einlass_controller.store.schema import PAYMENT, VOUCHER
 
 OPEN = "open"
 
 
 @dataclass(slots=True)
 class VoucherBook:
-    """timed: payments that end by the clock, and when. guesses: what is left of each till's wrong codes."""
+    """timed: payments that end by the clock, and when. guesses: what is left of each till's wrong codes.
+
+    list_number: of the last change of what tills may use alone. told: when each till was told of which line.
+    """
 
     partners: dict[str, Partner] = field(default_factory=dict)
     lots: dict[int, Lot] = field(default_factory=dict)
@@ -23,6 +26,8 @@ class VoucherBook:
     timed: dict[str, int] = field(default_factory=dict)
     guesses: dict[str, Bucket] = field(default_factory=dict)
     plates_swept_ms: int = 0
+    list_number: int = 1  # 1: nothing was ever listed
+    told: dict[str, dict[int, int]] = field(default_factory=dict)
 
     @property
     def last_serial(self) -> int:
@@ -38,4 +43,5 @@ def load_book(connection: Connection) -> VoucherBook:
         vouchers.lots(connection),
         vouchers.public_codes(connection),
         {row.key: int(row.until_ms) for row in connection.execute(timed)},
+        list_number=max(1, connection.execute(select(func.max(VOUCHER.c.listed_number))).scalar() or 0),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from einlass_core.car_gate import CarGate
 from einlass_core.events import ENTRY, EXIT
-from einlass_core.gate import LOCKED, RELEASED, SETTLING, Gate, GateSettings
+from einlass_core.gate import LOCKED, RELEASED, SECURE, SETTLING, Gate, GateSettings
 from einlass_core.journal import Journal
 from einlass_core.passage import Passage
 from einlass_edge import lane_words
@@ -30,6 +30,7 @@ def gate_for(config: NodeConfig, settings: GateSettings, journal: Journal, liste
     prefix = f"{journal.incarnation}.{journal.boot}"
     if is_car_exit(config):
         policy = config.lane.exit_cut_off
+        settings.cut_off = SECURE  # Nobody drives in here: places lent to this lane would be kept from others.
         return CarGate(settings, journal.account, prefix, journal.emergency, listed, policy)
     return Gate(settings, journal.account, prefix, journal.emergency, listed)
 

@@ -110,8 +110,8 @@ class TillConfig(Section):
     )
     price_ms: int = ms_key(5000, 500, 30_000, "how long the controller may take to price")
     pay_ms: int = ms_key(120_000, 10_000, 600_000, "how long somebody may take to pay")
-    card_ms: int = ms_key(45_000, 5000, HOLD_MS, "how long the terminal may take")
-    doubt_ms: int = ms_key(60_000, 5000, 600_000, "how long it is asked what became of a payment")
+    card_ms: int = ms_key(45_000, 1000, HOLD_MS, "how long the terminal may take")
+    doubt_ms: int = ms_key(60_000, 1000, 600_000, "how long it is asked what became of a payment")
     payout_ms: int = ms_key(30_000, 2000, 300_000, "how long the hopper may take for the next coins")
     show_ms: int = ms_key(3000, 500, 20_000, "how long a message is shown")
     coins: CoinsConfig | None = None
@@ -132,6 +132,7 @@ class TillConfig(Section):
             doubt_ms=self.doubt_ms,
             payout_ms=self.payout_ms,
             gives_change=bool(self.hopper),
+            asks_partly=self.keys is not None,
         )
 
     @model_validator(mode="after")

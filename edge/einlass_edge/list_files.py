@@ -25,10 +25,6 @@ class ListFiles:
         finally:
             os.close(descriptor)
 
-    def remove(self, name: str) -> None:
-        """OSError when it is not there."""
-        os.remove(self._folder / name)
-
     def sync(self, file: Any) -> None:
         """What was written to it is on the disk when this returns."""
         file.flush()

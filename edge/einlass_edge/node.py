@@ -13,7 +13,7 @@ from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
 from einlass_core.gate import LOCKED, Gate
 from einlass_core.pump import pump
-from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, passage_for, state_of, ticket_printer
+from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, is_car_exit, passage_for, state_of, ticket_printer
 from einlass_edge.clock import now_ms
 from einlass_edge.config import GpioConfig, NodeConfig
 from einlass_edge.config_car import BarrierConfig, TicketConfig
@@ -62,9 +62,9 @@ class Node(Shell):
         settings = lane.gate_settings()
         self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
-        self._list_told_ms = now_ms()
         self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
+        self._timed_side = EXIT if is_car_exit(config) else ENTRY
         self._rearming = ""
         self._colour = signals.DARK
         self._identifying: asyncio.TimerHandle | None = None
@@ -173,27 +173,33 @@ class Node(Shell):
 
     def _tell(self) -> None:
         status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
-        listed = {**self._list.version(), "age_ms": now_ms() - self._list_told_ms}
+        listed = self._list.status(now_ms())
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
         )
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
-            taken = self._list.take(fields)
+            taken = self._list.take(fields, now_ms())
         except (OSError, ValueError) as error:
             log.error("list_not_kept", error=str(error))
             return
-        if taken:
-            self._list_told_ms = now_ms()
+        self._merge_list()
         if fields["entries"] or not taken:
             self._tell()
+
+    def _merge_list(self) -> None:
+        try:
+            while self._list.work():
+                pass
+        except OSError as error:
+            log.error("list_not_merged", error=str(error))
 
     # What comes in
 
     def _scan(self, event: Event) -> bool:
         taken = self._inbox.put(event)
-        if taken and isinstance(event, Scanned) and event.side == ENTRY:
+        if taken and isinstance(event, Scanned) and event.side == self._timed_side:
             self._scanned_s = asyncio.get_running_loop().time()
         return taken
 
@@ -203,6 +209,10 @@ class Node(Shell):
             log.info("bolt_freed", scan_to_bolt_ms=round(took_s * 1000, 2))
 
     # Small things
+
+    def _tidy(self) -> None:
+        self._merge_list()
+        super()._tidy()
 
     def _show_again(self) -> None:
         self._identifying = None

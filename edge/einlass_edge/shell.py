@@ -217,8 +217,12 @@ class Shell:
         while True:
             await asyncio.sleep(TIDY_S)
             if self._settled() and now_ms() - self._event_ms >= QUIET_MS:
-                with contextlib.suppress(OSError):  # It would fail on the next record, too, and be told there.
-                    self._database.tidy()
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """What can wait until nobody stands here."""
+        with contextlib.suppress(OSError):  # It would fail on the next record, too, and be told there.
+            self._database.tidy()
 
     def _make_readers(self, side: str, config: ReaderConfig, scan: Feed) -> list[Reader]:
         readers: list[Reader] = []

@@ -90,7 +90,8 @@ class SignNode(Shell):
             self._show()
 
     def _tell(self) -> None:
-        """A sign has no lane to tell of; whether it is there says its link."""
+        status = {"ms": self._now_ms(), "lane": "", "waiting": self._journal.waiting, "emergency": False}
+        self._link.publish("status", {**self.identity(), **status})
 
     def _settled(self) -> bool:
         return True

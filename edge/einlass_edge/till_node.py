@@ -124,7 +124,9 @@ class TillNode(Shell):
             log.error("price_not_understood", held=fields["held"])
             return Priced(fields["nonce"], "error")
         self._values = fields["values"]
-        return Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"])
+        places = fields["values"].get("partly", [])
+        partly = [card for at, card in enumerate(self._asked.cards) if isinstance(places, list) and at in places]
+        return Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"], tuple(partly))
 
     # What commands do
 
@@ -215,6 +217,8 @@ class TillNode(Shell):
             self._card.undo(effect.ref)
 
     def _show(self, effect: Show) -> None:
+        if effect.code == "card_partly":
+            return  # It stands on the display until there is an answer.
         if effect.code == "payment_due":
             if effect.values.get("back"):
                 self._screen.flash("cards_back")

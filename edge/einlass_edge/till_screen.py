@@ -56,7 +56,14 @@ class Screen:
         """Where the machine stands now."""
         standing = (
             till.state,
-            {"due": till.due, "paid": till.account.credit, "until": till.until, "what": till.what, "subject": subject},
+            {
+                "due": till.due,
+                "paid": till.account.credit,
+                "until": till.until,
+                "what": till.what,
+                "subject": subject,
+                "partly": till.asks_partly,
+            },
         )
         if till.state == IDLE and self._standing[0] != IDLE:
             self._typed = ""
@@ -113,6 +120,8 @@ class Screen:
             lines = STANDING["typing"][self.language]
         elif state == IDLE:
             lines = IDLE_LINES[self._kind][self.language]
+        elif state == PAYING and known["partly"]:
+            lines = STANDING["partly"][self.language]
         elif state == PAYING:
             lines = STANDING["time" if known["what"] == DISPLAY else "to_pay"][self.language]
         else:

@@ -27,6 +27,10 @@ STANDING: dict[str, dict[str, Lines]] = {
         GERMAN: ("{subject:<12} {paid_short:>7}", "bis {until:>16}"),
         ENGLISH: ("{subject:<12} {paid_short:>7}", "until {until:>14}"),
     },
+    "partly": {
+        GERMAN: ("Gutschein mehr wert:", "OK=nutzen, C=zurück"),
+        ENGLISH: ("Voucher worth more:", "OK=use it, C=keep it"),
+    },
     "card": {GERMAN: ("Karte ans Terminal", "{due:>20}"), ENGLISH: ("Card to the terminal", "{due:>20}")},
     "doubt": {GERMAN: ("Bitte warten,", "Karte wird geprüft"), ENGLISH: ("Please wait,", "checking your card")},
     "back": {GERMAN: ("Bitte Geld", "entnehmen"), ENGLISH: ("Please take", "your money")},
@@ -52,6 +56,7 @@ MESSAGES: dict[str, dict[str, Lines]] = {
     "plate_first": {GERMAN: ("Bitte zuerst das", "Kennzeichen"), ENGLISH: ("First the number", "plate, please")},
     "choose_first": {GERMAN: ("Bitte zuerst", "wählen"), ENGLISH: ("Please choose", "first")},
     "payment_due": {GERMAN: ("Noch zu zahlen", ""), ENGLISH: ("Still to pay", "")},
+    "ok_exit": {GERMAN: ("Nichts zu zahlen,", "freie Ausfahrt"), ENGLISH: ("Nothing to pay,", "just drive out")},
     "invalid": {GERMAN: ("Unbekannter", "Parkschein"), ENGLISH: ("Unknown ticket", "")},
     "closed": {GERMAN: ("Zurzeit", "geschlossen"), ENGLISH: ("Closed at the", "moment")},
     "revoked": {GERMAN: ("Ticket wurde", "zurückgenommen"), ENGLISH: ("Ticket was", "withdrawn")},

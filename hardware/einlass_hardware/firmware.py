@@ -32,7 +32,7 @@ def build(target: Path, source: Path = FIRMWARE) -> Path:
     for name in ("boot.py", "main.py"):
         shutil.copy(source / name, target / name)
     try:
-        texts = Bundle(source / "main.py", _modules(source / "lib")).texts
+        texts = Bundle(source / "main.py", modules(source / "lib")).texts
     except (BundleError, SyntaxError) as error:
         raise BuildError(f"the firmware's modules cannot be joined: {error}") from error
     for name, tree in texts.items():
@@ -52,7 +52,7 @@ def byte_code(name: str, tree: ast.Module, library: Path, texts: Path | None = N
         text.unlink()
 
 
-def _modules(library: Path) -> dict[str, Path]:
+def modules(library: Path) -> dict[str, Path]:
     """Every module of the library by its full name."""
     found = {}
     for path in sorted(library.glob("*/*.py")):

@@ -1,7 +1,7 @@
-"""What a board's modules have for tests and screens only: how their values print and compare, and classes without content.
+"""What a board's modules have for tests and screens only: how values print and compare, classes without content.
 
-A board asks of what class a value is and reads its fields. The names in `__slots__`, which MicroPython does not heed, and
-a base class that only gave values these methods cost it some 3 kB of its heap.
+A board asks of what class a value is and reads its fields. The names in `__slots__`, which MicroPython does not heed,
+and a base class that only gave values these methods cost it some 3 kB of its heap.
 """
 
 import ast
@@ -14,7 +14,7 @@ HOST_ATTRIBUTES = ("__slots__",)
 
 
 def leave_out(modules: Mapping[str, list[ast.stmt]], imports: Imports) -> None:
-    """Change these modules in place; all there are. imports: what names of a module mean in others, see bundle.Module."""
+    """Change these modules in place; all there are. imports: what a module's names mean in others (bundle.Module)."""
     for body in modules.values():
         for node in _classes(body):
             node.body = [statement for statement in node.body if not _is_for_hosts(statement)]

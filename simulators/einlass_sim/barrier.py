@@ -220,6 +220,10 @@ class Barrier(Timeline[Output]):
         """What this limit switch says."""
         return self._limits[limit]
 
+    def queue(self) -> list[str]:
+        """Who waits behind the lane, first come first."""
+        return [car.name for car in self._queue]
+
     def waiting_car(self) -> str | None:
         """Who stands at the stop line."""
         return next((car.name for car in self._cars if car.waiting), None)

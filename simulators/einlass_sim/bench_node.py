@@ -51,6 +51,7 @@ class Controller:
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.faults: list[str] = []
+        self.silent = False  # answers no scan
         self.deaf = False  # hears, but neither takes nor acknowledges events
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER_NAME)
         self._client.username_pw_set(CONTROLLER_NAME, password)
@@ -74,6 +75,10 @@ class Controller:
         """Any bytes on a topic of the node."""
         self._client.publish(wire.topic_down(SITE, NODE, kind), payload, 1)
 
+    def send_to_all(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """A message to every node of the site."""
+        self._client.publish(wire.topic_all(SITE, kind), wire.encode(kind, dict(fields)), 1)
+
     def command(self, do: str, by: str) -> None:
         """A command to the node as it runs now."""
         now_ms = int(time.time() * 1000)
@@ -83,6 +88,15 @@ class Controller:
     def ask_status(self) -> None:
         """A ceiling that is older than the node's: it obeys none, and says how it stands."""
         self.send("limit", {"inc": self.last("hello")["inc"], "limit": {"epoch": 0, "version": 0, "ceiling": 0}})
+
+    def lend(self, places: int, lease_ms: int = 60_000) -> None:
+        """A lease, from the last status on, for so many more than are inside."""
+        status = self.last("status")
+        account = status["account"]
+        limit = {"epoch": account["epoch"], "version": account["version"] + 1}
+        limit["ceiling"] = account["balance"] + places
+        lease = {"boot": status["boot"], "from_ms": status["ms"], "lease_ms": lease_ms}
+        self.send("limit", {"inc": status["inc"], "limit": limit, **lease})
 
     def last(self, kind: str) -> dict[str, Any]:
         """The newest message of a kind; LookupError when there was none."""
@@ -107,7 +121,7 @@ class Controller:
         if kind == "hello":
             now = {"unix_ms": int(time.time() * 1000)}
             self._client.publish(wire.topic_all(SITE, "time"), wire.encode("time", now), 1)
-        elif kind == "ask":
+        elif kind == "ask" and not self.silent:
             self.send("answer", _answer(fields))
 
     def _take(self, fields: dict[str, Any]) -> None:

@@ -62,6 +62,29 @@ def lane(name: str, kind: str, camera: bool) -> dict[str, Any]:
     }
 
 
+def car_lane() -> dict[str, Any]:
+    return {"boom": 0, "cars": [], "lamp": None, "lines": ["Willkommen          ", "Bitte Taste drücken "], "up": True}
+
+
+def car_park() -> dict[str, Any]:
+    return {
+        "name": "Parkplatz",
+        "cap": 12,
+        "running": True,
+        "inside": 2,
+        "parked": ["K-7", "K-8"],
+        "entry": car_lane(),
+        "exit": car_lane(),
+        "sign": {"lines": ["Parkplatz", "Frei 10"], "up": True},
+        "till": {"lines": ["Zu zahlen   1,50 EUR", "Bezahlt     0,50 EUR"], "up": True},
+        "money": {"coins": 350, "card": 200, "booked": {"coins": 350, "card": 150}},
+        "shops": [{"name": "Bäckerei", "handed_out": 4, "used": 3}, {"name": "Radladen", "handed_out": 1, "used": 0}],
+        "came": 9,
+        "left": 6,
+        "lost": 1,
+    }
+
+
 def empty_view() -> dict[str, Any]:
     zone = {"zone": "pool", "name": "Freibad", "cap": 60, "present": 0, "reserved": 0, "leased": 0, "free": 60}
     return {
@@ -69,6 +92,7 @@ def empty_view() -> dict[str, Any]:
         "controller": {"url": "http://127.0.0.1:9/", "up": True, "zones": [zone]},
         "lanes": [lane("ost", "esp32", False), lane("west", "pi", True)],
         "crowd": {"came": 0, "went_home": 0, "waiting": 0, "running": False, "arrivals_a_minute": 12},
+        "park": None,
         "parts": [
             {"name": name, "up": True, "starts": 1} for name in ("broker", "controller", "ost-node", "west-node")
         ],
@@ -267,6 +291,45 @@ def test_the_pool_fills_as_the_events_say(visit: Visit, served: Served) -> None:
 
     served.stage.shows["pool"].update(inside=61)
     expect(pool).to_contain_text("1 over the cap")
+
+
+def test_the_car_park_is_drawn_and_its_books_stand_beside_the_truth(visit: Visit, served: Served) -> None:
+    page = visit().page
+    park = page.locator("#park")
+    expect(park).to_be_hidden()
+    shows = served.stage.shows
+    zone = {"zone": "park", "name": "Parkplatz", "cap": 12, "present": 3, "reserved": 0, "leased": 0, "free": 9}
+    shows["controller"]["zones"].append(zone)
+    shows["park"] = car_park()
+    expect(park.locator('[data-is="parked"] rect')).to_have_count(2)
+    expect(park.locator('[data-is="spaces"] rect')).to_have_count(12)
+    expect(park.locator('[data-is="money"]')).to_have_text("€5.50")
+    expect(park).to_contain_text("coins €3.50, card €2.00")
+    expect(park).to_contain_text("booked €5.00")
+    expect(park.locator('[data-is="money-verdict"]')).to_have_attribute("data-same", "false")
+    expect(park).to_contain_text("Einlass counts 3")
+    expect(park.locator('[data-is="cars-verdict"]')).to_have_attribute("data-same", "false")
+    expect(park.locator('[data-is="till-lines"]')).to_have_text(re.compile(r"Zu zahlen   1,50 EUR"))
+    expect(park.locator('[data-is="used"]')).to_have_text("3 of 5")
+    expect(park).to_contain_text("Bäckerei: 3 of 4 used")
+
+    first = park.locator('[data-is="parked"] rect').first
+    before = first.get_attribute("x"), first.get_attribute("y")
+    shows["park"]["parked"] = ["K-8", "K-9"]
+    shows["park"]["entry"].update(boom=1000, lamp="green", cars=[{"name": "K-10", "rear": -4600, "front": -600}])
+    shows["park"]["exit"]["up"] = False
+    shows["park"]["money"]["booked"] = {"coins": 350, "card": 200}
+    zone["present"] = 2
+    expect(park.locator('[data-is="cars"] rect')).to_have_attribute("x", "117.2")
+    expect(park.locator('[data-is="entry-boom"]')).to_have_attribute("style", re.compile(r"scaleY\(0\.12\d*\)"))
+    expect(park.locator('[data-is="entry-lamp"]')).to_have_class("lamp-green")
+    expect(park.locator('[data-is="exit-state"]')).to_have_text("node down")
+    expect(park.locator('[data-is="money-verdict"]')).to_have_attribute("data-same", "true")
+    expect(park.locator('[data-is="cars-verdict"]')).to_have_attribute("data-same", "true")
+    # K-8 stays where it is, and K-9 takes the space that K-7 left.
+    second = park.locator('[data-is="parked"] rect').last
+    expect(second).to_have_attribute("x", before[0] or "")
+    expect(second).to_have_attribute("y", before[1] or "")
 
 
 def test_a_lane_moves_as_the_events_say(visit: Visit, served: Served) -> None:
@@ -512,6 +575,7 @@ def crowded(view: dict[str, Any]) -> None:
     """An afternoon: the pool nearly full, somebody in each arm, one lane saying no."""
     view["pool"].update(inside=53, inside_max=60)
     view["controller"]["zones"][0].update(present=52, reserved=1, leased=2, free=5)
+    view["park"] = car_park()
     view["crowd"].update(came=214, went_home=4, waiting=7, running=True, arrivals_a_minute=90)
     view.update(admitted=187, refused={"zone_full": 21, "invalid": 5, "already_inside": 3, "expired": 1})
     ost, west = view["lanes"]

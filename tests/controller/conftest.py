@@ -88,7 +88,7 @@ class Gate:
 
     def event_message(self, kind: str, **fields: Any) -> Message:
         self.seq += 1
-        return self.message("event", kind=kind, ms=1, unix_ms=0, **fields)
+        return self.message("event", **{"kind": kind, "ms": 1, "unix_ms": 0, **fields})
 
     def event(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         sent = self.bench.run(self.event_message(kind, **fields))
@@ -154,9 +154,13 @@ class Bench:
 
     def restart(self) -> None:
         """As after kill -9: nothing but the file is left."""
-        self.database.dispose()
+        self.close()
         self.database = open_database(self.settings.database_url)
         self.engine = Engine(self.database)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.database.dispose()
 
     def ticket(self, **changes: Any) -> str:
         self.made += 1
@@ -297,7 +301,7 @@ def make_bench(
 
     yield make
     for bench in made:
-        bench.database.dispose()
+        bench.close()
 
 
 @pytest.fixture
@@ -334,4 +338,4 @@ def shared_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     """One gate for every example of a property: what went before is part of the trial."""
     bench = Bench(set_up(plan_of(site(5)), tmp_path_factory.mktemp("shared")))
     yield bench.gate()
-    bench.database.dispose()
+    bench.close()

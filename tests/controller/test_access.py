@@ -18,7 +18,7 @@ from einlass_controller.setup import SCOPES
 
 @pytest.fixture
 def admin(bench: Any) -> Iterator[TestClient]:
-    bench.database.dispose()
+    bench.close()
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
         yield client
@@ -59,7 +59,7 @@ def unguarded(app: Any) -> list[str]:
 
 
 def test_every_route_says_who_may_use_it(bench: Any) -> None:
-    bench.database.dispose()
+    bench.close()
     controller = open_controller(bench.settings)
     app = make_app(controller)
     paths = {route.path for route in routes(app)}

@@ -13,7 +13,7 @@ from einlass_controller.runtime import Controller, open_controller
 
 @pytest.fixture
 def controller(bench: Any) -> Controller:
-    bench.database.dispose()
+    bench.close()
     return open_controller(bench.settings)
 
 

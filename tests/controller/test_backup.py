@@ -31,7 +31,7 @@ NEWEST = {"added": 1_000_000, "removed": 1_000_000, "age_ms": 0}
 
 def start(bench: Any) -> None:
     """As the controller starts: it looks whether its database is the one that was used last."""
-    bench.database.dispose()
+    bench.close()
     controller = open_controller(bench.settings)
     controller.close()
     bench.restart()
@@ -115,7 +115,7 @@ def test_a_database_put_back_lets_nobody_in_until_people_are_counted(bench: Any,
     copy = old_copy(bench, tmp_path)
     gate.enter(bench.ticket())
     late = bench.ticket()
-    bench.database.dispose()
+    bench.close()
     _, kept = restore(bench.settings, copy)
     assert kept.exists()
     start(bench)
@@ -153,7 +153,7 @@ def test_whoever_exchanges_the_file_by_hand_is_found_out(bench: Any, tmp_path: P
     old_copy(bench, tmp_path)
     gate.enter(bench.ticket())
     note(bench)
-    bench.database.dispose()
+    bench.close()
     directory = bench.prepared.directory
     if how == "damaged note":
         (directory / GUARD_FILE).write_text("{")
@@ -180,7 +180,7 @@ def test_nodes_tell_when_everything_was_put_back(bench: Any, tmp_path: Path) -> 
     note(bench)
     note_before = (bench.prepared.directory / GUARD_FILE).read_bytes()
     gate.enter(bench.ticket())
-    bench.database.dispose()
+    bench.close()
     for suffix in ("-wal", "-shm"):
         (bench.prepared.directory / f"einlass.db{suffix}").unlink(missing_ok=True)
     shutil.copy(tmp_path / "copy.db", bench.prepared.directory / "einlass.db")
@@ -200,7 +200,7 @@ def test_records_that_were_acknowledged_and_are_lost_are_not_waited_for(bench: A
     gate = bench.gate()
     copy = old_copy(bench, tmp_path)
     gate.enter(bench.ticket())
-    bench.database.dispose()
+    bench.close()
     restore(bench.settings, copy)
     start(bench)
     gate.account["balance"] += 1
@@ -220,7 +220,7 @@ def test_a_lane_out_of_reach_must_be_named_and_somebody_under_way_waited_for(ben
     for each in (gate, other):
         each.enter(bench.ticket())
     copy = old_copy(bench, tmp_path)
-    bench.database.dispose()
+    bench.close()
     restore(bench.settings, copy)
     start(bench)
     gate.hello()
@@ -281,7 +281,7 @@ def test_a_lane_that_cannot_say_so_is_not_lent_anything_while_people_are_counted
 def test_a_wiped_node_begins_in_the_new_epoch(bench: Any, tmp_path: Path) -> None:
     gate = bench.gate()
     copy = old_copy(bench, tmp_path)
-    bench.database.dispose()
+    bench.close()
     restore(bench.settings, copy)
     start(bench)
     gate.status()
@@ -301,7 +301,7 @@ def test_a_wiped_node_begins_in_the_new_epoch(bench: Any, tmp_path: Path) -> Non
 def test_what_is_no_copy_is_not_put_back(bench: Any, tmp_path: Path, content: bytes) -> None:
     gate = bench.gate()
     gate.enter(bench.ticket())
-    bench.database.dispose()
+    bench.close()
     (tmp_path / "x.db").write_bytes(content)
     with pytest.raises(DatabaseError):
         restore(bench.settings, tmp_path / "x.db")
@@ -312,7 +312,7 @@ def test_what_is_no_copy_is_not_put_back(bench: Any, tmp_path: Path, content: by
 
 def test_not_while_a_controller_runs(bench: Any, tmp_path: Path) -> None:
     back_up(bench.settings, tmp_path / "copy.db")
-    bench.database.dispose()
+    bench.close()
     controller = open_controller(bench.settings)
     with pytest.raises(DatabaseError, match="another controller"):
         restore(bench.settings, tmp_path / "copy.db")
@@ -322,7 +322,7 @@ def test_not_while_a_controller_runs(bench: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def restored(bench: Any, tmp_path: Path) -> Iterator[TestClient]:
     back_up(bench.settings, tmp_path / "copy.db")
-    bench.database.dispose()
+    bench.close()
     restore(bench.settings, tmp_path / "copy.db")
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
@@ -348,7 +348,7 @@ def figures(client: TestClient) -> tuple[int, int]:
 
 def test_from_the_command_line(bench: Any, tmp_path: Path) -> None:
     bench.ticket()
-    bench.database.dispose()
+    bench.close()
     directory = ["--dir", str(bench.prepared.directory)]
     made = run(cli.backup, [str(tmp_path / "copy.db"), *directory])
     assert json.loads(made)["site"] == "pool"

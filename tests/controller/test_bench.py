@@ -27,6 +27,9 @@ def test_a_moment_with_two_nodes_prints_the_line() -> None:
     assert 0 < found["p50_ms"] <= found["p99_ms"]
     assert (found["nodes"], found["tickets"], found["database"], found["client"]) == (2, 1000, "sqlite", "own")
     assert found["fsync_ms"] > 0
+    assert found["controller_peak_mib"] >= found["controller_before_mib"] > 10
+    assert found["controller_peak_mib"] >= found["controller_mib"]
+    assert found["controller_kib_per_node"] >= 0
     assert sum(found["share"].values()) == pytest.approx(1, abs=0.01)
     assert set(found["share"]) == {"broker", "database", "ours"}
     # a bench whose decisions are refusals would be fast and worthless

@@ -11,7 +11,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import StoreError
 from einlass_controller.messages import Issue, Order, Redeem, Rejected, Tick
 from einlass_controller.steps.office import LIMIT_RESEND_MS
-from einlass_controller.store import work
+from einlass_controller.store import session
 from einlass_controller.store.reading import ledger_entries
 from einlass_controller.store.sets import sets_on
 from einlass_core import codes, wire
@@ -153,7 +153,7 @@ def test_a_store_that_fails_anywhere_answers_nothing_and_goes_on(
     question = gate.ask_message(code, "i.1.1")
     failed = False
     with monkeypatch.context() as patch:
-        patch.setattr(work, "sets_on", Failing)
+        patch.setattr(session, "sets_on", Failing)
         try:
             bench.attempt(question)
         except StoreError:
@@ -187,12 +187,9 @@ def test_many_scans_in_one_batch_are_one_commit_in_order(bench: Any) -> None:
     gate, other = bench.gate(), bench.gate("gate-2")
     tickets = [bench.ticket() for _ in range(6)]
     questions = [(gate if n % 2 else other).ask_message(code) for n, code in enumerate([*tickets, tickets[0]])]
-    commits = []
-    from sqlalchemy import event
-
-    event.listen(bench.database, "commit", lambda connection: commits.append(1))
+    before = bench.engine.spent.commits
     answers = [item for item in bench.run(*questions) if item["kind"] == "answer"]
-    assert len(commits) == 1
+    assert bench.engine.spent.commits == before + 1
     found = [answer["code"] for answer in answers]
     assert found == ["ok", "ok", "ok", "zone_full", "zone_full", "zone_full", "already_inside"]
     assert [answer["id"] for answer in answers] == [f"d{n}" for n in range(1, 8)]
@@ -201,13 +198,10 @@ def test_many_scans_in_one_batch_are_one_commit_in_order(bench: Any) -> None:
 
 def test_nothing_to_store_costs_no_commit(bench: Any) -> None:
     gate = bench.gate()
-    commits = []
-    from sqlalchemy import event
-
-    event.listen(bench.database, "commit", lambda connection: commits.append(1))
+    before = bench.engine.spent.commits
     gate.status()
     bench.run(Tick())
-    assert commits == []
+    assert bench.engine.spent.commits == before
 
 
 def test_a_limit_is_sent_again_until_it_is_acknowledged(bench: Any) -> None:
@@ -308,7 +302,7 @@ def test_no_code_is_ever_stored(bench: Any) -> None:
     bench.run(bench.intake.read("einlass/1/pool/nobody/up/ask", wire.encode("ask", {
         "inc": "i", "boot": 1, "seq": 0, "account": gate.account, "nonce": "n", "side": "entry",
         "code": "SECRET-OF-ANOTHER"})))  # fmt: skip
-    bench.database.dispose()
+    bench.close()
     for name in ("einlass.db", "einlass.db-wal"):
         path = bench.prepared.directory / name
         content = path.read_bytes() if path.exists() else b""

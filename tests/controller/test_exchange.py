@@ -168,7 +168,7 @@ def test_what_goes_out_comes_in_again_and_is_no_formula(reason: str) -> None:
 
 @pytest.fixture
 def staff(bench: Any) -> Iterator[TestClient]:
-    bench.database.dispose()
+    bench.close()
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
         yield client
@@ -268,7 +268,7 @@ def test_scans_are_decided_between_the_pieces(bench: Any) -> None:
 
 
 def test_from_the_command_line(bench: Any, tmp_path: Path) -> None:
-    bench.database.dispose()
+    bench.close()
     directory = str(bench.prepared.directory)
     file = tmp_path / "tickets.csv"
     file.write_text(f"code\n{code(1)}\nE1:X\n")

@@ -37,7 +37,7 @@ SPA: dict[str, Any] = {
 def spa(tmp_path: Path, new_site: Callable[[dict[str, Any], Path], Prepared]) -> Iterator[Bench]:
     bench = Bench(new_site(SPA, tmp_path / "spa"))
     yield bench
-    bench.database.dispose()
+    bench.close()
 
 
 def count(bench: Any, zone: str = "bath") -> int:

@@ -114,7 +114,7 @@ def test_the_same_ticket_is_the_same_file_and_names_no_code() -> None:
 
 @pytest.fixture
 def staff(bench: Any) -> Iterator[TestClient]:
-    bench.database.dispose()
+    bench.close()
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
         yield client
@@ -134,7 +134,7 @@ def test_over_the_api_with_the_code_in_the_body(staff: TestClient) -> None:
 
 def test_from_the_command_line_with_the_code_on_standard_input(bench: Any, tmp_path: Path) -> None:
     code = bench.ticket()
-    bench.database.dispose()
+    bench.close()
     words = ["print", "--dir", str(bench.prepared.directory), "--out"]
     done = CliRunner().invoke(cli.ticket, [*words, str(tmp_path / "t.png")], input=code + "\n")
     assert done.exit_code == 0, done.output

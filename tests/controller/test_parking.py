@@ -9,6 +9,8 @@ from tests.controller.conftest import Bench
 from tests.controller.voucher_desk import Shop, check_ledger
 
 from einlass_controller.messages import Tick
+from einlass_controller.orders import AnnulEntry, ReplaceTicket
+from einlass_controller.orders_vouchers import EndPayment
 from einlass_core import codes
 
 
@@ -403,3 +405,92 @@ def test_contract_parkers_come_and_go_free(park: Park) -> None:
     assert park.bench.rows("SELECT count(*) FROM stay") == [(0,)]
     swimmer = park.bench.ticket()
     assert park.exit.ask_out(swimmer)["code"] == "invalid", "a pool ticket opens no barrier"
+
+
+def test_all_cut_off_the_exit_may_tell_before_the_entry(park: Park) -> None:
+    code = park.entry.code()
+    came_ms = park.bench.now_ms
+    park.bench.pass_by(hours=2)
+    park.exit.alone(code)
+    assert (stay(park.bench)["state"], stay(park.bench)["unpaid_cents"]) == ("left", 0)
+    park.entry.alone(code, unix_ms=came_ms)
+    row = stay(park.bench)
+    assert (row["state"], row["entered_ms"], row["unpaid_cents"]) == ("left", came_ms, 200)
+    assert park.bench.rows("SELECT count(*) FROM visit WHERE state = 'present'") == [(0,)]
+    assert park.bench.engine.live.books.zones["park"].figures().present == 0
+    check_ledger(park.bench)
+
+
+def test_a_till_that_got_no_answer_sells_at_the_price_before(park: Park) -> None:
+    card = _card(park, 60)
+    code = park.parked(2.0)
+    park.till.begin(code)
+    first = park.till.price(card)
+    park.bench.pass_by(hours=1)
+    assert park.till.price(card)["due"] == 200, "an answer that never came"
+    park.till.pay(first, card)
+    assert not park.alarms()
+    assert takings(park.bench) == first["due"] == 100
+    assert _state(park, card) == "redeemed"
+
+
+def test_a_replaced_or_annulled_ticket_takes_its_stay_along(park: Park) -> None:
+    code = park.parked(2.0)
+    park.till.sell(code)
+    old = stay(park.bench)["id"]
+    new = codes.opaque(4242)
+    sha256 = park.bench.intake.prove(new.encode()).sha256
+    park.bench.order(ReplaceTicket(old, "NEWTICKET000", codes.digest(new), sha256, 0, "wet", "ann"))
+    assert park.exit.ask_out(code)["code"] == "staff"
+    park.exit.drive_out(new)
+    found = park.bench.rows("SELECT paid_cents, unpaid_cents, state FROM stay WHERE id = 'NEWTICKET000'")
+    assert [tuple(row) for row in found] == [(200, 0, "left")]
+    other = park.entry.drive_in()
+    name = str(stay(park.bench)["id"])
+    park.bench.order(AnnulEntry(name, "", "drove backwards", "ann"))
+    assert stay(park.bench)["state"] == "unused"
+    assert park.exit.ask_out(other)["code"] == "ok_exit"
+    check_ledger(park.bench)
+
+
+def test_a_machine_whose_clock_is_wrong_pays_when_it_was_asked(park: Park) -> None:
+    code = park.parked(2.0)
+    park.till.begin(code)
+    said = park.till.paid_record(park.till.price())
+    park.till.event("paid", till={**park.till.books, "sale": 1}, sale=said, unix_ms=1_000)
+    ((paid_ms,),) = park.bench.rows("SELECT paid_ms FROM parking_sale WHERE state = 'paid'")
+    assert paid_ms > park.bench.now_ms - HOUR
+
+
+def test_a_sale_whose_hold_staff_has_ended_holds_nothing_more(park: Park) -> None:
+    card = _card(park, 60)
+    park.till.begin(park.parked(2.0))
+    park.till.price(card)
+    park.bench.order(EndPayment(f"till/{park.till.inc}/1", "the machine burnt", "ann"))
+    assert _state(park, card) == "activated"
+    assert park.till.price(card)["code"] == "payment_over"
+    assert _state(park, card) == "activated"
+
+
+def test_a_lost_ticket_without_a_price_is_staff_s(make_park: Callable[[dict[str, Any]], Bench]) -> None:
+    park = Park(make_park(plan(lost_ticket_cents=None)))
+    park.till.begin("WW-EH 1", "lost")
+    assert park.till.price()["code"] == "staff"
+    (missing,) = park.bench.ledger("price_missing")
+    assert "lost_ticket_cents" in missing["reason"]
+
+
+def test_a_record_that_breaks_a_rule_of_ours_blocks_nothing(park: Park, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = park.parked(2.0)
+    park.till.begin(code)
+    priced = park.till.price()
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("einlass_controller.steps.parking_sales._paid", broken)
+        park.till.pay(priced)
+    assert any("may be missing" in reason for reason in park.alarms())
+    park.till.sell(code)
+    assert park.bench.engine.live.nodes["till"].applied == park.till.seq

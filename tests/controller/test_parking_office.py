@@ -16,7 +16,7 @@ from tests.controller.conftest import Bench
 from tests.controller.voucher_desk import check_ledger
 from typer.testing import CliRunner
 
-from einlass_controller import cli
+from einlass_controller import cli, cli_tariff
 from einlass_controller.api.app import make_app
 from einlass_controller.plan import plan_of, read_plan
 from einlass_controller.runtime import open_controller
@@ -141,6 +141,25 @@ def _all_takings(office: Office) -> list[dict[str, Any]]:
     now = datetime.fromtimestamp(office.bench.now_ms / 1000, UTC)
     first, last = (now - timedelta(days=1)).date(), (now + timedelta(days=1)).date()
     return list(office.get(f"/takings?from={first}&until={last}"))
+
+
+def test_last_month_s_stays_try_a_new_tariff(office: Office, tmp_path: Path) -> None:
+    for hours in (1, 2):
+        code = office.entry.drive_in()
+        office.bench.pass_by(hours=hours)
+        office.till.sell(code)
+        office.exit.drive_out(code)
+    office.entry.drive_in()  # not over: not among them
+    first = datetime.fromtimestamp(office.bench.now_ms / 1000, UTC).date() - timedelta(days=1)
+    answer = office.client.get(f"{API}/stays.csv?from={first}&until={first + timedelta(days=2)}")
+    assert answer.status_code == 200, answer.text
+    (tmp_path / "stays.csv").write_text(answer.text)
+    (tmp_path / "new.toml").write_text(TARIFF.read_text().replace("cents = 100", "cents = 150"))
+    words = ["compare", str(TARIFF), str(tmp_path / "new.toml"), "--stays", str(tmp_path / "stays.csv"), "--json"]
+    done = CliRunner().invoke(cli_tariff.tariff, words)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output.splitlines()[-1])
+    assert (found["stays"], found["old_cents"], found["new_cents"]) == (2, 300, 450)
 
 
 def test_the_desk_takes_the_money_too(office: Office) -> None:

@@ -41,7 +41,7 @@ def test_a_checkpoint_moves_the_log_into_the_database(bench: Any) -> None:
     wal = Path(bench.database.url.database + "-wal")
     assert wal.stat().st_size > 0
     checkpoint(bench.database)
-    bench.database.dispose()
+    bench.close()
     raw = sqlite3.connect(f"file:{bench.database.url.database}?immutable=1", uri=True)  # reads the file without its log
     assert raw.execute("SELECT count(*) FROM ticket").fetchone() == (1,)
     raw.close()
@@ -70,7 +70,7 @@ def test_two_controllers_on_one_database_is_one_too_many(bench: Any) -> None:
 def test_set_up_again_keeps_what_is_there_and_adds_what_is_new(bench: Any, plan_values: dict[str, Any]) -> None:
     gate = bench.gate()
     gate.enter(bench.ticket())
-    bench.database.dispose()
+    bench.close()
     plan_values["zone"][0]["cap"] = 5
     plan_values["node"].append({"id": "gate-3"})
     again = set_up(plan_of(plan_values), bench.prepared.directory)

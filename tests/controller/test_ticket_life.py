@@ -170,7 +170,7 @@ def test_an_entry_at_a_gate_is_taken_back_and_the_body_stays_counted(bench: Any)
 
 @pytest.fixture
 def staff(bench: Any) -> Iterator[TestClient]:
-    bench.database.dispose()
+    bench.close()
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
         yield client

@@ -69,7 +69,7 @@ def spa(tmp_path: Path, new_site: Callable[[dict[str, Any], Path], Prepared]) ->
     with one_moment(bench.database) as connection:
         replayed = compare(connection, ledger_entries(connection), bench.engine.live)
         assert replayed["ok"], replayed
-    bench.database.dispose()
+    bench.close()
 
 
 def test_a_way_out_told_late_does_not_end_what_began_after_it(spa: Bench) -> None:

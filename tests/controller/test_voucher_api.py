@@ -29,7 +29,7 @@ OLD, FAR = "2020-01", "2099-01"
 
 @pytest.fixture
 def admin(bench: Any) -> Iterator[TestClient]:
-    bench.database.dispose()
+    bench.close()
     with TestClient(make_app(open_controller(bench.settings))) as client:
         client.headers["Authorization"] = f"Bearer {bench.prepared.api_key}"
         for name in ("baker", "butcher"):
@@ -283,7 +283,7 @@ def run(group: str, bench: Any, *words: str, status: int = 0) -> str:
 
 
 def test_from_the_command_line(bench: Any, tmp_path: Path) -> None:
-    bench.database.dispose()
+    bench.close()
     run("partner", bench, "add", "baker", "--name", "Bäckerei Höß")
     made = run("voucher", bench, "lot", "--kind", "minutes", "--value", "60", "--size", "30", "--partner", "baker",
                "--area", "bath", "--per-stay", "3", "--valid-until", "2090-12-31T23:59:59+01:00")  # fmt: skip

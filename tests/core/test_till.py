@@ -49,6 +49,16 @@ def vouchers_and_coins(world: World) -> None:
     world.insert(100)
 
 
+def partly_used(world: World) -> None:
+    world.partly = ("CARD-1", "CARD-2")
+    world.do(Begun(EXIT, "stay"))
+    world.do(VoucherShown("CARD-1"))
+    world.do(Confirmed())
+    world.do(VoucherShown("CARD-2"))
+    world.do(Aborted())
+    world.insert(100)
+
+
 def vouchers_only(world: World) -> None:
     world.do(Begun(EXIT, "stay"))
     world.do(VoucherShown("CARD-1"))
@@ -115,13 +125,13 @@ def silent_terminal(world: World) -> None:
 
 
 SCENARIOS = (
-    coins_and_change, one_coin_too_big, vouchers_and_coins, vouchers_only, card, voucher_and_card, aborted,
+    coins_and_change, one_coin_too_big, vouchers_and_coins, partly_used, vouchers_only, card, voucher_and_card, aborted,
     pay_and_display, pool_ticket, jam, empty_hopper, declined, silent_terminal,
 )  # fmt: skip
 
 
 def made(cut_at: "int | None" = None) -> World:
-    world = World(cut_at=None)
+    world = World(cut_at=None, asks_partly=True)
     world.bad_cards = ("CARD-BAD",)
     if cut_at is not None:
         world.cut_at = world.actions + cut_at
@@ -168,6 +178,35 @@ def test_the_same_card_counts_once() -> None:
     world.do(VoucherShown("CARD-1"))
     world.do(VoucherShown("CARD-1"))
     assert world.till.due == 100
+
+
+def test_a_card_is_used_for_less_than_it_is_worth_only_if_the_driver_says_so() -> None:
+    world = made()
+    world.partly = ("CARD-1", "CARD-2")
+    world.do(Begun(EXIT, "stay"))
+    world.do(VoucherShown("CARD-1"))
+    assert (world.shown, world.till.asks_partly, world.coins_on) == ("card_partly", True, False)
+    for event in (CardWanted(), VoucherShown("CARD-2")):
+        world.do(event)
+        assert world.till.asks_partly and not world.refs and not world.sales()
+    world.do(Confirmed())
+    assert (world.shown, world.till.due, world.coins_on) == ("payment_due", 100, True)
+    world.do(VoucherShown("CARD-2"))
+    assert world.till.asks_partly and not world.sales(), "it would pay the rest"
+    world.do(Aborted())
+    assert (world.till.state, world.till.due) == (PAYING, 100), "the card comes back, the sale goes on"
+    world.insert(100)
+    assert world.sales()[0]["used"] == [codes.digest("CARD-1")] and world.unaccounted() == 0
+
+
+def test_who_does_not_answer_gets_the_card_and_the_money_back() -> None:
+    world = made()
+    world.partly = ("CARD-1",)
+    world.do(Begun(EXIT, "stay"))
+    world.insert(50)
+    world.do(VoucherShown("CARD-1"))
+    world.wait(400_000)
+    assert (world.till.state, world.out_total) == (IDLE, 50) and not world.sales() and world.unaccounted() == 0
 
 
 def test_vouchers_can_pay_all() -> None:

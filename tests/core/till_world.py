@@ -60,6 +60,7 @@ class World:
         self.refs: "list[str]" = []
         self.terminal = "takes"  # "takes", "declines", "silent"
         self.bad_cards: "tuple[str, ...]" = ()
+        self.partly: "tuple[str, ...]" = ()  # cards that are worth more than they save
         self.is_linked = True
         self.paper = True
         self.printed: "list[str]" = []
@@ -186,7 +187,7 @@ class World:
         if asked.what == "display":
             self.step(Priced(asked.nonce, "ok", asked.paid // COIN * COIN, held, asked.paid * 60))
         else:
-            self.step(Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held))
+            self.step(Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held, 0, self.partly))
 
     # -- people
 

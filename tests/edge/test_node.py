@@ -391,6 +391,7 @@ def test_emergency_shuts_the_entry_and_needs_two_people_once(broker: Broker, tmp
             await it.start()
             it.controller.command("c3", "rearm", "Ann, Bob")
             await it.until(lambda: it.replies().get("c3") == "ok", "rearmed")
+            await it.until(lambda: it.controller.events[-1]["kind"] == "rearmed", "the record of it, sent apart")
             assert it.controller.events[-1]["by"] == "Ann, Bob"
             it.controller.send("command", old)
             await it.until(lambda: it.replies().get("c2b") == "expired", "a command from before the start")

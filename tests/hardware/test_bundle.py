@@ -101,6 +101,34 @@ def test_what_nobody_uses_and_what_is_for_types_or_hosts_is_left_out(pack: Pack)
     assert pack.run(texts).run() == (2, "board")
 
 
+def test_how_values_print_and_compare_is_left_out_and_so_are_bases_without_content(pack: Pack) -> None:
+    texts = pack.bundle(
+        "from pack import top",
+        top="from pack.values import Kind, Value\nfrom pack.values import Value as Base\n"
+        "class Seen(Kind):\n    __slots__ = ('what',)\n    def __init__(self, what): self.what = what\n"
+        "class Other(Base):\n    def __init__(self): self.what = 2\n"
+        "class Marker: pass\nclass Marked(Marker): pass\n"
+        "def run(): return [isinstance(one, Seen) and one.what for one in (Seen(1), Other())], isinstance(Marked(), Marker)",
+        values="class Value:\n    __slots__ = ()\n    def _values(self): return self.__slots__\n"
+        "    def __eq__(self, other): return self._values() == other._values()\n"
+        "    def __repr__(self): return str(self._values())\n"
+        "class Kind(Value):\n    __slots__ = ()",
+    )
+    for gone in ("__slots__", "__eq__", "__repr__", "_values", "class Value", "class Kind"):
+        assert gone not in texts["pack.top"], gone
+    assert "class Marker" in texts["pack.top"], "it is asked for"
+    assert pack.run(texts).run() == ([1, False], True)
+
+
+def test_texts_that_are_put_together_are_one_text(pack: Pack) -> None:
+    texts = pack.bundle(
+        "from pack import top",
+        top="_HEAD = 'a head that is long '\nBOTH = {'x': _HEAD + 'and ' + 'more'}\ndef run(): return BOTH['x']",
+    )
+    assert "_HEAD" not in texts["pack.top"]
+    assert pack.run(texts).run() == "a head that is long and more"
+
+
 def test_a_late_module_keeps_its_own_text_and_finds_what_is_loaded(pack: Pack) -> None:
     texts = pack.bundle(
         "from pack import top",

@@ -14,6 +14,9 @@ import sys
 
 from einlass_node.mqtt import Client
 
+LOOK_MS = 50
+ANSWER_LOOKS = 100
+
 
 class Input(io.IOBase):
     """Standard input that asyncio can wait for."""
@@ -69,7 +72,12 @@ class Driver:
             if name == "publish":
                 self.tell("taken", self.client.publish(*values))
             elif name == "subscribe":
-                self.tell("subscribed", await self.client.subscribe(*values))
+                wanted = self.client.subscribe(*values)
+                for _ in range(ANSWER_LOOKS):
+                    if not self.client.up or wanted.granted is not None:
+                        break
+                    await asyncio.sleep_ms(LOOK_MS)
+                self.tell("subscribed", bool(wanted.granted))
             elif name == "echo":
                 self.echo = values[0]
             elif name == "fail":

@@ -180,6 +180,9 @@ def test_the_exit_asks_shows_what_is_due_and_closes_behind_the_car(tmp_path: Pat
         assert passed["account"]["balance"] == -1
         await it.until(lambda: it.plant.limit(DOWN), "closed")
         await it.says("Bitte Ticket zeigen")
+        it.peer.ask_for_a_status()
+        await it.until(lambda: bool(it.peer.statuses), "a status")
+        assert it.peer.statuses[-1]["cut_off"] == "secure", "an exit asks for no places"
 
         # Nobody answers: out, by the lane's own policy, and told.
         it.peer.answering = False
@@ -236,5 +239,6 @@ def test_the_sign_shows_what_it_was_told(tmp_path: Path) -> None:
         await it.says("Besetzt")
         it.peer.send("places", **{**places, "open": False})
         await it.says("Geschlossen")
+        await it.until(lambda: bool(it.peer.statuses), "it says that it is there")
 
     run(tmp_path, SIGN, talk)

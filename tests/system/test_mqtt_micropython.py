@@ -123,7 +123,7 @@ def test_it_also_runs_on_cpython(broker: Broker, controller: Controller) -> None
             on_message=lambda topic, payload: got.append((topic, payload)),
             random01=random.Random(1).random,
         )
-        await client.subscribe(DOWN)
+        client.subscribe(DOWN)
         task = asyncio.create_task(client.run())
         assert client.publish(UP, "from CPython")
         end = time.monotonic() + DEADLINE_S

@@ -152,7 +152,7 @@ def test_paper_that_ends_within_a_slip_is_printed_again_and_says_so(broker: Brok
 
 
 def test_a_silent_terminal_is_settled_when_it_speaks_again(broker: Broker, tmp_path: Path) -> None:
-    extra = "show_ms = 500\ncard_ms = 5000\ndoubt_ms = 5000\n"
+    extra = "show_ms = 500\ncard_ms = 1000\ndoubt_ms = 1000\n"
 
     async def scene() -> None:
         async with till_line(broker, tmp_path, extra=extra) as line:

@@ -58,7 +58,7 @@ T = TypeVar("T")
 class Line:
     """One site with the lanes `ost` (ESP32) and `west` (Pi). Everything async runs on its own loop: see run().
 
-    cut_off: what `west` does alone; `secure` lends it no places, so that `leased` is 0 whenever nothing is under way.
+    cut_off: what lanes do alone; `secure` lends them no places, so that `leased` is 0 whenever nothing is under way.
     """
 
     cut_off = "secure"
@@ -150,7 +150,7 @@ class Line:
         boards.append(board)
         board.deploy()
         config = json.loads(board.read_file("config.json"))
-        board.write_file("config.json", json.dumps({**config, "lane": LANE_MS}).encode())
+        board.write_file("config.json", json.dumps({**config, "lane": {**LANE_MS, "cut_off": self.cut_off}}).encode())
         west = await enter(pi_lane(PI_NODE, directory, rng=random.Random(2)))
         parts.pi_part(directory, west, directory / "no-camera", port, self.passwords[PI_NODE])
         self.node_toml = directory / "node-west.toml"

@@ -29,7 +29,7 @@ class Street(RuleBasedStateMachine):
 
     @initialize(due=st.integers(0, 30).map(lambda tens: tens * 10), gives_change=st.booleans())
     def begin(self, due: int, gives_change: bool) -> None:
-        self.world = World(due=due, gives_change=gives_change)
+        self.world = World(due=due, gives_change=gives_change, asks_partly=True)
         self.world.bad_cards = ("CARD-BAD",)
 
     def _do(self, act: object, *args: object) -> None:
@@ -79,6 +79,10 @@ class Street(RuleBasedStateMachine):
     @rule(how=st.sampled_from(("takes", "declines", "silent")))
     def the_terminal(self, how: str) -> None:
         self.world.terminal = how
+
+    @rule(cards=st.sampled_from(((), ("CARD-1",), ("CARD-1", "CARD-2"))))
+    def cards_worth_more(self, cards: tuple[str, ...]) -> None:
+        self.world.partly = cards
 
     @rule(on=st.booleans())
     def the_line(self, on: bool) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.responses import JSONResponse
@@ -17,7 +18,7 @@ from einlass_controller.api.models import Reasoned
 from einlass_controller.api.vouchers import do
 from einlass_controller.domain import parking_fee
 from einlass_controller.domain.hours import DAY_MS, local_instant
-from einlass_controller.domain.parking import DISPLAY, ParkingStay
+from einlass_controller.domain.parking import DISPLAY, LEFT, TICKET, ParkingStay
 from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.issuing import new_code
 from einlass_controller.orders_parking import AddTariff, CorrectStay, EndStay, ReplaceParkingTicket, SettleClaim
@@ -36,6 +37,8 @@ DAY = r"^\d{4}-\d\d-\d\d$"
 
 router = APIRouter(prefix="/parking", tags=["parking"])
 
+FirstDay = Annotated[str | None, Query(alias="from", pattern=DAY, description="a local day; default: today")]
+LastDay = Annotated[str | None, Query(alias="until", pattern=DAY, description="the last day; default: today")]
 StayPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z]{1,32}$")]
 
 
@@ -53,6 +56,37 @@ async def stays(
     wanted += [STAY.c.state == state] if state else []
     wanted += [STAY.c.unpaid_cents > 0] if unpaid else []
     return [_out(stay) for stay in await _load(controller, size, *wanted)]
+
+
+@router.get("/stays.csv", response_class=Response, responses={200: {"content": {CSV: {}}}})
+async def export(
+    client: Watcher,
+    controller: ControllerOf,
+    first: FirstDay = None,
+    last: LastDay = None,
+    zone: Annotated[str, Query(max_length=32)] = "",
+) -> Response:
+    """Stays that began on these days and are over, as `einlass tariff compare --stays` reads them."""
+    clocks, begin, ends, from_ms, until_ms = _span(controller, first, last)
+    columns = (STAY.c.entered_ms, STAY.c.left_ms, STAY.c.cards, STAY.c.zone, STAY.c.paid_cents, STAY.c.unpaid_cents)
+    wanted = [STAY.c.state == LEFT, STAY.c.kind == TICKET, STAY.c.reason.not_like("goes on as %")]
+    wanted += [STAY.c.entered_ms >= from_ms, STAY.c.entered_ms < until_ms]
+    wanted += [STAY.c.zone == zone] if zone else []
+    statement = select(*columns).where(*wanted).order_by(STAY.c.entered_ms)
+
+    def load(connection: Connection) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("entry", "exit", "vouchers", "zone", "paid_cents", "unpaid_cents"))
+        for entered_ms, left_ms, *rest in connection.execute(statement):
+            at = [
+                datetime.fromtimestamp(ms // 1000, UTC).astimezone(clocks).isoformat() for ms in (entered_ms, left_ms)
+            ]
+            writer.writerow((*at, *rest))
+        return text.getvalue()
+
+    headers = {"Content-Disposition": f'attachment; filename="stays-{begin}-{ends}.csv"'}
+    return Response(await read(controller.database, load), media_type=CSV + "; charset=utf-8", headers=headers)
 
 
 @router.post("/stays/find")
@@ -103,17 +137,12 @@ async def lost(order: models.LostOrder, client: Office, controller: ControllerOf
 async def takings(
     client: Watcher,
     controller: ControllerOf,
-    first: Annotated[str | None, Query(alias="from", pattern=DAY, description="a local day; default: today")] = None,
-    last: Annotated[str | None, Query(alias="until", pattern=DAY, description="the last day; default: today")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     form: Annotated[Literal["json", "csv"], Query(alias="format")] = "json",
 ) -> Response:
     """What each till took, by local day and what for: every sale that a till has told, once. Default: today."""
-    clocks = controller.live.clocks
-    today = datetime.now(UTC).astimezone(clocks).date()
-    begin, ends = _day(first, today), _day(last, today)
-    if ends < begin or (ends - begin).days > DAYS_MAX:
-        raise HTTPException(422, f"until is before from, or more than {DAYS_MAX} days after it")
-    from_ms, until_ms = local_instant(begin, 0, clocks), local_instant(ends, DAY_MS, clocks)
+    clocks, begin, ends, from_ms, until_ms = _span(controller, first, last)
     columns = (SALE.c.node, SALE.c.what, SALE.c.paid_ms, SALE.c.coins_cents, SALE.c.card_cents, SALE.c.saved_cents)
     wanted = SALE.c.state == PAID, SALE.c.paid_ms >= from_ms, SALE.c.paid_ms < until_ms
     rows = await read(
@@ -273,6 +302,16 @@ def _out(stay: ParkingStay) -> models.StayOut:
 
 def _by(client: str, person: str) -> str:
     return f"{client}: {person}" if person else client
+
+
+def _span(controller: Controller, first: str | None, last: str | None) -> tuple[ZoneInfo, date, date, int, int]:
+    """The site's clocks, two local days, and the instants from the begin of one to the end of the other."""
+    clocks = controller.live.clocks
+    today = datetime.now(UTC).astimezone(clocks).date()
+    begin, ends = _day(first, today), _day(last, today)
+    if ends < begin or (ends - begin).days > DAYS_MAX:
+        raise HTTPException(422, f"until is before from, or more than {DAYS_MAX} days after it")
+    return clocks, begin, ends, local_instant(begin, 0, clocks), local_instant(ends, DAY_MS, clocks)
 
 
 def _day(text: str | None, today: date) -> date:

@@ -165,6 +165,15 @@ class RangeOrder(Model):
     reason: Reason
 
 
+class HandOverOrder(Reasoned):
+    """To which till they go; without one they come back. lost: without its word, since it is gone and has used none."""
+
+    first: Serial
+    last: Serial
+    till: Annotated[str, Field(max_length=32)] = ""
+    lost: bool = False
+
+
 class RangeOut(Model):
     """done: it is so now; already: it was. waiting: held by a payment, and so when that is over without them.
 

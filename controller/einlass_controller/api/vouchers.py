@@ -32,7 +32,14 @@ from einlass_controller.domain.vouchers import STATE_WORDS, Limits, Lot, Voucher
 from einlass_controller.issuing import new_code
 from einlass_controller.messages import Declined
 from einlass_controller.orders import OfficeOrder
-from einlass_controller.orders_vouchers import BlockPublicCode, ChangeVouchers, MakeLot, MakeVouchers, SetPublicCode
+from einlass_controller.orders_vouchers import (
+    BlockPublicCode,
+    ChangeVouchers,
+    HandOver,
+    MakeLot,
+    MakeVouchers,
+    SetPublicCode,
+)
 from einlass_controller.pages.words import instant_writer
 from einlass_controller.runtime import Controller
 from einlass_controller.steps.vouchers import RANGE_MAX, SERIAL_MAX
@@ -182,6 +189,17 @@ async def change(order: models.RangeOrder, caller: PartnerOrOffice, controller: 
     found = await do(controller, message)
     values = asdict(found)
     return models.RangeOut(**{**values, "waiting": list(found.waiting)})
+
+
+@router.post("/vouchers/hand-over")
+async def hand_over(order: models.HandOverOrder, client: Supervisor, controller: ControllerOf) -> models.RangeOut:
+    """Make a range a till's own, to use while it is cut off; or (without a till) ask for it back; or call it lost."""
+    if order.till and order.lost:
+        raise HTTPException(422, "lost: it comes back to the controller, without a till")
+    by = f"{client}: {order.by}" if order.by else client
+    found = await do(controller, HandOver(order.first, order.last, order.till, order.lost, order.reason, by))
+    values = asdict(found)
+    return models.RangeOut(**values | {"waiting": list(values["waiting"])})
 
 
 @router.get("/public-codes")

@@ -1,16 +1,13 @@
 """The hash chain: every entry seals the one before it, so that one changed byte shows."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from einlass_controller.domain.compact import compact_sorted
+
 GENESIS = "0" * 64
-
-
-# Made once: json.dumps with these options would build a new one for every entry.
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Break:
 
 def canonical(body: dict[str, Any]) -> str:
     """JSON with sorted keys and no blanks: the same bytes for the same content. Numbers in it are whole."""
-    return _encode(body)
+    return compact_sorted(body)
 
 
 def seal(previous_hash: str, number: int, at_ms: int, kind: str, body: str) -> str:

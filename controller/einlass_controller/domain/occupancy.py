@@ -321,15 +321,17 @@ class Books:
 
     def audit(self) -> None:
         """The invariants from scratch, over every account; called after every batch."""
-        sums = {zone: [0, 0, 0, 0] for zone in self.zones}
+        sums = dict.fromkeys(self.zones, (0, 0, 0, 0))
         gone = dict.fromkeys(self.zones, 0)
         for account in self.accounts.values():
+            exposure, balance, pending, held = _sums(account)
             for name in account.zones:
-                sums[name] = [total + part for total, part in zip(sums[name], _sums(account), strict=True)]
+                one, two, three, four = sums[name]
+                sums[name] = (one + exposure, two + balance, three + pending, four + held)
             for name in account.leaves:
-                gone[name] += account.gone
+                gone[name] += balance - pending
         for zone in self.zones.values():
-            if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held] or gone[zone.id] != zone.gone:
+            if sums[zone.id] != (zone.exposure, zone.balance, zone.pending, zone.held) or gone[zone.id] != zone.gone:
                 raise InvariantError("sums_drifted", f"zone {zone.id}: {sums[zone.id]}")
             check_zone(zone)
 
@@ -395,4 +397,5 @@ def check_zone(zone: Zone) -> None:
 
 
 def _sums(account: Account) -> tuple[int, int, int, int]:
-    return account.exposure, account.balance, account.pending, account.held
+    exposure, balance = account.exposure, account.balance
+    return exposure, balance, account.pending, max(0, min(account.granted, exposure - balance))

@@ -14,10 +14,13 @@ from einlass_controller.domain.tariff.book import Book
 from einlass_controller.domain.tariff.buy import buy
 from einlass_controller.domain.tariff.fee import fee
 from einlass_controller.domain.tariff.model import Tariff
+from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.domain.tariff.result import Card, Fee, Stay
 
 MS = 1000
 CARD_MINUTES_MAX = 60 * 24 * 31
+# Which vouchers help is found by pricing the stay many times: for a longer one they are handed back, nobody is to wait.
+CARDS_STAY_MS_MAX = 14 * 24 * 3600 * MS
 Span = tuple[int, int]
 
 
@@ -64,11 +67,18 @@ class Bill:
         return sum(item.saved_cents for item in self.taken)
 
 
-def bill(book: Book, stay: ParkingStay, now_ms: int, lost_cents: int = 0, shown: Sequence[Shown] = ()) -> Bill:
-    """What is due for a stay now. Raises StayError when the tariff has no answer."""
+def bill(
+    book: Book, stay: ParkingStay, now_ms: int, lost_cents: int | None = None, shown: Sequence[Shown] = ()
+) -> Bill:
+    """What is due for a stay now. lost_cents: the price of a lost ticket. Raises StayError when there is no answer."""
     tariff = tariff_of(book, stay.entered_ms)
     grace_ms = now_ms + tariff.grace_s * MS
     if stay.kind == LOST:
+        if lost_cents is None:
+            raise StayError(
+                "there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff",
+                "es gibt keinen Preis für eine verlorene Karte: lost_ticket_cents für die Zone oder im Tarif angeben",
+            )
         due = max(0, lost_cents - stay.paid_cents)
         lines = [("Verlorene Karte", "Lost ticket", lost_cents), *_paid(stay, lost_cents)]
         until_ms = grace_ms if due else max(stay.until_ms, stay.entered_ms)
@@ -129,6 +139,8 @@ def _help(
     book: Book, stay: ParkingStay, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
 ) -> tuple[tuple[Taken, ...], Fee]:
     """The vouchers that lower what is due, as few as do it, each with what it takes off; and the fee with them."""
+    if now_ms - stay.entered_ms > CARDS_STAY_MS_MAX:
+        shown = ()
     limit = tariff.voucher.per_stay_max if tariff.voucher.stackable else 1
     free = [item for item in shown if item.kind == FREE]
     cards = [item for item in shown if item.kind != FREE][: max(0, limit - stay.cards)]

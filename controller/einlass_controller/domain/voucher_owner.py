@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from einlass_controller.domain.decision import Text
-from einlass_controller.domain.vouchers import ACTIVATED, USED, Voucher
+from einlass_controller.domain.vouchers import ACTIVATED, HELD, USED, Limits, Voucher
 
 # What a till may do alone with vouchers of a lot: use what it owns (exact), nothing, or whatever is on its list (up to
 # a number and an amount; a second use is found afterwards and reported).
 OWN, REFUSE, REPORT = WHILE_CUT_OFF = ("own", "refuse", "report")
 CONTROLLER = ""
+# With vouchers that are not its own a till may do so much alone before it has to be in touch again.
+ALONE_COUNT_MAX, ALONE_CENTS_MAX = 20, 5_000
 REFUSED: Mapping[str, Text] = {
     "not_yours": Text("Der Gutschein gehört jemand anderem.", "The voucher is somebody else's."),
     "old": Text("Diese Nachricht ist überholt.", "This message is out of date."),
@@ -45,6 +47,19 @@ class Alone:
     cents: int
     count_max: int
     cents_max: int
+
+
+def is_listed(policy: str, limits: Limits, voucher: Voucher) -> bool:
+    """Whether a till may find it on its list: to use alone what is its own, or what anybody may.
+
+    A limit by stay, plate or partner cannot be looked after alone. What is held stays listed: most is handed back.
+    """
+    state = voucher.before if voucher.state == HELD else voucher.state
+    if policy == REFUSE or state != ACTIVATED or voucher.wanted_back:
+        return False
+    if limits.per_stay or limits.per_plate_day or limits.partner_per_stay:
+        return False
+    return voucher.owner != CONTROLLER or policy == REPORT
 
 
 def owns(voucher: Voucher, asker: Asker) -> bool:
@@ -106,6 +121,6 @@ def contradicts(voucher: Voucher, by: Asker, payment: str, version: int) -> bool
 
 
 def _take(voucher: Voucher) -> int:
-    voucher.owner, voucher.owner_inc = CONTROLLER, ""
+    voucher.owner, voucher.owner_inc, voucher.wanted_back = CONTROLLER, "", False
     voucher.owner_version += 1
     return voucher.owner_version

@@ -8,7 +8,9 @@ from einlass_controller.domain.vouchers import Voucher
 
 # Set when it is made and never again.
 VOUCHER_FIXED = frozenset(("serial", "lot", "digest", "code_sha256", "made_ms"))
-_ALL = [item.name for item in fields(Voucher)]
+# Follows from all the others and is made again from them: not in the ledger.
+_DERIVED = frozenset(("listed", "listed_number"))
+_ALL = [item.name for item in fields(Voucher) if item.name not in _DERIVED]
 _STATE = [name for name in _ALL if name not in VOUCHER_FIXED]
 
 
@@ -24,10 +26,13 @@ def state_of(voucher: Voucher) -> dict[str, Any]:
 
 def said_of_row(columns: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table, as a ledger that says the same would have it."""
-    return {name: columns[name] for name in _ALL if columns[name] is not None and columns[name] != ""}
+    return _speaking({name: columns[name] for name in _ALL})
 
 
 def said(names: Iterable[str], voucher: Voucher) -> dict[str, Any]:
     """These fields, without those that say nothing."""
-    values = {name: getattr(voucher, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None and value != ""}
+    return _speaking({name: getattr(voucher, name) for name in names})
+
+
+def _speaking(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None and value is not False and value != ""}

@@ -136,7 +136,7 @@ class Lot:
     """Vouchers of one kind with the serial numbers first .. last; the first `made` of them have codes.
 
     value: minutes, cents or percent. partner "": sold to whoever buys some of them. price_cents: what a partner pays
-    for one. while_cut_off: domain.voucher_owner.
+    for one. while_cut_off: domain.voucher_owner. line: what tills call the lot on their lists; 0: it is on none.
     """
 
     id: int
@@ -154,6 +154,7 @@ class Lot:
     limits: Limits = NO_LIMITS
     while_cut_off: str = "own"
     name: str = ""
+    line: int = 0
 
     @property
     def left(self) -> int:
@@ -167,7 +168,8 @@ class Voucher:
 
     before: what a blocked voucher was; what a held one will be when it is not used. payment: that holds it or has used
     it. saved_cents None: the till did not say. owner "": the controller; else a node, and its incarnation. settled: the
-    month of the account that it stands in.
+    month of the account that it stands in. wanted_back: its owner was told to give it back. listed: the line of its
+    lot, where tills may use it alone (0: they may not); listed_number: of that change.
     """
 
     serial: int
@@ -190,6 +192,9 @@ class Voucher:
     owner_inc: str = ""
     owner_version: int = 0
     settled: str = ""
+    wanted_back: bool = False
+    listed: int = 0
+    listed_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from einlass_controller.domain import admission, visits
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain.admission import Use
 from einlass_controller.domain.catalogue import Product
+from einlass_controller.domain.compact import compact
 from einlass_controller.domain.decision import Decision, Text
 from einlass_controller.domain.occupancy import Limit
 from einlass_controller.domain.rules import Fact, Verdict
@@ -237,7 +238,7 @@ def judge(batch: Batch, asked: Question) -> Found | Judged:
     shut = live.site.mode == admission.LOCKDOWN or any(live.areas[name].shut_at(batch.now_ms) for name in lane.zones)
     openings = [live.opening(name, batch.now_ms) for name in lane.zones]
     verdict = batch.catalogue.judge(ticket.product, facts, openings, shut)
-    kept = json.dumps(facts | {"shut": shut}, separators=(",", ":"))
+    kept = compact(facts | {"shut": shut})
     if not verdict.admits:
         first = standing.first
         where = live.lanes.get(first.lane) if first is not None else None

@@ -103,9 +103,14 @@ class Batch:
         if kind != CHANGES:
             self.recent.append({"number": entry.number, "at_ms": when, "kind": kind, "body": body})
 
-    def record_changes(self) -> None:
-        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again."""
-        tickets, fresh, stays = self.rows.touched()
+    def record_changes(self, tickets: list[Ticket], fresh: list[Visit], stays: list[Visit]) -> None:
+        """What the batch has changed, in absolute terms: the ledger alone is enough to have it all again.
+
+        What rows.touched() says: tickets that changed, new visits, visits that changed.
+        """
+        parked = self.new_stays | self.changed_stays
+        if not (tickets or fresh or stays or self.lanes or self.zones or self.vouchers or parked):
+            return
         books = self.live.books
         body: dict[str, Any] = {
             "tickets": {ticket.id: snapshot.state_of(ticket) for ticket in tickets},
@@ -114,9 +119,7 @@ class Batch:
             "accounts": {name: snapshot.account_row_of(books.accounts[name]) for name in self.lanes},
             "zones": {name: snapshot.zone_row_of(books.zones[name]) for name in self.zones},
             "vouchers": self.vouchers,
-            "stays": {
-                name: said_of_stay(asdict(self.stays[name])) for name in sorted(self.new_stays | self.changed_stays)
-            },
+            "stays": {name: said_of_stay(asdict(self.stays[name])) for name in sorted(parked)},
         }
         if any(body.values()):
             self.record(CHANGES, **{name: found for name, found in body.items() if found})

@@ -48,6 +48,8 @@ def event(batch: Batch, message: NodeEvent) -> None:
         why = message.fields.get("reason", "") if message.kind == UNUSABLE else f"kind {message.kind!r}, side {side!r}"
         batch.letter(f"{node.id}/event", f"record {message.seq} cannot be used: {why}", str(message.fields).encode())
         batch.record("unusable", node=node.id, seq=message.seq, reason=str(why)[:200])
+        if node.id in batch.live.parking.tills:
+            batch.alarm(node, f"record {message.seq} cannot be used, its money may be missing from the takings: {why}")
         return
     step(batch, node, message)
 
@@ -202,13 +204,15 @@ def _bury(batch: Batch, node: Node, message: NodeEvent, side: str, nonce: str) -
 def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
     """An exit scan: remembered under its nonce until the body goes out. Egress is never refused."""
     digest, nonce = str(message.fields.get("digest") or ""), str(message.fields.get("nonce") or "")
+    lane = batch.live.lane_of_node.get(node.id)
     ticket = batch.rows.by_digest.get(digest)
+    if ticket is None and lane is not None:
+        ticket = parking_exits.unknown(batch, lane, digest)
     inside = ticket is not None and any(visit.inside for visit in batch.rows.visits_of_ticket(ticket.id))
     key = f"{node.id}/{EXIT}/{nonce}"
     if nonce and ticket is not None and key not in batch.rows.decisions:
         batch.live.decision_number += 1
         number = batch.live.decision_number
-        lane = batch.live.lane_of_node.get(node.id)
         where = lane.id if lane is not None else ""
         answer = wire.encode("answer", answer_fields(message.inc, nonce, f"d{number}", Decision(codes.OK_EXIT), None))
         batch.rows.add_decision(

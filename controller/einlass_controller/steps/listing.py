@@ -1,5 +1,7 @@
 """The lists at the lanes: which tickets changed on them, and each lane told piece by piece, revocations first."""
 
+from typing import Any, Protocol
+
 from einlass_controller.domain.listing import AHEAD_MS, persons_listed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.live import Lane, Node
@@ -14,12 +16,46 @@ RESEND_MS = 3_000
 ASSURE_MS = 60_000
 
 
+class Source(Protocol):
+    """What a list is made of. number: of the newest change."""
+
+    number: int
+
+    def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
+        """(digest, byte, number) of what came on, or went off, after a change; oldest first."""
+
+    def whole(self, after: str, count_max: int) -> list[Any]:
+        """(digest, byte) of all that is on it, in order, from behind a digest on."""
+
+
+class TicketsOf:
+    """The tickets that a lane may let in alone."""
+
+    def __init__(self, batch: Batch, lane: Lane) -> None:
+        self.number = batch.list_number
+        self._rows, self._zones = batch.rows, lane.zones
+
+    def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
+        """See Source."""
+        return self._rows.list_changes(self._zones, removed, after, count_max)
+
+    def whole(self, after: str, count_max: int) -> list[Any]:
+        """See Source."""
+        return self._rows.whole_list(self._zones, after, count_max)
+
+
 def tell(batch: Batch, message: Status) -> None:
     """A status says which list the lane has: it gets the next piece."""
     node = batch.live.nodes[message.node]
     lane = batch.live.lane_of_node.get(node.id)
     if message.listed is None or lane is None:
         return
+    follow(batch, message, node, TicketsOf(batch, lane))
+
+
+def follow(batch: Batch, message: Status, node: Node, source: Source) -> None:
+    """The next piece of what the node lacks."""
+    assert message.listed is not None
     came_on = node.listed != message.listed
     if came_on:
         node.list_number = 0
@@ -27,34 +63,34 @@ def tell(batch: Batch, message: Status) -> None:
     if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
     # A list from after the backup that this database was restored from tells nothing of what it has been told since.
-    if not message.listed[0] or max(message.listed) > batch.list_number:
-        _whole(batch, node, lane)
-    elif node.list_number == batch.list_number or not _changes(batch, node, lane):
-        node.listed_ms, node.list_number = batch.now_ms, batch.list_number
+    if not message.listed[0] or max(message.listed) > source.number:
+        _whole(batch, node, source)
+    elif node.list_number == source.number or not _changes(batch, node, source):
+        node.listed_ms, node.list_number = batch.now_ms, source.number
         if message.listed_age_ms >= ASSURE_MS:
             _send(batch, node, message.listed, message.listed, [])
 
 
-def _changes(batch: Batch, node: Node, lane: Lane) -> bool:
+def _changes(batch: Batch, node: Node, source: Source) -> bool:
     added, removed = node.listed or (0, 0)
-    gone = batch.rows.list_changes(lane.zones, True, removed, ENTRIES_MAX)
+    gone = source.changes(True, removed, ENTRIES_MAX)
     if gone:
         entries = [(digest, 0) for digest, _, _ in gone]
         return _send(batch, node, (added, removed), (added, int(gone[-1][2])), entries)
-    new = batch.rows.list_changes(lane.zones, False, added, ENTRIES_MAX)
+    new = source.changes(False, added, ENTRIES_MAX)
     if new:
         entries = [(digest, int(persons)) for digest, persons, _ in new]
         return _send(batch, node, (added, removed), (int(new[-1][2]), removed), entries)
     return False
 
 
-def _whole(batch: Batch, node: Node, lane: Lane) -> None:
+def _whole(batch: Batch, node: Node, source: Source) -> None:
     """From the beginning, in the order of the digests; what changes meanwhile follows as changes."""
     pieces, last, added, removed = node.list_piece
     begins = node.listed != (0, pieces) or not pieces
     if begins:
-        pieces, last, added, removed = 0, "", batch.list_number, batch.list_number
-    found = batch.rows.whole_list(lane.zones, last, ENTRIES_MAX)
+        pieces, last, added, removed = 0, "", source.number, source.number
+    found = source.whole(last, ENTRIES_MAX)
     ends = len(found) < ENTRIES_MAX
     to = (added, removed) if ends else (0, pieces + 1)
     # Kept for the piece that follows; sent again from the start when this one does not arrive.
@@ -103,6 +139,8 @@ def look(batch: Batch, ticket: Ticket) -> None:
     if ticket.import_id in batch.live.imports_open:
         return
     visits = batch.rows.visits_of_ticket(ticket.id)
+    if ticket.listed_number and not ticket.listed and any(visit.is_open for visit in visits):
+        return  # of most scans: who is inside is not on the lists, and was not before
     product = batch.catalogue.products.get(ticket.product)
     persons = persons_listed(ticket, product, visits, batch.now_ms)
     if persons != ticket.listed or not ticket.listed_number:

@@ -25,7 +25,15 @@ from einlass_controller.orders import (
     RevokeSigningKey,
     UndoImport,
 )
-from einlass_controller.steps import imports, parking_office, recounts, ticket_life, voucher_payments, vouchers
+from einlass_controller.steps import (
+    imports,
+    parking_office,
+    recounts,
+    ticket_life,
+    voucher_lists,
+    voucher_payments,
+    vouchers,
+)
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import API_KEY, SIGNING_KEY
 
@@ -105,6 +113,7 @@ STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     of_vouchers.MakeLot: vouchers.make_lot,
     of_vouchers.MakeVouchers: vouchers.make_vouchers,
     of_vouchers.ChangeVouchers: vouchers.change_vouchers,
+    of_vouchers.HandOver: voucher_lists.hand_over,
     of_vouchers.SetPublicCode: vouchers.set_public_code,
     of_vouchers.BlockPublicCode: vouchers.block_public_code,
     of_vouchers.CloseMonth: vouchers.close_month,

@@ -12,6 +12,7 @@ from einlass_controller.messages import Redeem
 from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.parking_sales import PAID, new_sale
+from einlass_controller.steps.presenting import Shown, given_out, keep
 from einlass_controller.store.schema import SALE
 
 
@@ -27,7 +28,7 @@ def decide(batch: Batch, lane: Lane, ticket: Ticket | None, emergency: bool = Fa
         return Decision(codes.OK_EXIT)
     if ticket is None:
         # An entry that is cut off gives out tickets that it will tell later.
-        return _staff("entry_cut_off") if _an_entry_is_away(batch, zone) else Decision(codes.INVALID)
+        return _staff("entry_cut_off") if an_entry_is_away(batch, zone) else Decision(codes.INVALID)
     stay = parking_stays.stay_of(batch, ticket.id)
     if stay is not None:
         return _of_stay(batch, stay, paid_cents)
@@ -61,6 +62,19 @@ def went_out(batch: Batch, lane: Lane, ticket: Ticket, at_ms: int) -> None:
         stay = parking_stays.stay_of(batch, ticket.id)
         if stay is not None:
             parking_stays.leave(batch, stay, at_ms)
+        elif ticket.product in batch.live.parking.products and not ticket.entries_used:
+            parking_stays.seen_at_exit(batch, ticket, at_ms)
+
+
+def unknown(batch: Batch, lane: Lane, digest: str) -> Ticket | None:
+    """The ticket of a car that an exit let out alone, and that no entry has told of yet."""
+    zone = _zone(batch, lane)
+    giver = next((item for item in batch.live.lanes.values() if item.issues and zone in item.zones), None)
+    if not zone or not digest or giver is None:
+        return None
+    ticket = given_out(batch, giver, digest)
+    keep(batch, Shown(ticket, fresh=True))
+    return ticket
 
 
 def paid_at_desk(batch: Batch, message: Redeem, ticket: Ticket) -> None:
@@ -85,7 +99,8 @@ def _staff(reason: str) -> Decision:
     return Decision(codes.STAFF, values={"reason": reason})
 
 
-def _an_entry_is_away(batch: Batch, zone: str) -> bool:
+def an_entry_is_away(batch: Batch, zone: str) -> bool:
+    """Whether a lane may have given out tickets that it has not told of."""
     live = batch.live
     for lane in live.lanes.values():
         node = live.nodes.get(lane.node)

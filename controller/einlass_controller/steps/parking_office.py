@@ -29,6 +29,8 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
     old = parking_stays.stay_of(batch, order.stay)
     if order.stay and (old is None or not old.is_open or old.zone != order.zone or not old.ticket):
         return Declined("that stay is not open in this car park")
+    if old is None and book.lost_cents(order.zone) is None:
+        return Declined("there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff")
     product = next(iter(sorted(book.products)), SINGLE)
     ticket = Ticket(new_id(), order.digest, order.code_sha256, product, order.zone, 1, VALID, None, None, 1, 0, 0)
     ticket.issued_ms = batch.now_ms
@@ -37,13 +39,12 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
     batch.rows.add_ticket(ticket)
     rows, who = [row_of(ticket)], {"by": order.by, "reason": order.reason}
     batch.record("issued", tickets=[ticket.id], product=product, persons=1, zone=order.zone, rows=rows, **who)
-    stay = ParkingStay(ticket.id, order.zone, parking.LOST, INSIDE, ticket.id, batch.now_ms, reason=order.reason)
     if old is not None:
-        for name in ("kind", "entered_ms", "paid_cents", "credit_cents", "card_minutes", "cards", "spans", "paid_ms"):
-            setattr(stay, name, getattr(old, name))
-        stay.until_ms = old.until_ms
-        old.state, old.left_ms, old.reason = LEFT, batch.now_ms, f"goes on as {ticket.id}"
-        parking_stays.changed(batch, old)
+        stay = parking_stays.go_on(batch, old, ticket, order.reason)
+    else:
+        now_ms = batch.now_ms
+        stay = ParkingStay(ticket.id, order.zone, parking.LOST, INSIDE, ticket.id, now_ms, reason=order.reason)
+        parking_stays.add(batch, stay)
     moved = 0
     if lost is not None:
         lost.status, lost.reason, lost.replaced_by = decision.REVOKED, order.reason, ticket.id
@@ -55,7 +56,6 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
         parking_sales.replaced(batch, ticket, order.zone, batch.now_ms)
     ticket.entries_used = 1
     batch.rows.ticket_changed(ticket)
-    parking_stays.add(batch, stay)
     replaced = "" if old is None else old.id
     batch.record("parking_ticket_replaced", stay=stay.id, zone=order.zone, before=replaced, **who)
     return stay.id

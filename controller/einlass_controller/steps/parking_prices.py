@@ -21,7 +21,8 @@ from einlass_controller.orders_vouchers import HoldVoucher, Till
 from einlass_controller.parking_book import Machine
 from einlass_controller.steps import parking_sales, parking_stays, parking_visits, voucher_payments
 from einlass_controller.steps.batch import Batch, log
-from einlass_controller.steps.parking_sales import OPEN, new_sale
+from einlass_controller.steps.parking_exits import an_entry_is_away
+from einlass_controller.steps.parking_sales import OPEN, asked, new_sale
 from einlass_controller.steps.presenting import present
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.schema import PRICE, SALE
@@ -86,7 +87,8 @@ def _answer(batch: Batch, message: Price, machine: Machine, node: Node) -> _Answ
     key = parking_sales.key_of(node.id, message.report.inc, message.sale)
     if message.report.seq <= node.applied:  # all that its journal has is known: what was open before is over
         parking_sales.end_before(batch, node, message.report.inc, message.sale)
-    state = batch.rows.scalar(select(SALE.c.state).where(SALE.c.key == key))
+    before = batch.rows.fetch(select(SALE.c.state, SALE.c.uses).where(SALE.c.key == key))
+    state = before[0].state if before else None
     if state not in (None, OPEN):
         return _Answer(vouchers.PAYMENT_OVER)
     if message.what == parking.POOL:
@@ -95,7 +97,7 @@ def _answer(batch: Batch, message: Price, machine: Machine, node: Node) -> _Answ
         stay, code = _stay(batch, message, machine)
         answer = _Answer(code) if stay is None else _of_stay(batch, message, machine, stay, key)
     if answer.code == OK and answer.bill is not None:
-        _keep_sale(batch, message, machine, key, answer, is_new=state is None)
+        _keep_sale(batch, message, machine, key, answer, before[0].uses if before else "")
     return answer
 
 
@@ -110,7 +112,7 @@ def _stay(batch: Batch, message: Price, machine: Machine) -> tuple[ParkingStay |
         return ParkingStay("", machine.zone, parking.LOST, parking.INSIDE, "", batch.now_ms), OK
     ticket = present(batch, message.proof).ticket
     if ticket is None:
-        return None, codes.INVALID
+        return None, codes.STAFF if an_entry_is_away(batch, machine.zone) else codes.INVALID
     stay = parking_stays.stay_of(batch, ticket.id)
     if stay is None:
         return None, _no_stay(batch, ticket, machine)
@@ -161,7 +163,7 @@ def _of_stay(batch: Batch, message: Price, machine: Machine, stay: ParkingStay, 
 
 
 def _use(item: _Held, taken: parking_fee.Taken) -> dict[str, Any]:
-    said: dict[str, Any] = {"digest": item.digest, "kind": taken.kind, "value": taken.value}
+    said: dict[str, Any] = {"place": item.place, "digest": item.digest, "kind": taken.kind, "value": taken.value}
     said |= {"saved": taken.saved_cents, "span": list(taken.span_ms)}
     return said | {"serial": item.serial, "code": item.code, "visit": item.visit, "worth": item.shown.value}
 
@@ -170,6 +172,9 @@ def _hold(
     batch: Batch, message: Price, machine: Machine, stay: ParkingStay, till: Till, key: str
 ) -> tuple[list[_Held], str]:
     """All cards of the question, or the reason why one of them cannot be: then only what was held before still is."""
+    payment = voucher_payments.payment_of(batch, key)
+    if payment is not None and payment.state != OPEN and message.cards:  # staff has ended what this sale held
+        return [], vouchers.PAYMENT_OVER
     before = {item.serial for item in voucher_payments.held_by(batch, key)}
     codes_before, visits_before = set(voucher_payments.codes_of(batch, key)), parking_visits.held_by(batch, key)
     held: list[_Held] = []
@@ -209,7 +214,7 @@ def _held(place: int, digest: str, took: voucher_payments.Took) -> _Held:
     return _Held(place, digest, serial=took.voucher.serial, shown=shown)
 
 
-def _keep_sale(batch: Batch, message: Price, machine: Machine, key: str, answer: _Answer, is_new: bool) -> None:
+def _keep_sale(batch: Batch, message: Price, machine: Machine, key: str, answer: _Answer, before: str) -> None:
     assert answer.bill is not None
     stay, bill = answer.stay, answer.bill
     row: dict[str, Any] = {
@@ -221,9 +226,9 @@ def _keep_sale(batch: Batch, message: Price, machine: Machine, key: str, answer:
         "fee_cents": bill.fee_cents,
         "saved_cents": bill.saved_cents,
         "tariff": f"{bill.version} {bill.digest}".strip(),
-        "uses": json.dumps(answer.uses),
+        "uses": asked(before, bill.due_cents, answer.uses),
     }
-    if is_new:
+    if not before:
         inc = message.report.inc
         first = new_sale(key, message.node, inc, message.boot, message.sale, message.what, machine.zone, batch.now_ms)
         batch.rows.execute(insert(SALE), [first | row])
@@ -238,6 +243,9 @@ def _send(batch: Batch, message: Price, answer: _Answer) -> bytes:
         values = {"fee_cents": bill.fee_cents, "saved_cents": bill.saved_cents}
         if answer.stay is not None:
             values["entered_ms"] = answer.stay.entered_ms
+        partly = [use["place"] for use in answer.uses if use["serial"] and use["value"] < use["worth"]]
+        if partly:
+            values["partly"] = partly  # the till asks first whether they shall be used for less than they are worth
         values["lines"] = _lines(bill, VALUES_BYTES_MAX - len(json.dumps(values)) - len(', "lines": []'))
     return batch.send(
         message.node,

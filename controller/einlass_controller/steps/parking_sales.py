@@ -5,6 +5,7 @@ and raises an alarm. Money, stay and vouchers change in one transaction.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
 PRICES_KEPT_MS = 24 * 3600_000
 SWEEP_EVERY_MS = 60_000
 DIGESTS_MAX = 6
+DUES_MAX = 20
+CARDS_MAX = 20
 NAME_LENGTH_MAX = 64
 STOPPED = "coins_stopped"
 TOLD = frozenset(("card_undone", "card_not"))
@@ -74,7 +77,19 @@ def new_sale(
     row: dict[str, Any] = {"key": key, "node": node, "inc": inc, "boot": boot, "number": number, "what": what}
     row |= {"zone": zone, "stay": "", "subject": "", "state": OPEN, "opened_ms": now_ms, "ended_ms": None}
     row |= dict.fromkeys(("until_ms", "due_cents", "fee_cents", "saved_cents", "coins_cents", "card_cents"), 0)
-    return row | {"paid_ms": None, "ref": "", "tariff": "", "uses": "[]"}
+    return row | {"paid_ms": None, "ref": "", "tariff": "", "uses": asked("", 0, ())}
+
+
+def asked(before: str, due_cents: int, uses: Iterable[dict[str, Any]]) -> str:
+    """What a sale keeps of its questions: every price that was told, and every card as it was priced last.
+
+    A machine whose last question was not answered in time goes on with the answer before.
+    """
+    known = json.loads(before) if before else {"dues": [], "cards": []}
+    fresh = {item["digest"]: item for item in uses}
+    cards = [item for item in known["cards"] if item["digest"] not in fresh] + list(fresh.values())
+    dues = [due for due in known["dues"] if due != due_cents] + [due_cents]
+    return json.dumps({"dues": dues[-DUES_MAX:], "cards": cards[-CARDS_MAX:]})
 
 
 def told(batch: Batch, node: Node, message: NodeEvent, at_ms: int) -> None:
@@ -140,6 +155,9 @@ def _paid(
     key = key_of(node.id, message.inc, sale.number)
     found = batch.rows.fetch(select(SALE).where(SALE.c.key == key))
     row = dict(found[0]._mapping) if found else None
+    known = json.loads(row["uses"]) if row is not None else {"dues": [], "cards": []}
+    if row is not None:
+        at_ms = max(at_ms, int(row["opened_ms"]))  # by a clock of its own that is wrong: it was asked for before
     wrong: list[str] = []
     if row is not None and row["state"] == PAID:  # two sales with one number: the money of both is in
         wrong.append("this sale was told before")
@@ -147,17 +165,17 @@ def _paid(
     fresh = row is None
     if row is None:
         row = new_sale(key, node.id, message.inc, message.boot, sale.number, sale.what, machine.zone, at_ms)
-    elif sale.due != row["due_cents"]:
+    elif sale.due not in known["dues"] and sale.what != parking.DISPLAY:
         wrong.append(f"{row['due_cents']} cents were asked for, the machine says {sale.due}")
     if sale.cents < sale.due:
         wrong.append(f"{sale.due - sale.cents} cents are missing")
-    uses = _uses(batch, key, json.loads(row["uses"]), sale, wrong)
+    uses = _uses(batch, key, known["cards"], sale, wrong)
     saved = sum(item["saved"] or 0 for item in uses)
     stay = _pay_for(batch, machine, node, row, sale, uses, at_ms, wrong)
     _commit(batch, node, machine, message, row, sale, uses, at_ms, wrong, stay)
     row |= {"state": PAID, "paid_ms": at_ms, "ended_ms": batch.now_ms, "stay": stay, "what": sale.what}
     row |= {"due_cents": sale.due, "coins_cents": sale.coins, "card_cents": sale.by_card, "ref": sale.ref}
-    row |= {"saved_cents": saved, "until_ms": sale.until_ms, "uses": json.dumps(uses)}
+    row |= {"saved_cents": saved, "until_ms": sale.until_ms, "uses": json.dumps({"dues": [sale.due], "cards": uses})}
     if fresh:
         batch.rows.execute(insert(SALE), [row])
     else:
@@ -256,9 +274,12 @@ def _pay_for(
         return ""
     stay = parking_stays.stay_of(batch, row["stay"])
     if stay is None and sale.what == parking.EXIT:
+        batch.rows.tickets_with(sale.subject)
         ticket = batch.rows.by_digest.get(sale.subject)
         stay = parking_stays.stay_of(batch, ticket.id) if ticket is not None else None
-    if stay is None and sale.what == parking.EXIT:
+    if stay is not None and stay.zone not in batch.live.parking.zones:
+        stay = None
+    if stay is None and sale.what not in (parking.DISPLAY, parking.LOST):
         wrong.append("it was paid for a stay that nobody knows")
         return ""
     if stay is None:

@@ -1,7 +1,7 @@
 """Stays of cars follow the visits of their tickets: what lanes report moves both."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -17,6 +17,8 @@ from einlass_controller.store.schema import STAY
 
 # So long after an exit said yes the car may take to pass it.
 CLEARED_MS = 5 * 60_000
+# Why a stay begins and ends at once: its ticket was seen at an exit only.
+ENTRY_NOT_TOLD = "entry not told yet"
 STAY_COLUMNS = [STAY.c[item.name] for item in fields(ParkingStay)]
 
 
@@ -80,7 +82,14 @@ def _follow(batch: Batch, visit: Visit, ticket: Ticket) -> None:
         return
     before = stay.state
     if visit.state == visits.ANNULLED:
-        stay.state = UNUSED if before == ISSUED else before
+        stay.state = UNUSED if stay.is_open else before
+    elif before == LEFT and visit.state == visits.PRESENT and stay.reason == ENTRY_NOT_TOLD:
+        # The lane that let it in was cut off, and tells later than the one that let it out.
+        visits.leave(visit, visit.inside, stay.left_ms or batch.now_ms)
+        batch.rows.changed(visit, None)
+        stay.entered_ms, stay.reason = min(visit.granted_ms, stay.left_ms or visit.granted_ms), ""
+        changed(batch, stay)
+        settle(batch, stay)
     elif visit.state == visits.ENDED or (visit.left and visit.left >= visit.persons):
         leave(batch, stay, visit.ended_ms or batch.now_ms)
     elif visit.state == visits.PRESENT and before in (ISSUED, UNUSED):
@@ -114,6 +123,21 @@ def settle(batch: Batch, stay: ParkingStay) -> None:
     if stay.unpaid_cents != was:
         changed(batch, stay)
         batch.record("left_unpaid", at_ms, stay=stay.id, zone=stay.zone, cents=stay.unpaid_cents, before_cents=was)
+
+
+def go_on(batch: Batch, stay: ParkingStay, ticket: Ticket, reason: str) -> ParkingStay:
+    """The same stay under another ticket: all that was paid for it counts."""
+    fresh = replace(stay, id=ticket.id, ticket=ticket.id, reason=reason)
+    add(batch, fresh)
+    stay.state, stay.left_ms, stay.reason, stay.plate = LEFT, batch.now_ms, f"goes on as {ticket.id}", ""
+    changed(batch, stay)
+    return fresh
+
+
+def seen_at_exit(batch: Batch, ticket: Ticket, at_ms: int) -> None:
+    """A car went out by a ticket that no entry has told of: cut off, it will tell later when that was."""
+    stay = ParkingStay(ticket.id, ticket.zone, parking.TICKET, LEFT, ticket.id, at_ms, at_ms, reason=ENTRY_NOT_TOLD)
+    add(batch, stay)
 
 
 def end_displays(batch: Batch) -> None:

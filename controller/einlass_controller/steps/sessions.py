@@ -6,7 +6,7 @@ from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
-from einlass_controller.steps import leasing, listing, parking_sales, parking_signs
+from einlass_controller.steps import leasing, listing, parking_sales, parking_signs, voucher_lists
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
@@ -49,6 +49,7 @@ def hello(batch: Batch, message: Hello) -> None:
             batch.nodes.add(node.id)
         _tell_limit(batch, node)
     parking_signs.forget(batch, node)
+    batch.live.vouchers.told.pop(node.id, None)
     batch.acks[node.id] = node
     batch.send_time()
     if batch.live.site.mode == EVACUATION:
@@ -68,6 +69,7 @@ def status(batch: Batch, message: Status) -> None:
         batch.take(node, message.report)
         leasing.wished(batch, message)
         listing.tell(batch, message)
+        voucher_lists.tell(batch, message)
 
 
 def state(batch: Batch, message: State) -> None:
@@ -116,6 +118,8 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
         if lane is not None:
             batch.live.books.freeze(lane.id)
             batch.touch(lane)
+        if lane is None and node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
+            return True
         batch.alarm(node, f"old_image: it is at {report.seq}, {node.applied} was acknowledged; wipe its journal")
     return True
 

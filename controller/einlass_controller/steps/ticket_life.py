@@ -7,6 +7,7 @@ from einlass_controller.domain.life import LifeError
 from einlass_controller.domain.signed import TICKET_ID_LENGTH
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.orders import AnnulEntry, ChangeTicket, Done, ReplaceTicket
+from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import HELD_BACK
 
@@ -66,6 +67,9 @@ def replace(batch: Batch, order: ReplaceTicket) -> Done | LifeError | None:
     moved = [visit for visit in batch.rows.visits_of_ticket(old.id) if visit.is_open]
     for visit in moved:
         batch.rows.move_visit(visit, new)
+    stay = parking_stays.stay_of(batch, old.id) if batch.live.parking.zones else None
+    if stay is not None and stay.is_open:
+        parking_stays.go_on(batch, stay, new, order.reason)
     batch.record(
         "replaced",
         ticket=old.id,

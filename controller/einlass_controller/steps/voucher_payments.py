@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 from einlass_controller.domain import public_codes, vouchers
 from einlass_controller.domain.public_codes import GUESSES_PER_S, PublicCode
 from einlass_controller.domain.rate import Bucket
-from einlass_controller.domain.voucher_owner import Asker, may_decide
+from einlass_controller.domain.voucher_owner import CONTROLLER, Asker, may_decide
 from einlass_controller.domain.vouchers import HELD, OK, REDEEMED, USED, Scene, Verdict, Voucher
 from einlass_controller.messages import Declined
 from einlass_controller.orders_vouchers import Answered, CommitPayment, EndPayment, HoldVoucher, ReleasePayment, Use
@@ -28,6 +28,7 @@ HOLD_MS = 60_000
 VOUCHERS_A_PAYMENT_MAX = 50
 COMMITTED, RELEASED = "committed", "released"
 PLATES_EVERY_MS = 60_000
+_OLD_PLATE = "SELECT key FROM voucher_payment WHERE plate <> '' AND opened_ms < ? AND state <> ? LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,8 @@ def sweep(batch: Batch) -> None:
             _let_go(batch, None, payment, key, "clock", f"held for {HOLD_MS // 1000} s")
     if now_ms - book.plates_swept_ms >= PLATES_EVERY_MS:
         book.plates_swept_ms = now_ms
-        old = PAYMENT.c.plate != "", PAYMENT.c.opened_ms < batch.moment.midnight_ms, PAYMENT.c.state != OPEN
-        if batch.rows.fetch(select(PAYMENT.c.key).where(*old).limit(1)):
+        if batch.rows.ask(_OLD_PLATE, batch.moment.midnight_ms, OPEN):
+            old = PAYMENT.c.plate != "", PAYMENT.c.opened_ms < batch.moment.midnight_ms, PAYMENT.c.state != OPEN
             batch.rows.execute(update(PAYMENT).where(*old).values(plate=""))
 
 
@@ -340,7 +341,8 @@ def _told_late(batch: Batch, key: str, item: Use) -> Voucher | None:
     """A voucher that the till used and does not hold. None: it cannot be used once more, and a person must look."""
     rows = batch.rows.fetch(select(*VOUCHER_COLUMNS).where(VOUCHER.c.serial == item.serial))
     voucher = vouchers_of(rows)[0] if rows else None
-    if voucher is not None and voucher.state == vouchers.ACTIVATED:
+    told_by = key.split("/")[0]
+    if voucher is not None and voucher.state == vouchers.ACTIVATED and voucher.owner in (CONTROLLER, told_by):
         return voucher
     state = "missing" if voucher is None else voucher.state
     if voucher is not None and voucher.state not in USED:  # it must not be used once more

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, insert, select, update
 from einlass_controller.domain import voucher_snapshot, vouchers
 from einlass_controller.domain.public_codes import PublicCode
 from einlass_controller.domain.replay import VOUCHERS_MADE
+from einlass_controller.domain.voucher_owner import REPORT, is_listed
 from einlass_controller.domain.vouchers import Lot, Partner, Voucher, VoucherError
 from einlass_controller.messages import Declined
 from einlass_controller.orders_vouchers import (
@@ -33,6 +34,8 @@ CODES_MAX = 1_000
 SERIAL_MAX = 99_999_999
 # One order is one transaction, and every till waits for it.
 RANGE_MAX = 2_000
+# A line is a byte of a list's entry.
+LINES_MAX = 255
 
 _STATE = [item.name for item in fields(Voucher) if item.name not in voucher_snapshot.VOUCHER_FIXED]
 
@@ -70,11 +73,18 @@ def make_lot(batch: Batch, order: MakeLot) -> Lot | Declined:
     if order.lot.partner and (partner is None or not partner.is_active):
         return Declined(f"partner {order.lot.partner!r} is not known, or nothing is sold to it any more")
     number = max(book.lots, default=0) + 1
-    lot = replace(order.lot, id=number, first=first, last=first + order.size - 1, made=0)
+    line = next_line(batch) if order.lot.while_cut_off == REPORT else 0
+    lot = replace(order.lot, line=line, id=number, first=first, last=first + order.size - 1, made=0)
     batch.rows.execute(insert(LOT), [lot_row(lot) | {"created_ms": batch.now_ms}])
     book.lots[number] = lot
     batch.record("lot", lot=asdict(lot), by=order.by)
     return lot
+
+
+def next_line(batch: Batch) -> int:
+    """What tills are to call one more lot; 0: there are no names left, and it is used at none of them alone."""
+    line = max((lot.line for lot in batch.live.vouchers.lots.values()), default=0) + 1
+    return line if line <= LINES_MAX else 0
 
 
 def make_vouchers(batch: Batch, order: MakeVouchers) -> tuple[int, ...] | Declined:
@@ -89,11 +99,12 @@ def make_vouchers(batch: Batch, order: MakeVouchers) -> tuple[int, ...] | Declin
     if order.activate and (partner is None or not partner.is_active):
         return Declined("only vouchers of a lot with a partner that still buys can be activated as they are made")
     now_ms = batch.now_ms
-    made = []
+    made: list[Voucher] = []
     for serial, (digest, sha256) in enumerate(order.proofs, lot.first + lot.made):
         voucher = Voucher(serial, lot.id, digest, sha256, now_ms, lot.partner)
         if order.activate:
             vouchers.change(voucher, vouchers.ACTIVATE, "", now_ms, lot.partner)
+        look(batch, voucher)
         made.append(voucher)
     batch.rows.execute(insert(VOUCHER), [_row(voucher) for voucher in made])
     batch.rows.execute(update(LOT).where(LOT.c.id == lot.id).values(made=lot.made + len(made)))
@@ -185,15 +196,26 @@ def read_range(batch: Batch, first: int, last: int, partner: str = "") -> list[V
     return vouchers_of(batch.rows.fetch(wanted.order_by(VOUCHER.c.serial)))
 
 
-def keep(batch: Batch, changed: Iterable[Voucher]) -> None:
-    """Write vouchers that have changed, into their table and into the ledger."""
+def keep(batch: Batch, changed: Iterable[Voucher], moved: bool = False) -> None:
+    """Write vouchers that have changed, into their table and into the ledger. moved: they are another's now."""
     rows = []
     for voucher in changed:
+        look(batch, voucher, moved)
         batch.vouchers[str(voucher.serial)] = voucher_snapshot.state_of(voucher)
         rows.append({"b_serial": voucher.serial} | {f"b_{name}": getattr(voucher, name) for name in _STATE})
     if rows:
         values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in _STATE}
         batch.rows.execute(update(VOUCHER).where(VOUCHER.c.serial == bindparam("b_serial")).values(values), rows)
+
+
+def look(batch: Batch, voucher: Voucher, moved: bool = False) -> None:
+    """Whether tills may find it on their lists now; if that has changed (or whose it is) it gets the next number."""
+    book = batch.live.vouchers
+    lot = book.lots[voucher.lot]
+    line = lot.line if is_listed(lot.while_cut_off, lot.limits, voucher) else 0
+    if line != voucher.listed or moved:
+        book.list_number += 1
+        voucher.listed, voucher.listed_number = line, book.list_number
 
 
 def keep_code(batch: Batch, code: PublicCode) -> None:

@@ -81,7 +81,7 @@ class StayRow(SQLModel, table=True):
 class SaleRow(SQLModel, table=True):
     """A sale of a till, under "till/incarnation/number": what was asked last, and what the machine told of it.
 
-    uses: JSON, what it uses of each voucher; held: JSON, digests of what it holds. state: open, paid, ended.
+    uses: JSON, the prices that were told and what it uses of each voucher. state: open, paid, ended.
     """
 
     __tablename__ = "parking_sale"

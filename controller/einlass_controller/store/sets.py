@@ -72,6 +72,10 @@ class Sets(ABC):
         return nullcontext()
 
     @abstractmethod
+    def ask(self, question: str, values: Sequence[Any]) -> list[Row]:
+        """What a statement of ours finds, with `?` for each value. Texts in it may hold neither ? nor %."""
+
+    @abstractmethod
     def insert(self, columns: Columns, rows: list[Row]) -> None:
         """New rows."""
 
@@ -105,6 +109,10 @@ class _Sqlite(Sets):
         rows: list[Row] = self._raw.execute(_text(_sqlite_select, columns, key, room, also), padded).fetchall()
         if columns.flags:
             return [_with_flags(row, columns.flags) for row in rows]
+        return rows
+
+    def ask(self, question: str, values: Sequence[Any]) -> list[Row]:
+        rows: list[Row] = self._raw.execute(question, values).fetchall()
         return rows
 
     def insert(self, columns: Columns, rows: list[Row]) -> None:
@@ -151,6 +159,10 @@ class _Postgres(Sets):
             ]
         return [cursor.fetchall() if cursor is not None else [] for cursor in cursors]
 
+    def ask(self, question: str, values: Sequence[Any]) -> list[Row]:
+        rows: list[Row] = self._raw.execute(_text(_postgres_question, question), values).fetchall()
+        return rows
+
     def together(self) -> AbstractContextManager[Any]:
         pipeline: AbstractContextManager[Any] = self._raw.pipeline()
         return pipeline
@@ -160,6 +172,15 @@ class _Postgres(Sets):
 
     def update(self, columns: Columns, rows: list[Row]) -> None:
         self._raw.execute(_text(_postgres_update, columns), [list(column) for column in zip(*rows, strict=True)])
+
+
+def _postgres_question(question: str) -> str:
+    return question.replace("?", "%s")
+
+
+def marks(count: int) -> str:
+    """So many values, for IN."""
+    return ", ".join("?" * count)
 
 
 def _postgres_select(columns: Columns, key: str, also: str) -> str:

@@ -12,7 +12,8 @@ MAP_BYTES = 1 << 30
 # A scan changes a few bytes on some pages, each of which goes to the log as a whole: small pages halve what is written.
 # Holds for new files only.
 PAGE_BYTES = 2_048
-WRITES = "einlass_writes"
+# A connection with this option has begun its transactions itself (session.py).
+BEGUN = "einlass_begun"
 
 
 def prepare(engine: Engine) -> None:
@@ -37,8 +38,8 @@ def prepare(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not connection.get_execution_options().get(BEGUN, False):
+            connection.exec_driver_sql("BEGIN")
 
 
 def checkpoint(engine: Engine) -> None:

@@ -41,6 +41,7 @@ class LotRow(SQLModel, table=True):
     limits: str = Field(default="{}", sa_column=Column(Text, nullable=False))
     while_cut_off: str = "own"
     name: str = ""
+    line: int = 0
     created_ms: int = Field(sa_column=_big())
 
 
@@ -53,6 +54,8 @@ class VoucherRow(SQLModel, table=True):
         Index("ix_voucher_partner", "partner", "state"),
         Index("ix_voucher_payment", "payment"),
         Index("ix_voucher_used", "used_ms"),
+        Index("ix_voucher_listed_number", "listed_number"),
+        Index("ix_voucher_owner", "owner"),
     )
     serial: int = Field(sa_column=_number())
     lot: int = Field(sa_column=_big())
@@ -74,6 +77,9 @@ class VoucherRow(SQLModel, table=True):
     owner_inc: str = ""
     owner_version: int = 0
     settled: str = ""
+    wanted_back: bool = False
+    listed: int = 0
+    listed_number: int = Field(default=0, sa_column=_big())
 
 
 class PaymentRow(SQLModel, table=True):

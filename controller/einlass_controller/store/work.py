@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Column, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.domain import visits
+from einlass_controller.domain.compact import compact
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import VALID, Ticket
@@ -21,11 +22,11 @@ from einlass_controller.store.schema import (
     LEDGER,
     NODE,
     TICKET,
-    TICKET_IMPORT,
     VISIT,
     ZONE,
 )
-from einlass_controller.store.sets import Columns, Row, sets_on
+from einlass_controller.store.session import Session
+from einlass_controller.store.sets import Columns, Row, marks
 from einlass_controller.store.tables import PRESENT_ONLY
 
 # SQLite allows 32,766 variables a statement; longer lists are not faster.
@@ -54,6 +55,7 @@ class Stored:
 
 
 _TICKET_COLUMNS = Columns(TICKET, [item.name for item in fields(Ticket)])
+_LISTED_COLUMNS = Columns(TICKET, ("id", "listed", "listed_number"))
 _VISIT_COLUMNS = Columns(VISIT, [item.name for item in fields(Visit)])
 _DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
 _ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
@@ -73,38 +75,26 @@ _OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
 _UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
 
 
-# The lists of the lanes: asked often, so the statements are made once.
-_ZONES = TICKET.c.zone.in_(bindparam("zones", expanding=True))
-_MOST = bindparam("most", type_=Integer())
-_CHANGE = (
-    select(TICKET.c.digest, TICKET.c.listed, TICKET.c.listed_number)
-    .where(TICKET.c.listed_number > bindparam("after"), _ZONES)
-    .order_by(TICKET.c.listed_number)
-    .limit(_MOST)
+# The lists of the lanes, asked at every status; {} stands for the zones.
+_GONE = (
+    "SELECT digest, listed, listed_number FROM ticket "
+    "WHERE listed_number > ? AND zone IN ({}) AND listed = 0 ORDER BY listed_number LIMIT ?"
 )
-_GONE, _NEW = _CHANGE.where(TICKET.c.listed == 0), _CHANGE.where(TICKET.c.listed > 0)
-_WHOLE = (
-    select(TICKET.c.digest, TICKET.c.listed)
-    .where(TICKET.c.digest > bindparam("after"), TICKET.c.listed > 0, _ZONES)
-    .order_by(TICKET.c.digest)
-    .limit(_MOST)
-)
-_UNFINISHED = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+_NEW = _GONE.replace("listed = 0", "listed > 0")
+_WHOLE = "SELECT digest, listed FROM ticket WHERE digest > ? AND listed > 0 AND zone IN ({}) ORDER BY digest LIMIT ?"
 _TO_LOOK_AT = (
-    select(TICKET.c.id).where(TICKET.c.listed_number == 0, TICKET.c.import_id.not_in(_UNFINISHED)).limit(_MOST)
+    "SELECT id FROM ticket WHERE listed_number = 0 "
+    "AND import_id NOT IN (SELECT id FROM ticket_import WHERE NOT done) LIMIT ?"
 )
-_LATE = select(TICKET.c.id).where(TICKET.c.listed > 0, TICKET.c.valid_until_ms < bindparam("now_ms")).limit(_MOST)
-_NEAR = select(TICKET.c.id).where(
-    TICKET.c.listed == 0, TICKET.c.valid_from_ms > bindparam("from_ms"), TICKET.c.valid_from_ms <= bindparam("to_ms")
-)
+_LATE = "SELECT id FROM ticket WHERE listed > 0 AND valid_until_ms < ? LIMIT ?"
+_NEAR = "SELECT id FROM ticket WHERE listed = 0 AND valid_from_ms > ? AND valid_from_ms <= ?"
 
 
 class Rows:
     """Tickets, visits and decisions that a batch touches; each is in memory once, whoever asks for it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sets = sets_on(connection)
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self.tickets: dict[str, Ticket] = {}
         self.by_digest: dict[str, Ticket] = {}
         self.visits: dict[str, Visit] = {}
@@ -124,8 +114,10 @@ class Rows:
         self._others: list[tuple[Any, dict[str, Any]]] = []
 
     def load(self, decision_keys: set[str], visit_keys: set[str], digests: set[str]) -> None:
-        """Read what a batch needs: at most five statements for every 500 of each."""
-        decisions, stays, tickets = self._sets.select_all(
+        """Read what a batch needs: at most five statements for every 500 of each, none for nothing."""
+        if not (decision_keys or visit_keys or digests):
+            return
+        decisions, stays, tickets = self._session.sets.select_all(
             [
                 (_DECISION_COLUMNS, "key", list(decision_keys)),
                 (_VISIT_COLUMNS, "key", list(visit_keys)),
@@ -202,35 +194,37 @@ class Rows:
 
     def scalar(self, statement: Any) -> Any:
         """The first value that a rare question finds, or None."""
-        return self._connection.execute(statement).scalar()
+        return self._session.connection.execute(statement).scalar()
 
     def fetch(self, statement: Any) -> list[Any]:
         """All that a rare question finds."""
-        return list(self._connection.execute(statement).all())
+        return list(self._session.connection.execute(statement).all())
 
     def execute(self, statement: Any, rows: list[dict[str, Any]] | None = None) -> int:
         """A rare change of a table that no scan touches, in the same transaction; how many rows it changed."""
         self._executed = True
-        done = self._connection.execute(statement, rows) if rows else self._connection.execute(statement)
+        done = (
+            self._session.connection.execute(statement, rows) if rows else self._session.connection.execute(statement)
+        )
         return int(done.rowcount)
 
     def visits_inside(self) -> list[Visit]:
         """Every visit of which somebody is inside now, with what this batch has changed; reads them."""
-        self._add_visits(self._connection.execute(select(*_VISIT_COLUMNS).where(text(PRESENT_ONLY))))
+        self._add_visits(self._session.connection.execute(select(*_VISIT_COLUMNS).where(text(PRESENT_ONLY))))
         return [visit for visit in self.visits.values() if visit.state == visits.PRESENT and visit.inside]
 
     def passages_since(self, since_ms: int) -> list[dict[str, Any]]:
         """The ledger's passages after an instant, oldest first. Reads the whole ledger: once a night at most."""
         kinds = ("passed", "forced", "uncertain")
         statement = select(LEDGER.c.body).where(LEDGER.c.at_ms >= since_ms, LEDGER.c.kind.in_(kinds))
-        stored = self._connection.execute(statement.order_by(LEDGER.c.number)).scalars()
+        stored = self._session.connection.execute(statement.order_by(LEDGER.c.number)).scalars()
         new = [entry.body for entry in self._entries if entry.at_ms >= since_ms and entry.kind in kinds]
         return [json.loads(body) for body in (*stored, *new)]
 
     def products_in_use(self) -> list[str]:
         """Products of which there are valid tickets."""
         statement = select(TICKET.c.product).where(TICKET.c.status == VALID).distinct()
-        return [str(name) for name in self._connection.execute(statement).scalars()]
+        return [str(name) for name in self._session.connection.execute(statement).scalars()]
 
     def sold(self, product: str, slot_ms: int) -> int:
         """Persons for whom tickets of a time slot were sold, those of this batch included."""
@@ -238,7 +232,7 @@ class Rows:
             TICKET.c.slot_ms == slot_ms, TICKET.c.product == product, TICKET.c.status.in_((VALID, "unpaid"))
         )
         new = [item for item in self._new_tickets if (item.product, item.slot_ms) == (product, slot_ms)]
-        return int(self._connection.execute(statement).scalar_one()) + sum(item.persons for item in new)
+        return int(self._session.connection.execute(statement).scalar_one()) + sum(item.persons for item in new)
 
     def bookings(self, from_ms: int, until_ms: int) -> list[Booking]:
         """Persons booked for slots that begin in this time, whose tickets were not used yet."""
@@ -249,37 +243,38 @@ class Rows:
             TICKET.c.status == VALID,
             TICKET.c.entries_used == 0,
         )
-        rows = self._connection.execute(statement.group_by(*columns))
+        rows = self._session.connection.execute(statement.group_by(*columns))
         return [Booking(zone, int(slot_ms), int(persons)) for zone, slot_ms, persons in rows]
 
     def listed(self, ticket: Ticket) -> None:
         """What the lists say of this ticket must be written, and nothing else of it has changed."""
         self._relisted.add(ticket.id)
 
+    def ask(self, question: str, *values: Any) -> list[Row]:
+        """What a statement finds that is asked often; see Sets.ask()."""
+        return self._session.sets.ask(question, values)
+
     def to_look_at(self, count_max: int) -> list[str]:
         """Tickets of which nobody has said whether they are to be listed."""
-        return list(self._connection.execute(_TO_LOOK_AT, {"most": count_max}).scalars())
+        return [name for (name,) in self.ask(_TO_LOOK_AT, count_max)]
 
     def out_of_time(self, since_ms: int, now_ms: int, ahead_ms: int, count_max: int) -> list[str]:
         """Listed tickets that are not valid any more, and others that have come near their first instant meanwhile."""
-        late = self._connection.execute(_LATE, {"now_ms": now_ms, "most": count_max}).scalars()
-        span = {"from_ms": since_ms + ahead_ms, "to_ms": now_ms + ahead_ms}
-        return [*late, *self._connection.execute(_NEAR, span).scalars()]
+        late = self.ask(_LATE, now_ms, count_max)
+        return [name for (name,) in (*late, *self.ask(_NEAR, since_ms + ahead_ms, now_ms + ahead_ms))]
 
     def read_tickets(self, names: Collection[str]) -> None:
         """Have these tickets and their open visits in memory."""
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, set(names) - self.tickets.keys()))
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, names, _OPEN))
 
-    def list_changes(self, zones: Collection[str], removed: bool, after: int, count_max: int) -> list[Any]:
+    def list_changes(self, zones: Collection[str], removed: bool, after: int, count_max: int) -> list[Row]:
         """(digest, listed, number) of what came onto the lists, or went off them, after a change; oldest first."""
-        wanted = {"after": after, "zones": ["", *zones], "most": count_max}
-        return list(self._connection.execute(_GONE if removed else _NEW, wanted).all())
+        return self.ask(_of_zones(_GONE if removed else _NEW, zones), after, "", *zones, count_max)
 
-    def whole_list(self, zones: Collection[str], after: str, count_max: int) -> list[Any]:
+    def whole_list(self, zones: Collection[str], after: str, count_max: int) -> list[Row]:
         """(digest, listed) of all that is listed for these zones, in order, from behind a digest on."""
-        wanted = {"after": after, "zones": ["", *zones], "most": count_max}
-        return list(self._connection.execute(_WHOLE, wanted).all())
+        return self.ask(_of_zones(_WHOLE, zones), after, "", *zones, count_max)
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
         """A new row of a table that is seldom written."""
@@ -333,71 +328,83 @@ class Rows:
 
     def write(self, accounts: Sequence[Account], nodes: Sequence[Node], zones: Sequence[Zone]) -> bool:
         """Write every change; False when there was none, so that nothing need be committed."""
-        old_tickets = self._changed_tickets - {ticket.id for ticket in self._new_tickets}
-        old_visits = self._changed_visits - {visit.key for visit in self._new_visits}
+        wrote = self._write_sets(accounts, nodes, zones)
+        if self._relisted or self._executed or self._others or self._commands or self._letters or self._replies:
+            wrote = self._write_rare() or wrote
+        return wrote
+
+    def _write_sets(self, accounts: Sequence[Account], nodes: Sequence[Node], zones: Sequence[Zone]) -> bool:
         tickets, stays = self.tickets, self.visits
-        with self._sets.together():
-            wrote = [
-                self._insert(_TICKET_COLUMNS, self._new_tickets),
-                self._insert(_VISIT_COLUMNS, self._new_visits),
-                self._insert(_DECISION_COLUMNS, self._new_decisions),
-                self._insert(_ENTRY_COLUMNS, self._entries),
-                self._update(_TICKET_COLUMNS, [tickets[key] for key in sorted(old_tickets)], _TICKET_COLUMNS.row_of),
-                self._update(_VISIT_COLUMNS, [stays[key] for key in sorted(old_visits)], _VISIT_COLUMNS.row_of),
-                self._update(_ACCOUNT_COLUMNS, accounts, _account_row),
-                self._update(_NODE_COLUMNS, nodes, _node_row),
-                self._update(_ZONE_COLUMNS, zones, _ZONE_COLUMNS.row_of),
-            ]
-        wrote += [self._add(COMMAND, self._commands), self._add(DEAD_LETTER, self._letters), self._write_replies()]
+        old_tickets = sorted(self._changed_tickets - {ticket.id for ticket in self._new_tickets})
+        old_visits = sorted(self._changed_visits - {visit.key for visit in self._new_visits})
+        new: list[tuple[Columns, Sequence[Any]]] = [
+            (columns, things)
+            for columns, things in (
+                (_TICKET_COLUMNS, self._new_tickets),
+                (_VISIT_COLUMNS, self._new_visits),
+                (_DECISION_COLUMNS, self._new_decisions),
+                (_ENTRY_COLUMNS, self._entries),
+            )
+            if things
+        ]
+        changed: list[tuple[Columns, Sequence[Any], Callable[[Any], Row]]] = []
+        if old_tickets:
+            changed.append((_TICKET_COLUMNS, [tickets[key] for key in old_tickets], _TICKET_COLUMNS.row_of))
+        if old_visits:
+            changed.append((_VISIT_COLUMNS, [stays[key] for key in old_visits], _VISIT_COLUMNS.row_of))
+        if accounts:
+            changed.append((_ACCOUNT_COLUMNS, accounts, _account_row))
+        if nodes:
+            changed.append((_NODE_COLUMNS, nodes, _node_row))
+        if zones:
+            changed.append((_ZONE_COLUMNS, zones, _ZONE_COLUMNS.row_of))
+        if not (new or changed):
+            return False
+        sets = self._session.sets
+        with sets.together():
+            for columns, things in new:
+                sets.insert(columns, list(map(columns.row_of, things)))
+            for columns, found, row_of in changed:
+                sets.update(columns, list(map(row_of, found)))
+        return True
+
+    def _write_rare(self) -> bool:
+        wrote = [self._add(COMMAND, self._commands), self._add(DEAD_LETTER, self._letters), self._write_replies()]
         wrote += [self._executed, bool(self._others), self._write_listed()]
         for statement, row in self._others:
-            self._connection.execute(statement, [row])
+            self._session.connection.execute(statement, [row])
         if self._letters:
             oldest = self._letters[-1]["number"] - DEAD_LETTERS_MAX
-            self._connection.execute(delete(DEAD_LETTER).where(DEAD_LETTER.c.number <= oldest))
+            self._session.connection.execute(delete(DEAD_LETTER).where(DEAD_LETTER.c.number <= oldest))
         return any(wrote)
 
     def _write_listed(self) -> bool:
         names = self._relisted - self._changed_tickets - {ticket.id for ticket in self._new_tickets}
         if not names:
             return False
-        rows = [
-            {"b_id": name, "b_listed": self.tickets[name].listed, "b_number": self.tickets[name].listed_number}
-            for name in sorted(names)
-        ]
-        statement = update(TICKET).where(TICKET.c.id == bindparam("b_id"))
-        values: dict[str, Any] = {"listed": bindparam("b_listed"), "listed_number": bindparam("b_number")}
-        self._connection.execute(statement.values(values), rows)
+        self._session.sets.update(
+            _LISTED_COLUMNS, [_LISTED_COLUMNS.row_of(self.tickets[name]) for name in sorted(names)]
+        )
         return True
 
     def _write_replies(self) -> bool:
         if not self._replies:
             return False
         statement = update(COMMAND).where(COMMAND.c.id == bindparam("b_id"), COMMAND.c.node == bindparam("b_node"))
-        self._connection.execute(statement, self._replies)
+        self._session.connection.execute(statement, self._replies)
         return True
-
-    def _insert(self, columns: Columns, things: list[Any]) -> bool:
-        if things:
-            self._sets.insert(columns, list(map(columns.row_of, things)))
-        return bool(things)
-
-    def _update(self, columns: Columns, things: Sequence[Any], row_of: Callable[[Any], Row]) -> bool:
-        if things:
-            self._sets.update(columns, list(map(row_of, things)))
-        return bool(things)
 
     def _add(self, table: Table, rows: list[dict[str, Any]]) -> bool:
         """Rows that are rare: no statement of their own."""
         if rows:
-            self._connection.execute(insert(table), rows)
+            self._session.connection.execute(insert(table), rows)
         return bool(rows)
 
     def _select(self, columns: Columns, key: Column[str], wanted: Collection[str], also: str = "") -> list[Row]:
         found: list[Row] = []
         names = list(wanted)
         for start in range(0, len(names), CHUNK):
-            found += self._sets.select(columns, key.name, names[start : start + CHUNK], also)
+            found += self._session.sets.select(columns, key.name, names[start : start + CHUNK], also)
         return found
 
     def _add_tickets(self, rows: Iterable[Any]) -> None:
@@ -417,6 +424,10 @@ class Rows:
         self._visits_of.setdefault(visit.ticket, []).append(visit.key)
 
 
+def _of_zones(question: str, zones: Collection[str]) -> str:
+    return question.format(marks(1 + len(zones)))
+
+
 def _account_row(account: Account) -> Row:
     return (
         account.lane,
@@ -429,7 +440,7 @@ def _account_row(account: Account) -> Row:
         account.version_sent,
         account.lowering,
         account.frozen,
-        json.dumps(account.sent),
+        compact(account.sent),
         account.leased_until_ms,
     )
 
@@ -438,7 +449,7 @@ def _node_row(node: Node) -> Row:
     return (
         node.id,
         node.inc,
-        json.dumps(node.past),
+        compact(node.past),
         node.boot,
         node.applied,
         node.software,

@@ -13,8 +13,8 @@ _SIGNALS = (
     "staff clock_untrusted list_stale;"
     "green 0 emergency;"
     "red 200,100,200,100,200 forced;"
-    "red 500 invalid revoked blocked cancelled unpaid too_early expired wrong_product wrong_zone wrong_date used_up closed "
-    "error"
+    "red 500 invalid revoked blocked cancelled unpaid too_early expired wrong_product wrong_zone wrong_date used_up "
+    "closed error"
 )
 
 ADMITTING = ("ok", "ok_reentry")

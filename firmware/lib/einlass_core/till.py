@@ -7,6 +7,7 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     PRICING  --Priced(else), price_ms over-->  PAYING if a price is known (without the new card), else BACK
     PAYING   --CoinsIn-->                      PAYING   Record(coins); enough (EXIT): Record(paid), PayOut(change)
     PAYING   --VoucherShown-->                 PRICING  Price: all cards so far are held anew, in one question
+    PRICING  --Priced(partly)-->               PAYING   Show(card_partly); Confirmed: Price; Aborted: Price without it
     PAYING   --Confirmed (DISPLAY)-->          PRICING  Price of the money, then Record(paid), Print, PayOut(change)
     PAYING   --CardWanted-->                   CARD     Record(card_asked), TakeCard
     CARD     --CardDone(taken)-->              BACK     Record(paid): money, card and cards of shops in one step
@@ -101,6 +102,8 @@ class Till:
         self._made = ""
         self._cards: "tuple[str, ...]" = ()
         self._held: "tuple[str, ...]" = ()
+        self._partly: "tuple[str, ...]" = ()  # held, and the driver is asked whether to use them
+        self._accepted: "tuple[str, ...]" = ()
         self._until = 0
         self._known = False  # a price is known
         self._then = ""  # what the driver wants as soon as the price is fresh: "confirm", "card"
@@ -122,6 +125,11 @@ class Till:
     def until(self) -> int:
         """Unix ms: until when the money lasts, by the last price."""
         return self._until
+
+    @property
+    def asks_partly(self) -> bool:
+        """Whether the driver is asked if a card shall be used for less than it is worth: Confirmed or Aborted."""
+        return self.state == PAYING and bool(self._partly)
 
     @property
     def slip_name(self) -> str:
@@ -169,7 +177,10 @@ class Till:
         elif isinstance(event, Confirmed):
             self._confirm(now_ms, effects)
         elif isinstance(event, Aborted):
-            if self.state in (PRICING, PAYING):
+            if self.asks_partly:
+                self._cards = tuple([card for card in self._cards if card not in self._partly])
+                self._ask(now_ms, effects)
+            elif self.state in (PRICING, PAYING):
                 self._abort(now_ms, "aborted", effects)
         elif isinstance(event, Printed):
             self._printed(event, effects)
@@ -274,7 +285,7 @@ class Till:
         self._what = event.what
         self._subject = event.subject
         self._made = event.made
-        self._cards = self._held = ()
+        self._cards = self._held = self._accepted = ()
         self._known = False
         self._then = ""
         self.due = self._until = 0
@@ -286,6 +297,7 @@ class Till:
         self._questions += 1
         self._nonce = "%s.%d" % (self._prefix, self._questions)
         self.state = PRICING
+        self._partly = ()
         self._ask_anew = None
         self._deadline = now_ms + self._settings.price_ms
         self._asked_paid = self.account.credit
@@ -299,6 +311,9 @@ class Till:
             return
         refused = [card for card in self._cards if card not in event.held]
         self._cards = self._held = tuple([card for card in self._cards if card in event.held])
+        if self._settings.asks_partly:
+            wanted = [card for card in event.partly if card in self._held and card not in self._accepted]
+            self._partly = tuple(wanted)
         self.due = event.due
         self._until = event.until
         self._known = True
@@ -314,7 +329,10 @@ class Till:
             self._ask(now_ms, effects)
             return
         self._then = ""
-        if self._is_enough(wanted):
+        if self._partly:
+            effects.append(TakeCoins(False))
+            effects.append(Show("card_partly"))
+        elif self._is_enough(wanted):
             self._sell(now_ms, effects)
         elif wanted == "card":
             self._take_card(now_ms, effects)
@@ -335,18 +353,23 @@ class Till:
         effects.append(Show(code))
 
     def _is_enough(self, wanted: str) -> bool:
+        if self._partly:
+            return False
         if self._what == DISPLAY:
             return wanted == "confirm" and 0 < self.due <= self.account.credit
         return self.account.credit >= self.due
 
     def _voucher(self, now_ms: int, code: str, effects: "list[Effect]") -> None:
-        if self.state != PAYING or code in self._cards or len(self._cards) >= CARDS_MAX:
+        if self.asks_partly or self.state != PAYING or code in self._cards or len(self._cards) >= CARDS_MAX:
             return
         self._cards = self._cards + (code,)
         self._ask(now_ms, effects)
 
     def _confirm(self, now_ms: int, effects: "list[Effect]") -> None:
-        if self.state == PAYING and self._what == DISPLAY and self.account.credit > 0:
+        if self.asks_partly:
+            self._accepted = self._accepted + self._partly
+            self._ask(now_ms, effects)
+        elif self.state == PAYING and self._what == DISPLAY and self.account.credit > 0:
             self._then = "confirm"
             self._ask(now_ms, effects)
 
@@ -483,7 +506,7 @@ class Till:
     # Card
 
     def _card_wanted(self, now_ms: int, effects: "list[Effect]") -> None:
-        if self.state != PAYING or self._what == DISPLAY:
+        if self.asks_partly or self.state != PAYING or self._what == DISPLAY:
             return
         if self.account.doubt:  # A terminal tells only of its last payment: that one comes first.
             effects.append(AskCard(self.account.doubt))

@@ -9,7 +9,10 @@ CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
 
 
 class TillSettings:
-    """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that."""
+    """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that.
+
+    asks_partly: the driver is asked before a card is used for less than it is worth; it takes keys to answer.
+    """
 
     def __init__(
         self,
@@ -21,6 +24,7 @@ class TillSettings:
         doubt_ms: int = 60_000,
         payout_ms: int = 30_000,
         gives_change: bool = True,
+        asks_partly: bool = False,
     ) -> None:
         if card_ms > hold_ms:
             raise ValueError("card_ms over hold_ms: cards of shops would be free again before the terminal is done")
@@ -32,6 +36,7 @@ class TillSettings:
         self.doubt_ms = doubt_ms
         self.payout_ms = payout_ms
         self.gives_change = gives_change
+        self.asks_partly = asks_partly
 
 
 class Account:

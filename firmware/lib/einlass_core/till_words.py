@@ -50,16 +50,26 @@ class Priced(Event):
     """The answer to Price: what is due now, which of its cards are held for it, and until when the money lasts.
 
     code "ok", or why there is no price. held: the cards that help, in the order of the question; none other is used.
+    partly: those of them of which only a part would be used.
     """
 
-    __slots__ = ("nonce", "code", "due", "held", "until")
+    __slots__ = ("nonce", "code", "due", "held", "until", "partly")
 
-    def __init__(self, nonce: str, code: str, due: int = 0, held: "tuple[str, ...]" = (), until: int = 0) -> None:
+    def __init__(
+        self,
+        nonce: str,
+        code: str,
+        due: int = 0,
+        held: "tuple[str, ...]" = (),
+        until: int = 0,
+        partly: "tuple[str, ...]" = (),
+    ) -> None:
         self.nonce = nonce
         self.code = code
         self.due = due
         self.held = held
         self.until = until
+        self.partly = partly
 
 
 class CoinsIn(Event):

@@ -19,13 +19,15 @@ TILL_EVENTS = (
 CARDS_LENGTH_MAX = 300  # six codes of shops' cards, joined by blanks
 HELD_LENGTH_MAX = 24  # their positions
 UP = ("price",)
-DOWN = ("priced", "places")
+DOWN = ("priced", "places", "lot")
 
 _TYPES = {"cards": (str, 0, CARDS_LENGTH_MAX), "held": (str, 0, HELD_LENGTH_MAX)}
 _MESSAGES = {
     "price": "inc:name boot:count seq:count account:account nonce:nonce sale:count what:name subject:code cards:cards "
     "paid:count",
     "priced": "inc:name nonce:nonce code:name due:count held:held until:time values:object",
+    "lot": "inc:name line:count lot:count kind:name value:count alone:name from:time until:time days:name count:count "
+    "cents:count",
     "places": "inc:name zone:name free:count open:flag about:flag",
 }
 

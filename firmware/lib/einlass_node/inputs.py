@@ -70,10 +70,11 @@ class Contacts:
         self._emergency = emergency
         self._bolt = bolt_sensed
         self._pressed = self._released = False
+        self.site = False  # an emergency of the whole site, which counts as one more button on the loop
 
     def look(self, now_ms: int) -> "Sequence[Event]":
         """What has happened since the last look; one thing at a time."""
-        if self._emergency.on() != self._pressed:
+        if (self.site or self._emergency.on()) != self._pressed:
             self._pressed = not self._pressed
             return (EmergencyInput(self._pressed),)
         if self._bolt is not None and self._bolt.on() != self._released:

@@ -1,7 +1,5 @@
 """The node's end of the wire: hello, asks and journal up; answers, ceilings, acknowledgements and commands down."""
 
-import asyncio
-
 from einlass_core import VERSION, messages, wire
 from einlass_core.commands import OK, UNKNOWN, Commands, two_names
 from einlass_core.events import Linked, Rearmed
@@ -14,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from einlass_core.allowlist import AllowList
     from einlass_core.board import NodeConfig
     from einlass_core.effects import Ask
+    from einlass_core.events import Event
     from einlass_core.gate import Gate
     from einlass_core.journal import Journal
-    from einlass_core.pump import Inbox
     from einlass_node.clock import Clock
+    from einlass_node.inputs import Contacts
 
 STATUS_EVERY_MS = 10_000
 UPLOAD_LOOK_MS = 1_000
@@ -31,7 +31,7 @@ EVENTS_PENDING_MAX = 5  # the rest is for what cannot wait: asks and replies
 
 
 class Link:
-    """run() and client.run() do the work.
+    """look() and client.run() do the work. happened: told what happens to the lane; it returns when that is dealt with.
 
     Everything here survives the link: what is not acknowledged is sent again from the journal.
     """
@@ -43,7 +43,9 @@ class Link:
         reason: str,
         journal: "Journal",
         gate: "Gate",
-        inbox: "Inbox",
+        allow_list: "AllowList",
+        contacts: "Contacts",
+        happened: "Callable[[Event], None]",
         clock: "Clock",
         health: "Callable[[], dict[str, Any]]",
         ssl: "Any",
@@ -55,12 +57,13 @@ class Link:
         self._reason = reason
         self._journal = journal
         self._gate = gate
-        self._inbox = inbox
+        self._list = allow_list
+        self._contacts = contacts
+        self._happened = happened
         self._clock = clock
         self._health = health
         self._upload = Upload(journal)
         self._commands = Commands()
-        self._work = asyncio.Event()
         self._status_due_ms = 0
         self._look_ms = 0
         self._hello_due = False
@@ -81,25 +84,17 @@ class Link:
             random01=random01,
             backoff_ms=BACKOFF_MS,
         )
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        await self.client.subscribe(wire.topic_down(self._site, self._node, "#"))
-        await self.client.subscribe(wire.topic_all(self._site, "#"))
-        while True:
-            if self.client.up:
-                try:
-                    self._send_what_is_due()
-                except MemoryError as error:
-                    print("link", error)  # What was not sent is still due at the next look.
-            self._work.clear()
-            await self._work.wait()
+        self.client.subscribe(wire.topic_down(self._site, self._node, "#"))
+        self.client.subscribe(wire.topic_all(self._site, "#"))
 
     def look(self, now_ms: int) -> None:
-        """Call it often: what has its time (a status, a second sending) is done when that has come."""
-        if now_ms >= self._look_ms:
+        """Call it often: sends what is due, or has its time (a status, a second sending) now."""
+        if now_ms >= self._look_ms and self.client.up:
             self._look_ms = now_ms + UPLOAD_LOOK_MS
-            self._work.set()
+            try:
+                self._send_what_is_due()
+            except MemoryError as error:
+                print("link", error)  # What was not sent is still due at the next look.
 
     def ask(self, effect: "Ask") -> None:
         """Send a scan. Cut off or queue full: the lane's own deadline deals with it."""
@@ -108,12 +103,11 @@ class Link:
 
     def tell(self) -> None:
         """A status is wanted now."""
-        self._status_due_ms = 0
-        self._work.set()
+        self._status_due_ms = self._look_ms = 0
 
     def recorded(self) -> None:
         """The journal has grown."""
-        self._work.set()
+        self._look_ms = 0
 
     def _send_what_is_due(self) -> None:
         now_ms = self._clock.now_ms()
@@ -124,10 +118,11 @@ class Link:
             self._hello_due = False
             state = {"online": True, "inc": self._journal.incarnation, "boot": self._journal.boot, "software": VERSION}
             self.client.publish(wire.topic_state(self._site, self._node), wire.encode("state", state), 1, True)
-            self._inbox.put(Linked(True))
+            self._happened(Linked(True))
         if now_ms >= self._status_due_ms:
             fields = messages.status(self._journal, self._gate, now_ms)
             fields.update(self._health())
+            fields["list"] = self._list.status(now_ms)
             fields["link_drops"] = max(0, self.client.links - 1)
             if self._publish("status", fields):
                 self._status_due_ms = now_ms + STATUS_EVERY_MS
@@ -146,8 +141,8 @@ class Link:
             self._hello_due = True
         else:
             print("link", self.client.last_error)
-            self._inbox.put(Linked(False))
-        self._work.set()
+            self._happened(Linked(False))
+        self._look_ms = 0
 
     def _received(self, topic: str, payload: bytes) -> None:
         kind = wire.kind_of(topic)
@@ -162,24 +157,34 @@ class Link:
         if kind == "time":
             self._clock.trust(fields["unix_ms"])
             return
+        if kind == "emergency":
+            self._contacts.site = fields["on"]
+            return
         if fields.get("inc") != self._journal.incarnation:
             self.rejected += 1  # For a journal this node no longer has.
             return
         event = messages.event_of(kind, fields, self._journal.boot)
         if event is not None:
-            self._inbox.put(event)
+            self._happened(event)
         elif kind == "ack":
             self._journal.acknowledge(fields["seq"])
-            self._work.set()
+            self._look_ms = 0
         elif kind == "command":
             self._command(fields)
+        elif kind == "list":
+            self._take_list(fields)
+
+    def _take_list(self, fields: "dict[str, Any]") -> None:
+        taken = self._list.take(fields, self._clock.now_ms())
+        if fields["entries"] or not taken:
+            self.tell()
 
     def _command(self, fields: "dict[str, Any]") -> None:
         code = self._commands.judge(fields, self._clock.unix_ms(), self._clock.started_unix_ms())
         if code == OK:
             if fields["do"] == "rearm":
                 first, second = two_names(fields["by"])
-                self._inbox.put(Rearmed(first, second))
+                self._happened(Rearmed(first, second))
             else:
                 code = UNKNOWN
         self._publish("reply", {"id": fields["id"], "code": code})

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from einlass_node.mqtt_outbox import Subscription
+
 BACKOFF_MS_MIN = 250
 BACKOFF_MS_MAX = 30_000
 # A link that held this long was a good one: the next failure starts from the shortest back-off again.
@@ -162,21 +164,16 @@ class Client:
         self._work.set()
         return True
 
-    async def subscribe(self, topic: str, qos: int = 1) -> bool:
-        """Subscribe for good: sent now if up, and again whenever the broker has lost the session.
+    def subscribe(self, topic: str, qos: int = 1) -> "Subscription":
+        """Subscribe for good: sent as soon as there is a link, and again whenever the broker has lost the session.
 
-        True when the broker granted it. False if there is no link (it follows by itself), no answer in time, or a
-        refusal (see `last_error`).
+        The result's `granted` says whether the broker has (None: not known yet); see `last_error` for a refusal.
         """
         if not topic or qos not in (0, 1):
             raise ValueError("cannot subscribe to %r with QoS %r" % (topic, qos))
         wanted = self._outbox.subscription(topic, qos)
-        if self.up and not wanted.granted:
-            self._work.set()
-            asked_ms = ticks_ms()
-            while self.up and wanted.granted is None and ticks_diff(ticks_ms(), asked_ms) < self._timeout_ms:
-                await asyncio.sleep(LOOK_MS / 1000)
-        return bool(wanted.granted)
+        self._work.set()
+        return wanted
 
     def close(self) -> None:
         """Say goodbye (so the will is not sent) and let `run` return; unacknowledged messages are given up."""

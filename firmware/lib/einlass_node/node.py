@@ -5,19 +5,21 @@ import gc
 import machine
 import os
 
+from einlass_core.allowlist import AllowList
 from einlass_core.codes import ALPHABET
 from einlass_core.effects import Ask, Record, SetBolt, Show, Tell
-from einlass_core.events import Started
-from einlass_core.gate import Gate
+from einlass_core.events import Started, Ticked
+from einlass_core.gate import LOCKED, Gate
 from einlass_core.journal import Journal
 from einlass_core.passage import Passage
-from einlass_core.pump import Inbox, run_step
+from einlass_core.pump import run_step
 from einlass_core.record import TYPE_CHECKING
 from einlass_node.bolt import Bolts, Output
 from einlass_node.clock import Clock
 from einlass_node.files import FileStore
 from einlass_node.inputs import Barriers, Contacts, Input
 from einlass_node.link import Link
+from einlass_node.list_files import ListFiles
 from einlass_node.scanner import Scanner
 from einlass_node.signs import Signs
 from einlass_node.supervisor import supervise
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 JOURNAL_FOLDER = "/journal"
 INCARNATION_LENGTH = 8
 LOOK_MS = 10  # between two looks at the inputs; a code or a passage waits for the next one
+MERGE_AGAIN_MS = 60_000  # after the flash had no room for it
 REASONS = "unknown power hard_reset watchdog deep_sleep soft_reset"  # in the order of machine.reset_cause()
 
 
@@ -49,9 +52,11 @@ class Node:
         sensed = lines.get("bolt_entry_sensed")
         self._journal = Journal(FileStore(JOURNAL_FOLDER), _incarnation())
         prefix = "%s.%d" % (self._journal.incarnation, self._journal.boot)
-        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency)
+        self._list = AllowList(ListFiles())
+        self._merge_ms = 0
+        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
         self._deadline_ms: "int | None" = None
-        self._inbox = Inbox()
+        self._failed: "Exception | None" = None
         passage = Passage(board.debounce_ms)
         barriers = Barriers(Input(lines["barrier_a"]), Input(lines["barrier_b"]), passage, now_ms)
         contacts = Contacts(Input(lines["emergency"]), None if sensed is None else Input(sensed))
@@ -64,7 +69,9 @@ class Node:
             self._reason,
             self._journal,
             self._gate,
-            self._inbox,
+            self._list,
+            contacts,
+            self._happened,
             self._clock,
             _health,
             _tls(config),
@@ -73,33 +80,41 @@ class Node:
 
     async def run(self, watchdog: "Any") -> None:
         """Until one of its parts has ended."""
-        link = self._link
-        parts = {"lane": self._lane(), "inputs": self._look(), "link": link.run(), "mqtt": link.client.run()}
-        await supervise(watchdog, parts)
+        await supervise(watchdog, {"lane": self._look(), "mqtt": self._link.client.run()})
 
-    async def _lane(self) -> None:
-        event: "Event" = Started(self._reason)
-        while True:
+    def _happened(self, event: "Event") -> None:
+        """One step of the lane. A fault in it ends the node, whoever called: the link would go on as if nothing was."""
+        try:
             run_step(self._gate, self._clock.now_ms(), event, self._perform)
             self._deadline_ms = self._gate.deadline_ms
-            event = await self._inbox.get(None)
+        except Exception as error:
+            self._failed = error
 
     async def _look(self) -> None:
         """One loop for all that is looked at: a task and a timer for each would cost more memory than there is."""
-        inbox = self._inbox
-        while True:
+        self._happened(Started(self._reason))
+        while self._failed is None:
             now_ms = self._clock.now_ms()
             for sensor in self._sensors:
                 for event in sensor.look(now_ms):
-                    while not inbox.put(event):  # A passage is never dropped: when the lane is behind, it waits.
-                        await asyncio.sleep_ms(LOOK_MS)
+                    self._happened(event)
             for scanner in self._scanners:
                 for event in scanner.look(now_ms):
-                    inbox.put(event)  # A scan may be: the visitor holds the code there anyway.
+                    self._happened(event)
             if self._deadline_ms is not None and now_ms >= self._deadline_ms:
-                inbox.wake()
+                self._happened(Ticked())
             self._link.look(now_ms)
+            if now_ms >= self._merge_ms and self._gate.entry == LOCKED:
+                self._merge(now_ms)
             await asyncio.sleep_ms(LOOK_MS)
+        raise self._failed
+
+    def _merge(self, now_ms: int) -> None:
+        try:
+            self._list.work()
+        except OSError as error:
+            print("list", error)
+            self._merge_ms = now_ms + MERGE_AGAIN_MS
 
     def _perform(self, effect: "Effect") -> bool:
         if isinstance(effect, Record):
@@ -116,6 +131,7 @@ class Node:
 
     def _record(self, effect: Record) -> bool:
         try:
+            self._list.recorded(effect.kind, effect.fields)
             self._journal.append(effect.kind, self._clock.now_ms(), self._clock.unix_ms(), effect.fields)
         except OSError as error:
             print("journal", error)

@@ -74,6 +74,25 @@ def tariff_command(
     _tell(measure(seconds), as_json)
 
 
+@bench.command("till")
+def till_command(
+    scans: Annotated[int, typer.Option(min=10, max=2000, help="Tickets held to the reader.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """From the last byte of a ticket's code to its price on the display: real broker, controller and till processes."""
+    from einlass_sim.bench.till import measure
+    from einlass_sim.brokers import BrokerMissingError
+    from einlass_sim.processes import ProcessError
+    from einlass_sim.till_site import SiteError
+
+    try:
+        found = measure(scans)
+    except (BrokerMissingError, ProcessError, SiteError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    _tell(found, as_json)
+
+
 def _tell(found: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found))

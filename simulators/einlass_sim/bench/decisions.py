@@ -75,6 +75,7 @@ def _measure(
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     fsyncs = [probe.fsync_ms(running.directory)]
     in_database_s = 0.0
+    before_mib, _ = probe.memory_mib(running.controller.pid)
     for _ in range(ROUNDS):
         for name, part in PARTS.items():
             order = {"mix": "visits" if name == "paced" else name, "rate_per_s": rate_per_s if name == "paced" else 0.0}
@@ -107,7 +108,19 @@ def _measure(
         "echo": _latencies(rounds["echo"]),
         "codes": _codes(rounds),
         "rounds": {name: [round(window["per_s"]) for window in windows] for name, windows in rounds.items()},
-        "controller_mib": round(probe.rss_mb(running.controller.pid), 1),
+        **_memory(running.controller.pid, before_mib, nodes),
+    }
+
+
+def _memory(pid: int, before_mib: float, nodes: int) -> dict[str, float]:
+    """Of the controller: now, at most, and by how much it grew for each node since before the first scan."""
+    now_mib, peak_mib = probe.memory_mib(pid)
+    grown_kib = max(0.0, peak_mib - before_mib) * 1024 / nodes
+    return {
+        "controller_mib": round(now_mib, 1),
+        "controller_peak_mib": round(peak_mib, 1),
+        "controller_before_mib": round(before_mib, 1),
+        "controller_kib_per_node": round(grown_kib, 1),
     }
 
 

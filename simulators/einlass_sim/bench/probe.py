@@ -40,12 +40,14 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total
 
 
-def rss_mb(pid: int) -> float:
-    """Memory of a process in MiB (resident)."""
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Memory of a process (resident) in MiB: now, and the most it ever was."""
+    found = {"VmRSS": 0.0, "VmHWM": 0.0}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+        name, _, value = line.partition(":")
+        if name in found:
+            found[name] = int(value.split()[0]) / 1024
+    return found["VmRSS"], found["VmHWM"]
 
 
 def family(pid: int) -> list[int]:

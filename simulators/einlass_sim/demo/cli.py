@@ -156,8 +156,9 @@ async def _settle(running: Demo) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_S_MAX):
             while quiet < QUIET_LOOKS:
-                agreed = running.present() == running.truth.inside
-                quiet = quiet + (QUIET_LOOKS if agreed else 1) if running.nodes_up() and running.at_rest() else 0
+                agreed = running.present() == running.truth.inside and running.park_agrees()
+                at_rest = running.nodes_up() and running.at_rest() and running.park_at_rest()
+                quiet = quiet + (QUIET_LOOKS if agreed else 1) if at_rest else 0
                 await asyncio.sleep(LOOK_S)
     with contextlib.suppress(OfficeError):
         await running.read_ledger()
@@ -179,6 +180,7 @@ def _result(running: Demo, settings: DemoSettings) -> dict[str, Any]:
         "present": running.present(),
         "forced": running.truth.forced,
         "arrivals": running.view()["crowd"]["came"],
+        "parking": running.park_result(),
     }
 
 

@@ -16,7 +16,8 @@ from einlass_hardware import board_text
 from einlass_hardware.firmware import build
 from einlass_sim.brokers import BrokerKind
 from einlass_sim.crowd import Crowd, CrowdSettings, Visitors
-from einlass_sim.demo import parts
+from einlass_sim.demo import car_park, car_parts, parts
+from einlass_sim.demo.car_park import CarPark
 from einlass_sim.demo.office import Office, OfficeError
 from einlass_sim.demo.parts import ESP32_NODE, PI_NODE, Part
 from einlass_sim.demo.stage import StageError
@@ -62,7 +63,8 @@ class Demo:
         self.panel_url = ""
         self.parts: dict[str, Part] = {}
         self.lanes: dict[str, SimulatedLane] = {}
-        self.decided = Decided()
+        self.decided = Decided((ESP32_NODE, PI_NODE))
+        self.park: CarPark | None = None
         self._say = say
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,7 +101,9 @@ class Demo:
         self._say("building the ESP32's firmware")
         building = asyncio.create_task(asyncio.to_thread(build, directory / "firmware"))
         self._say("making a site, its secrets and its database")
-        prepared = await asyncio.to_thread(parts.prepare_site, directory, settings.cap, mqtt_port, http_port)
+        prepared = await asyncio.to_thread(
+            parts.prepare_site, directory, settings.cap, mqtt_port, http_port, car_park.prepare(directory)
+        )
         self.office = Office(f"http://{parts.LOOPBACK}:{http_port}", prepared.api_key)
         broker, self.broker_kind = parts.broker_part(directory, settings.broker, mqtt_port, prepared.passwords)
         controller = parts.controller_part(directory, prepared)
@@ -114,6 +118,18 @@ class Demo:
             await asyncio.to_thread(self.parts[name].start)
         self.run_beside(self._look())
         await self._until(lambda: self._controller_answers and all(self._nodes.get(n) for n in self.lanes))
+        self.park = CarPark(directory, self.office, random.Random(rng.random()))
+        await self.park.open(self._stack)
+        self.run_beside(self._open_car_park(self.park, mqtt_port, prepared.passwords))
+
+    async def _open_car_park(self, park: CarPark, mqtt_port: int, passwords: dict[str, str]) -> None:
+        """Beside the pool, which does not wait for it."""
+        self._say("opening the car park: entry, exit, pay station and sign")
+        await park.start(mqtt_port, passwords, lambda part: self.parts.update({part.name: part}))
+        await self._until(lambda: all(self._nodes.get(name) for name in park.parts))
+        self._say("the car park is open")
+        self.run_beside(park.look())
+        await park.run()
 
     async def _start_lanes(
         self, directory: Path, rng: random.Random, mqtt_port: int, passwords: dict[str, str], firmware: Path
@@ -141,6 +157,8 @@ class Demo:
         self.parts[PI_NODE] = parts.pi_part(directory, west, directory / "west-camera", mqtt_port, passwords[PI_NODE])
 
     async def _end(self) -> None:
+        if self.park is not None:
+            await self.park.end()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -172,7 +190,7 @@ class Demo:
                 self._controller_answers = True
             except OfficeError:
                 self._controller_answers = False
-            await asyncio.sleep(LOOK_S if self._controller_answers and all(self._nodes.values()) else LOOK_S / 5)
+            await asyncio.sleep(LOOK_S if self.nodes_up() else LOOK_S / 5)
 
     async def read_ledger(self) -> None:
         """All that the ledger has and we have not; OfficeError while the controller is down."""
@@ -183,7 +201,12 @@ class Demo:
 
     def present(self) -> int | None:
         """Bodies inside as the controller last said."""
-        return self._zones[0]["present"] if self._zones else None
+        zone = self.zone(parts.ZONE)
+        return zone["present"] if zone is not None else None
+
+    def zone(self, name: str) -> dict[str, Any] | None:
+        """A zone's figures as the controller last said."""
+        return next((zone for zone in self._zones if zone["id"] == name), None)
 
     def nodes_up(self) -> bool:
         """Whether the controller hears every node."""
@@ -205,6 +228,7 @@ class Demo:
             },
             "lanes": [self._lane_view(name, lane) for name, lane in self.lanes.items()],
             "crowd": self._crowd_view(),
+            "park": self.park.view(self._nodes) if self.park is not None else None,
             "parts": [{"name": part.name, "up": part.up, "starts": part.starts} for part in self.parts.values()],
             "admitted": self.decided.admitted,
             "refused": dict(self.decided.refused),
@@ -313,11 +337,25 @@ class Demo:
         """Nobody does anything new; whoever is in an arm goes on through it."""
         if self._visitors_task is not None:
             self._visitors_task.cancel()
+        if self.park is not None:
+            self.park.close()
 
     def at_rest(self) -> bool:
         """Whether nobody is at or in any arm and every entry is locked."""
         views = [lane.view() for lane in self.lanes.values()]
         return not any(view["passage_mm"] or any(view["queues"].values()) or view["bolts"][ENTRY] for view in views)
+
+    def park_at_rest(self) -> bool:
+        """Whether nobody is at a machine or in a lane of the car park."""
+        return self.park is None or self.park.at_rest()
+
+    def park_agrees(self) -> bool:
+        """Whether the books of the car park are the truth."""
+        return self.park is None or self.park.agrees(self.zone(car_parts.PARK))
+
+    def park_result(self) -> dict[str, Any] | None:
+        """For the last line of a headless run."""
+        return self.park.result(self.zone(car_parts.PARK)) if self.park is not None else None
 
     def _start_crowd(self) -> None:
         if self._visitors_task is not None and not self._visitors_task.done():

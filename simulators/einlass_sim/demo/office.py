@@ -4,6 +4,8 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 TIMEOUT_S = 3.0
@@ -46,6 +48,32 @@ class Office:
     async def rearm(self, node: str, first: str, second: str) -> None:
         """Two people end an emergency."""
         await self._call("POST", f"/api/v1/nodes/{node}/commands", {"do": "rearm", "by": [first, second]})
+
+    async def takings(self) -> dict[str, int]:
+        """{"coins", "card"}: cents that all tills took, as booked since yesterday (a run may go on over midnight)."""
+        since = datetime.now(UTC).date() - timedelta(days=1)
+        rows = await self._call("GET", f"/api/v1/parking/takings?from={since.isoformat()}")
+        return {kind: sum(row[f"{kind}_cents"] for row in rows) for kind in ("coins", "card")}
+
+    async def lot(self, shop: str, name: str, size: int) -> int:
+        """A lot of digital cards for this shop, each worth a minute; the shop is made when it is new."""
+        if shop not in [partner["id"] for partner in await self._call("GET", "/api/v1/partners")]:
+            await self._call("POST", "/api/v1/partners", {"id": shop, "name": name})
+        order = {"kind": "minutes", "value": 1, "size": size, "partner": shop, "medium": "digital"}
+        number: int = (await self._call("POST", "/api/v1/lots", order))["id"]
+        return number
+
+    async def card(self, lot: int) -> str:
+        """The code of the next card of a lot."""
+        code: str = (await self._call("POST", f"/api/v1/lots/{lot}/hand-out", {}))["code"]
+        return code
+
+    async def cards_used(self) -> dict[str, int]:
+        """How many cards of each shop were used."""
+        used: Counter[str] = Counter()
+        for lot in await self._call("GET", "/api/v1/lots"):
+            used[lot["partner"]] += lot["counts"].get("redeemed", 0) + lot["counts"].get("settled", 0)
+        return dict(used)
 
     async def ready(self) -> bool:
         """Whether controller, database and broker connection work."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from einlass_controller.broker import controller_user, node_user
+from einlass_controller.broker import CONTROLLER_NAME, controller_user, node_user
 from einlass_controller.plan import read_plan
 from einlass_controller.setup import Prepared, set_up
 from einlass_hardware import board_text
@@ -110,19 +110,21 @@ class Part:
         self._kill()
 
 
-def prepare_site(directory: Path, cap: int, mqtt_port: int, http_port: int) -> Prepared:
-    """Database, secrets and settings of the demonstration's pool."""
+def prepare_site(directory: Path, cap: int, mqtt_port: int, http_port: int, more: str = "") -> Prepared:
+    """Database, secrets and settings of the demonstration's pool, and of what `more` adds to its plan."""
     plan = directory / "site.toml"
-    plan.write_text(PLAN.format(site=SITE, zone=ZONE, cap=cap, esp32=ESP32_NODE, pi=PI_NODE))
+    pool = PLAN.format(site=SITE, zone=ZONE, cap=cap, esp32=ESP32_NODE, pi=PI_NODE)
+    plan.write_text(pool + more, encoding="utf-8")
     return set_up(read_plan(plan), directory / "controller", mqtt_port=mqtt_port, http_port=http_port)
 
 
 def broker_part(directory: Path, kind: BrokerKind | None, port: int, passwords: dict[str, str]) -> tuple[Part, str]:
     """The broker with a user for every node, and its kind."""
-    users = [node_user(SITE, node, passwords[node]) for node in (ESP32_NODE, PI_NODE)]
-    broker = Broker(
-        kind or best_broker(), directory / "broker", [*users, controller_user(passwords["controller"])], port
-    )
+    users = [
+        controller_user(password) if name == CONTROLLER_NAME else node_user(SITE, name, password)
+        for name, password in passwords.items()
+    ]
+    broker = Broker(kind or best_broker(), directory / "broker", users, port)
     return Part("broker", broker.start, broker.kill, lambda: broker.process.alive), broker.kind
 
 

@@ -14,6 +14,10 @@ class Stage(Protocol):
         lanes: [{"name", "node", "kind": "esp32"|"pi", "node_up", "camera": bool, "shown": str,
                  "latency_ms": {"p50","p99"} | None, **SimulatedLane.view()}]
         crowd: {"came", "went_home", "waiting", "running": bool, "arrivals_a_minute"}
+        park: None, or {"name", "cap", "running", "inside" (truth), "parked": [name], "came", "left", "lost",
+               "entry", "exit": {"boom" (per mille), "cars": [{"name", "rear", "front"} in mm], "lamp", "lines", "up"},
+               "sign", "till": {"lines", "up"}, "money": {"coins", "card" (truth), "booked": {"coins", "card"} | None},
+               "shops": [{"name", "handed_out", "used"}]}
         parts: [{"name", "up", "starts"}]   broker, controller, nodes
         admitted, refused: {code: n}, log: [{"at", "text_de", "text_en"}] newest last, at most 50
         """

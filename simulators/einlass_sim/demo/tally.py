@@ -23,6 +23,9 @@ _WORDS = {
     "emergency": ("{lane}: NOTFALL", "{lane}: EMERGENCY"),
     "rearmed": ("{lane}: wieder scharf, durch {by}", "{lane}: re-armed by {by}"),
     "fault": ("{lane}: Störung {reason}", "{lane}: fault {reason}"),
+    "paid": ("{till}: {euros} € bezahlt{cards_de}", "{till}: {euros} € paid{cards_en}"),
+    "parking_ticket_replaced": ("Parkplatz: Ersatz für ein verlorenes Ticket", "car park: a lost ticket replaced"),
+    "left_unpaid": ("Parkplatz: unbezahlt ausgefahren", "car park: left unpaid"),
 }
 
 
@@ -48,9 +51,13 @@ class Truth:
 
 
 class Decided:
-    """Counts of decisions, and a log in plain words, from the ledger's entries as they come."""
+    """Counts of the pool's decisions, and a log in plain words of all, from the ledger's entries as they come.
 
-    def __init__(self) -> None:
+    lanes: those of the pool; empty: all.
+    """
+
+    def __init__(self, lanes: Iterable[str] = ()) -> None:
+        self._lanes = frozenset(lanes)
         self.number = 0
         self.admitted = 0
         self.refused: Counter[str] = Counter()
@@ -62,7 +69,9 @@ class Decided:
         for entry in entries:
             self.number = entry["number"]
             body = entry["body"]
-            if entry["kind"] == "decision":
+            if self._lanes and body.get("lane", "") not in self._lanes:
+                pass
+            elif entry["kind"] == "decision":
                 self._decision(body)
             elif entry["kind"] == "refused":
                 self.refused[body.get("code", "invalid")] += 1
@@ -80,14 +89,25 @@ class Decided:
         words = _WORDS.get(kind)
         if words is None:
             return
-        values = {"lane": "", "code": "", "persons": 1, "side": "", "by": "", "reason": ""} | body
+        values = {"lane": "", "code": "", "persons": 1, "side": "", "by": "", "reason": "", "till": ""} | body
         key = f"shown_{values['code']}"
         values["code_de"], values["code_en"] = _GERMAN.get(key, values["code"]), _ENGLISH.get(key, values["code"])
         out = values["side"] == EXIT
+        if kind == "paid":
+            values |= _paid(values)
         values["way_de"], values["way_en"] = ("hinaus", "out") if out else ("hinein", "in")
         at = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%H:%M:%S")
         german, english = (text.format(**values) for text in words)
         self.log.append({"at": at, "text_de": german, "text_en": english})
+
+
+def _paid(body: dict[str, Any]) -> dict[str, str]:
+    cents, cards = body.get("coins_cents", 0) + body.get("card_cents", 0), len(body.get("vouchers", ()))
+    return {
+        "euros": f"{cents // 100},{cents % 100:02d}",
+        "cards_de": f", {cards} Gutscheine" if cards > 1 else ", 1 Gutschein" if cards else "",
+        "cards_en": f", {cards} vouchers" if cards > 1 else ", 1 voucher" if cards else "",
+    }
 
 
 def percentiles(scans: Iterable[Scan]) -> dict[str, float] | None:

@@ -9,6 +9,7 @@ Commands: ESC @, ESC t n, ESC R n, ESC Q A and ESC Q B with CR, CLR (0C), CAN (1
 """
 
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +26,7 @@ class CustomerDisplay(PtyEnd):
     def __init__(self, link: Path | None = None) -> None:
         self.lines = [" " * COLUMNS] * ROWS
         self.unknown = bytearray()
+        self.changed_s = 0.0  # when it last showed something new, on the clock of time.monotonic()
         super().__init__(link)
         self._page = "cp437"
         self._row = 0
@@ -55,9 +57,13 @@ class CustomerDisplay(PtyEnd):
 
     def _read(self) -> None:
         try:
-            self.received(os.read(self._master, 4096))
+            data = os.read(self._master, 4096)
         except (BlockingIOError, OSError):
             return
+        before = list(self.lines)
+        self.received(data)
+        if self.lines != before:
+            self.changed_s = time.monotonic()
 
     def _obey(self) -> bool:
         """One command or character; False: more bytes are needed."""

@@ -12,6 +12,7 @@ from einlass_sim.devices.paper import Cut
 from einlass_sim.devices.receipt_printer import ReceiptPrinter
 
 LOOK_S = 0.02
+GRASP_S = 0.4  # nobody has it in the hand before
 
 
 class TicketMouth:
@@ -30,6 +31,7 @@ class TicketMouth:
             if asyncio.get_running_loop().time() >= until_s:
                 return None
             await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(GRASP_S)
         slip, self.hanging = self.hanging, None
         self._board.set_input(INPUT_PAPER, False)
         return slip

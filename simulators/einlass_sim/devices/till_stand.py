@@ -33,7 +33,7 @@ def cents_of(coin: str) -> int:
 
 
 class TillStand:
-    """The machine without its computer. products: (key, id, name) of a desk."""
+    """The machine without its computer. products: (key, id, name) of a desk. Both may change before section()."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class TillStand:
         products: tuple[tuple[str, str, str], ...] = (),
         prefix: str = "",
     ) -> None:
+        self.kind = kind
+        self.products = products
         self._directory = directory
-        self._kind = kind
-        self._products = products
         self._prefix = prefix
         self.bus = CcTalkBus(self._link("coins"))
         self.acceptor = CoinAcceptor(POSITIONS)
@@ -72,7 +72,7 @@ class TillStand:
 
     def section(self, extra: str = "") -> str:
         """[till] and what is below it; `extra`: more keys of [till] itself."""
-        text = f'[till]\nkind = "{self._kind}"\n{extra}\n'
+        text = f'[till]\nkind = "{self.kind}"\n{extra}\n'
         text += f'[till.coins]\nserial = "{self._link("coins")}"\n'
         for address, coin in HOPPERS.items():
             text += f"[[till.hopper]]\naddress = {address}\ncents = {cents_of(coin)}\n"
@@ -81,7 +81,7 @@ class TillStand:
         text += f'[till.display]\nserial = "{self._link("display")}"\n'
         text += f'[till.keys]\nserial = "{self._link("keys")}"\n'
         text += f'[till.reader]\nserial = "{self._link("reader")}"\n'
-        for key, product, name in self._products:
+        for key, product, name in self.products:
             text += f'[[till.product]]\nkey = "{key}"\nid = "{product}"\nname = "{name}"\n'
         return text
 

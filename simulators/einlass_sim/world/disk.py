@@ -91,12 +91,6 @@ class Disk:
         self._step()
         self.files[new] = self.files.pop(old)
 
-    def remove(self, name: str) -> None:
-        """OSError when it is not there."""
-        self._step()
-        if self.files.pop(name, None) is None:
-            raise OSError(ENOENT, name)
-
     def sync(self, file: "_File") -> None:
         """What was written stays."""
         self._step()
@@ -113,6 +107,9 @@ class _File:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def close(self) -> None:
+        """Nothing is held back."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._at = offset + (len(self._disk.files.get(self._name, b"")) if whence == 2 else 0)

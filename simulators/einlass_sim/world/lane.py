@@ -22,6 +22,7 @@ BOOT_MS = 3_000
 STATUS_EVERY_MS = 60_000
 KEEPALIVE_MS = 15_000
 SAME_CODE_MS = 1_000
+MERGE_EVERY_MS = 50
 
 
 class Lane:
@@ -70,7 +71,6 @@ class Lane:
         self.lag_ms = self.last_ms = 0
         self.unix_offset_ms = 0
         self.status_due_ms = 0
-        self.list_told_ms = 0
         self.tick_at = self.wake_at = None
         try:
             self.journal = Journal(self.disk, world.new_incarnation())
@@ -162,6 +162,18 @@ class Lane:
         self.world.watch.stepped(self, event)
         self._plan_tick()
         self.send_what_is_due()
+
+    def _merge_a_little(self, boot: int) -> None:
+        """As a board does: a piece at a time, so that the power may go in between."""
+        if not self.powered or boot != self.boots:
+            return
+        try:
+            if self.listed.work():
+                self.world.after(MERGE_EVERY_MS, lambda: self._merge_a_little(boot))
+        except PowerCutError:
+            self.lose_power()
+        except OSError:
+            pass
 
     def _later(self, session: int, event: Event) -> None:
         if session == self.session or not isinstance(event, Linked):
@@ -269,7 +281,7 @@ class Lane:
         now_ms = self.now_ms()
         if now_ms >= self.status_due_ms:
             fields = messages.status(self.journal, self.gate, now_ms)
-            fields["list"] = dict(self.listed.version(), age_ms=now_ms - self.list_told_ms)
+            fields["list"] = self.listed.status(now_ms)
             self.status_due_ms = now_ms + STATUS_EVERY_MS
             self.publish("status", fields)
         for seq, text in self.upload.next(now_ms):
@@ -324,14 +336,13 @@ class Lane:
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
-            taken = self.listed.take(fields)
+            taken = self.listed.take(fields, self.now_ms())
         except PowerCutError:
             self.lose_power()
             return
         except OSError:
             return
-        if taken:
-            self.list_told_ms = self.now_ms()
+        self._merge_a_little(self.boots)
         if fields["entries"] or not taken:
             self.status_due_ms = 0
             self.send_what_is_due()

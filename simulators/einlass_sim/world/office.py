@@ -4,7 +4,7 @@ import hashlib
 import logging
 import sqlite3
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from sqlalchemy import Engine as Database
@@ -45,11 +45,19 @@ def quiet() -> None:
 
 
 @cache
+def _tables() -> bytes:
+    """A database with all tables and nothing in them, made once."""
+    raw = _memory()
+    migrate(_database(raw))
+    return raw.serialize()
+
+
+@cache
 def _template(lanes: int, cap: int) -> bytes:
     """A database with the site and its rules, made once."""
-    raw = sqlite3.connect(":memory:", check_same_thread=False)
+    raw = _memory()
+    raw.deserialize(_tables())
     database = _database(raw)
-    migrate(database)
     numbers = range(lanes)
     plan = plan_of(
         {
@@ -68,8 +76,25 @@ def _template(lanes: int, cap: int) -> bytes:
     return raw.serialize()
 
 
+def _memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+
+@cache
+def _first() -> Database:
+    """What all databases of this process have in common: statements are compiled once, not in every world anew."""
+    engine = create_engine("sqlite://")
+    engine.connect().close()
+    return engine
+
+
+_COMPILED: dict[Any, Any] = {}
+
+
 def _database(raw: sqlite3.Connection) -> Database:
-    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    url, dialect = _first().url, _first().dialect
+    pool = StaticPool(cast("Any", lambda: raw), dialect=dialect)
+    engine = Database(pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
     sqlite.prepare(engine)
     return engine
 
@@ -81,7 +106,7 @@ class Office:
         self.world = world
         self.rate = rate
         self.jumped_ms = 0
-        self.raw = sqlite3.connect(":memory:", check_same_thread=False)
+        self.raw = _memory()
         self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap))
         self.database = _database(self.raw)
         self.intake = Intake("pool", b"world")
@@ -176,7 +201,6 @@ class Office:
 
     def start(self) -> None:
         """With nothing but the database."""
-        self.database = _database(self.raw)
         self.engine = Engine(self.database, self.leasing)
         self.running = True
         self.world.sometimes["controller_restarted"] += 1

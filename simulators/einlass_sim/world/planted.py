@@ -211,10 +211,10 @@ def _list_never_struck(self: allowlist.AllowList, kind: str, fields: Any) -> Non
 _take_list = allowlist.AllowList.take
 
 
-def _list_without_order(self: allowlist.AllowList, fields: dict[str, Any]) -> bool:
+def _list_without_order(self: allowlist.AllowList, fields: dict[str, Any], now_ms: int = 0) -> bool:
     if not (fields.get("start") or fields.get("end") or not fields["to"]["added"]):
         fields = {**fields, "since": self.version()}
-    return _take_list(self, fields)
+    return _take_list(self, fields, now_ms)
 
 
 _tick = world_office.Office.tick

@@ -2,6 +2,7 @@
 
 import { showCrowd, showLog, showParts } from "./crowd.js";
 import { showLanes } from "./lane.js";
+import { showPark } from "./park.js";
 import { showPool } from "./pool.js";
 import { showHolds } from "./ticket.js";
 import { say, write } from "./words.js";
@@ -26,6 +27,7 @@ function draw() {
   const view = latest;
   showPool(view);
   showLanes(view.lanes);
+  showPark(view.park, view.controller);
   showHolds(view.lanes);
   showCameras(view.lanes);
   showCrowd(view.crowd);
