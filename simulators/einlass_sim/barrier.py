@@ -206,6 +206,15 @@ class Barrier(Timeline[Output]):
         self._queue.append(_Car(car, manner, length, self._draw(self._speed_mm_s), patience_ms))
         self._next_car()
 
+    def withdraw(self, car: str) -> bool:
+        """Let somebody who is still behind the lane turn round; False when they are in it, or not here."""
+        for waiting in self._queue:
+            if waiting.name == car:
+                self._queue.remove(waiting)
+                self._out.append(WentBack(self.now_ms, car))
+                return True
+        return False
+
     # -- what a page or a test looks at
 
     def boom_per_mille(self) -> int:

@@ -218,3 +218,16 @@ def test_at_an_exits_barrier_ahead_is_out() -> None:
         assert [event for step in through for event in step if isinstance(event, BodyPassed)] == [BodyPassed(ahead)]
         other = [passage.step(9 + at, *loops) for at, loops in enumerate([*way[2::-1], way[3]])]
         assert [event for step in other for event in step if isinstance(event, BodyPassed)] == [BodyPassed(back)]
+
+
+def test_who_waits_behind_the_lane_can_turn_round() -> None:
+    plant = Barrier(random.Random(1))
+    for car in ("first", "second", "third"):
+        plant.arrive(car)
+    assert plant.queue() == ["second", "third"]
+    assert plant.withdraw("second")
+    assert not plant.withdraw("first"), "it is in the lane"
+    assert not plant.withdraw("nobody")
+    outputs = plant.advance(10)
+    assert [output.car for output in outputs if isinstance(output, WentBack)] == ["second"]
+    assert plant.queue() == ["third"]

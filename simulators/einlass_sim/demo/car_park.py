@@ -119,8 +119,11 @@ class CarPark:
                 continue
 
     def close(self) -> None:
-        """Nobody new comes, nobody parked leaves; whoever is at a machine finishes there."""
+        """Nobody new comes, nobody parked leaves, queues turn round; whoever is at a machine finishes there."""
         self._closing.set()
+        for lane in (self._entry, self._exit):
+            for car in lane.plant.queue():
+                lane.withdraw(car)
 
     async def end(self) -> None:
         """All drivers are gone at once."""

@@ -26,7 +26,7 @@ from einlass_sim.devices.board import Board
 from einlass_sim.devices.camera import Camera
 from einlass_sim.devices.lane import SimulatedLane, esp32_lane, pi_lane, wiring
 from einlass_sim.people import Behaviour, Mix
-from einlass_sim.processes import free_port
+from einlass_sim.processes import ProcessError, free_port
 
 LOOK_S = 0.5
 READY_S_MAX = 30.0
@@ -125,8 +125,15 @@ class Demo:
     async def _open_car_park(self, park: CarPark, mqtt_port: int, passwords: dict[str, str]) -> None:
         """Beside the pool, which does not wait for it."""
         self._say("opening the car park: entry, exit, pay station and sign")
-        await park.start(mqtt_port, passwords, lambda part: self.parts.update({part.name: part}))
-        await self._until(lambda: all(self._nodes.get(name) for name in park.parts))
+        try:
+            await park.start(mqtt_port, passwords, lambda part: self.parts.update({part.name: part}))
+        except ProcessError as error:
+            self._say(f"the car park stays closed: {error}")
+            return
+        heard: set[str] = set()
+        while not heard >= set(park.parts):  # All at once may never be, where parts are being killed.
+            heard |= {name for name in park.parts if self._nodes.get(name)}
+            await asyncio.sleep(0.05)
         self._say("the car park is open")
         self.run_beside(park.look())
         await park.run()

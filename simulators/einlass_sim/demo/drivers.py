@@ -97,9 +97,11 @@ class Driver:
         if self._loses:
             self._ticket = ""
             self._errands.lost += 1
-        await self._pay(cards)
-        if not closing.is_set():
-            await self._drive_out()
+        async with self._place.till_turn:
+            if closing.is_set():
+                return
+            await self._pay(cards)
+        if not closing.is_set() and await self._drive_out():
             self._errands.drove_out += 1
 
     # -- entry
@@ -140,13 +142,12 @@ class Driver:
 
     async def _pay(self, cards: list[str]) -> None:
         """Until it is paid, or the machine does not work for too long: then they try their luck at the exit."""
-        async with self._place.till_turn:
-            for _ in range(TRIES_MAX):
-                if await self._sale(cards):
-                    self._errands.sales += 1
-                    return
-                self._place.till.keypad.press("\x1b")
-                await asyncio.sleep(AGAIN_S)
+        for _ in range(TRIES_MAX):
+            if await self._sale(cards):
+                self._errands.sales += 1
+                return
+            self._place.till.keypad.press("\x1b")
+            await asyncio.sleep(AGAIN_S)
 
     async def _sale(self, cards: list[str]) -> bool:
         till = self._place.till
@@ -215,7 +216,7 @@ class Driver:
 
     # -- exit
 
-    async def _drive_out(self) -> None:
+    async def _drive_out(self) -> bool:
         place = self._place
         car = asyncio.create_task(place.exit.car_comes(self.name, self._rng.choice(MANNERS)))
         while not car.done():
@@ -225,13 +226,13 @@ class Driver:
             if self._ticket:
                 await place.exit_reader.hold(self._ticket)
             await asyncio.wait([car], timeout=AGAIN_S)
-            if not car.done() and any("bezahlen" in line for line in place.exit_display.lines):
-                await self._pay([])  # Too long on the way: back to the machine, while the others wait.
-            elif not car.done() and not self._ticket:
-                await self._pay([])
+            due = any("bezahlen" in line for line in place.exit_display.lines)
+            if not car.done() and (due or not self._ticket):
+                async with place.till_turn:  # Too long on the way: back to the machine, while the others wait.
+                    await self._pay([])
             if not car.done() and place.exit.plant.boom_per_mille() > 0:
                 await self._until_driven(car)
-        await car
+        return isinstance(await car, DroveIn)
 
     async def _until(self, true: Callable[[], bool], within_s: float) -> bool:
         until_s = asyncio.get_running_loop().time() + within_s

@@ -73,6 +73,13 @@ class BarrierLane:
         finally:
             self._fates.pop(car, None)
 
+    def withdraw(self, car: str) -> bool:
+        """See Barrier.withdraw."""
+        self._run()
+        done = self.plant.withdraw(car)
+        self._run()
+        return done
+
     def press_emergency(self, pressed: bool) -> None:
         """The button by the lane, or the fire alarm's contact."""
         self.board.set_input(INPUT_EMERGENCY, pressed)
