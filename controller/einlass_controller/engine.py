@@ -202,7 +202,8 @@ class Engine:
         spent, began_s = self.spent, time.thread_time()
         rows = Rows(self._session)
         waiting = list(self.live.waiting_asks.values())
-        rows.load(*_needs([*messages, *(one.message for one in waiting)] if waiting else messages))
+        asked = [*messages, *(one.message for one in waiting)] if waiting else messages
+        rows.load(*_needs(asked, self.live, now_ms))
         read_s = time.thread_time()
         batch = Batch(self.live, rows, now_ms, now_ms if self._steady is None else self._steady())
         results = [_STEPS[type(message)](batch, message) for message in messages]
@@ -291,22 +292,35 @@ _STEPS: dict[type[Any], Callable[[Batch, Any], Any]] = {
 }
 
 
-def _needs(messages: Sequence[Message]) -> tuple[set[str], set[str], set[str]]:
-    """Keys of the decisions and visits, and digests of the tickets, that these messages are about."""
+def _needs(messages: Sequence[Message], live: Live, now_ms: int) -> tuple[set[str], set[str], set[str]]:
+    """Keys of the decisions and visits, and digests of the tickets, that these messages are about.
+
+    A record that was applied already, or comes before its turn, only leads to an acknowledgement.
+    """
     decisions: set[str] = set()
     visits: set[str] = set()
     digests: set[str] = set()
+    applied: dict[str, int] = {}
     for message in messages:
         if isinstance(message, Ask | Redeem):
             decisions.add(message.key)
             digests.add(message.proof.digest)
         elif isinstance(message, Price):
             digests.update(proof.digest for proof in (message.proof, *message.cards))
-        elif isinstance(message, NodeEvent) and message.fields.get("sale"):
-            digests.add(str(message.fields["sale"].get("subject") or ""))
-        elif isinstance(message, NodeEvent) and message.fields.get("nonce"):
-            for side in (ENTRY, EXIT):
-                decisions.add(f"{message.node}/{side}/{message.fields['nonce']}")
-            visits.add(f"{message.node}/{ENTRY}/{message.fields['nonce']}")
-            digests.add(message.fields.get("digest") or "")
+        elif isinstance(message, NodeEvent):
+            node = live.nodes.get(message.node)
+            if node is not None and node.inc == message.inc:
+                last = applied.get(node.id, node.applied)
+                if not events.may_apply(node, message.seq, last, now_ms):
+                    continue
+                if message.seq == last + 1:
+                    applied[node.id] = message.seq
+            nonce = message.fields.get("nonce")
+            if message.fields.get("sale"):
+                digests.add(str(message.fields["sale"].get("subject") or ""))
+            elif nonce:
+                for side in (ENTRY, EXIT):
+                    decisions.add(f"{message.node}/{side}/{nonce}")
+                visits.add(f"{message.node}/{ENTRY}/{nonce}")
+                digests.add(message.fields.get("digest") or "")
     return decisions, visits, digests - {""}

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 class CoinTotal:
     """feed() is the acceptor's: the counter and the money are written in one step, then the till hears of it.
 
-    counter: from which the acceptor goes on. Troubles: `cash_box_full`; `coins_uncounted` (once for each gap).
+    counter: from which the acceptor goes on. Troubles: `cash_box_full`; `coins_uncounted`, until the next coin counts.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class CoinTotal:
         self.counter = event.counter
         if isinstance(event, Credit):
             self._put(CoinsIn(total))
+            self._trouble("coins_uncounted", False)
         elif isinstance(event, Gap):
             log.error("coins_uncounted", events=event.events)
             self._trouble("coins_uncounted", True)
-            self._trouble("coins_uncounted", False)
         elif isinstance(event, CoinRefused):
             if event.code == SORTER_BLOCKED:
                 self._trouble("cash_box_full", True)

@@ -1,5 +1,6 @@
 """The front of a till: what a code before the reader and a key mean where the machine stands now."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from einlass_edge.drivers import keypad
 from einlass_edge.till_screen import Screen
 
 TYPED_MAX = 20
+TYPED_S = 30.0  # then whoever typed it is gone
 PLATE_MAX = 12
 LOST_SUBJECT = "lost"
 
@@ -33,6 +35,7 @@ class Front:
         self._screen = screen
         self._put = put
         self._typed = ""
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def scan(self, event: Event) -> bool:
         """See drivers.driver.Feed."""
@@ -57,7 +60,7 @@ class Front:
 
     def at_rest(self) -> None:
         """The customer is gone."""
-        self._typed = ""
+        self._type("")
 
     def _press_idle(self, key: str) -> None:
         if self._kind == config_till.DESK:
@@ -96,6 +99,11 @@ class Front:
             self._type(self._typed + key)
 
     def _type(self, text: str) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
+        if text:
+            self._forgetting = asyncio.get_running_loop().call_later(TYPED_S, self._type, "")
         if text != self._typed:
             self._typed = text
             self._screen.typing(text)

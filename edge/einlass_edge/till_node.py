@@ -103,8 +103,9 @@ class TillNode(Shell):
     def step(self, now_ms: int, event: Event) -> list[Effect]:
         """The till's."""
         self._event_ms = now_ms
+        before = self._till.state
         effects = self._till.step(now_ms, event)
-        if self._till.state == IDLE:
+        if self._till.state == IDLE != before:
             self._front.at_rest()
         self._screen.stand(self._till, self._front.subject)
         if isinstance(event, Powered) and not any(isinstance(effect, PayOut) for effect in effects):

@@ -165,8 +165,8 @@ class Payout:
         self._doubtful = not result.certain
         if self._doubtful:
             log.error("payout_uncertain", asked=result.asked, paid_at_least=result.paid, fault=result.fault)
-            self._trouble("payout_uncertain", True)
-            self._trouble("payout_uncertain", False)
+        # It stands until the next payout is certain, so that it is told also when the line was down just then.
+        self._trouble("payout_uncertain", self._doubtful)
 
     def _end_doubt(self) -> None:
         """The till has put the rest on a paper."""

@@ -10,6 +10,8 @@ from einlass_core.till_words import DISPLAY
 from einlass_edge.till_texts import IDLE as IDLE_LINES
 from einlass_edge.till_texts import LANGUAGES, LEAVE_BY, MESSAGES, PARK_UNTIL, STANDING, UNKNOWN, Lines
 
+LANGUAGE_SHOWS = 5  # so many times show_ms a language outlives its customer
+
 _STANDING = {PRICING: "pricing", CARD: "card", DOUBT: "doubt", BACK: "back", OUT: "out_of_service"}
 
 
@@ -37,14 +39,18 @@ class Screen:
         self._zone = zoneinfo.ZoneInfo(timezone)
         self._products = products
         self._show_s = show_ms / 1000
+        self._language_s = LANGUAGE_SHOWS * self._show_s
         self._standing: tuple[str, dict[str, Any]] = (OUT, {})
         self._timer: asyncio.TimerHandle | None = None
         self._typed = ""
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def switch_language(self) -> None:
         """The next one, until the customer is gone."""
         self.language = LANGUAGES[(LANGUAGES.index(self.language) + 1) % len(LANGUAGES)]
+        self._end_flash()
         self._show_standing()
+        self._forget_later()
 
     def typing(self, text: str) -> None:
         """What has been typed so far; empty: nothing."""
@@ -66,7 +72,7 @@ class Screen:
             },
         )
         if till.state == IDLE and self._standing[0] != IDLE:
-            self._typed = ""
+            self._forget_later()
         self._standing = standing
         if self._timer is None:
             self._show_standing()
@@ -96,9 +102,20 @@ class Screen:
 
     def _over(self) -> None:
         self._timer = None
+        self._show_standing()
+
+    def _forget_later(self) -> None:
+        """The next customer begins in the machine's own language."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_later(self._language_s, self._forget)
+
+    def _forget(self) -> None:
+        self._forgetting = None
         if self._standing[0] == IDLE:
             self.language = self._own_language
-        self._show_standing()
+            if self._timer is None:
+                self._show_standing()
 
     def _end_flash(self) -> None:
         if self._timer is not None:

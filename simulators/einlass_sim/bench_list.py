@@ -1,7 +1,7 @@
 """How long an ESP32 looks for a ticket among 50,000: python -m einlass_sim.bench_list
 
-The firmware's own list on a simulated board's flash, timed by the board. A board is slower: the estimate takes
-MicroPython's own benchmarks (byte code takes 140 times as long at 240 MHz) and 0.1 ms for each of the file system's reads.
+The firmware's own list on a simulated board's flash, timed by the board. A real one is slower: the estimate takes
+MicroPython's own benchmarks (byte code takes 140 times as long at 240 MHz) and 0.1 ms for each read of a file.
 """
 
 import json

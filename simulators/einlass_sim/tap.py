@@ -13,10 +13,11 @@ nothing about it.
 import asyncio
 import contextlib
 import json
+import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -114,6 +115,23 @@ class Hold:
         self._over.set()
 
 
+def _open_road() -> asyncio.Event:
+    road = asyncio.Event()
+    road.set()
+    return road
+
+
+@dataclass
+class Weather:
+    """What the network does to one client. A direction whose event is cleared stands still (half-open)."""
+
+    up: asyncio.Event = field(default_factory=_open_road)
+    down: asyncio.Event = field(default_factory=_open_road)
+    delay_s: float = 0.0  # of each packet
+    refused: bool = False  # new connections are closed at once
+    torn: bool = False  # the next packet breaks off in its middle, and the connection with it
+
+
 class Tap:
     """Listens on a port of its own; every connection to it is one to the broker. Only the event loop's thread."""
 
@@ -121,6 +139,8 @@ class Tap:
         self.said: list[Said] = []
         self._broker_port = broker_port
         self._holds: list[Hold] = []
+        self._weather: dict[str, Weather] = {}
+        self._ends: dict[str, set[asyncio.StreamWriter]] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -146,6 +166,22 @@ class Tap:
         self._holds.append(hold)
         return hold
 
+    def weather(self, client: str) -> Weather:
+        """Change it as you like; it holds for this client's connections to come, too."""
+        return self._weather.setdefault(client, Weather())
+
+    def fair(self) -> None:
+        """No client suffers anything any more."""
+        for weather in self._weather.values():
+            weather.up.set()
+            weather.down.set()
+        self._weather.clear()
+
+    def reset(self, client: str) -> None:
+        """Its connections end with an RST at both ends, whatever was under way."""
+        for end in list(self._ends.get(client, ())):
+            _break(end)
+
     def release_all(self) -> None:
         """Nothing is held any more."""
         for hold in self._holds:
@@ -164,8 +200,8 @@ class Tap:
             return
         name: list[str] = []
         pumps = [
-            asyncio.create_task(self._pump(reader, broker_writer, name, True)),
-            asyncio.create_task(self._pump(broker_reader, writer, name, False)),
+            asyncio.create_task(self._pump(reader, broker_writer, name, True, (writer, broker_writer))),
+            asyncio.create_task(self._pump(broker_reader, writer, name, False, (writer, broker_writer))),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -175,6 +211,8 @@ class Tap:
             await asyncio.gather(*pumps, return_exceptions=True)
             for end in (writer, broker_writer):
                 end.close()
+                if name:
+                    self._ends[name[0]].discard(end)
             self._connections.discard(task)
 
     async def _reach_broker(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -188,8 +226,22 @@ class Tap:
                     raise
                 await asyncio.sleep(REACH_AGAIN_S)
 
+    async def _goes_through(self, client: str, to_broker: bool) -> bool:
+        """Wait as the weather wants it; False: half of it only."""
+        weather = self.weather(client)
+        if weather.delay_s:
+            await asyncio.sleep(weather.delay_s)
+        await (weather.up if to_broker else weather.down).wait()
+        torn, self.weather(client).torn = self.weather(client).torn, False
+        return not torn
+
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: list[str], to_broker: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        name: list[str],
+        to_broker: bool,
+        ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
     ) -> None:
         """Until the sender has closed, or a message was dropped. Whoever no longer listens only hears no more."""
         with contextlib.suppress(asyncio.IncompleteReadError, ValueError, ConnectionError):
@@ -198,6 +250,9 @@ class Tap:
                 held: list[Hold] = []
                 if head & 0xF0 == CONNECT and to_broker:
                     name.append(_text_at(body, 10)[0])
+                    self._ends.setdefault(name[0], set()).update(ends)
+                    if self.weather(name[0]).refused:
+                        return
                 elif head & 0xF0 == PUBLISH and name:
                     said = _read_publish(name[0], to_broker, head, body)
                     del self.said[: len(self.said) - SAID_MAX + 1]
@@ -208,12 +263,25 @@ class Tap:
                             await hold.keep(said)
                             if hold.dropped:
                                 return
+                if name and not await self._goes_through(name[0], to_broker):
+                    writer.write(raw[: len(raw) // 2])
+                    for end in ends:
+                        end.close()  # After what was written: half of it does arrive.
+                    return
                 if not writer.is_closing():
                     writer.write(raw)
                     with contextlib.suppress(ConnectionError):
                         await writer.drain()
                 for hold in held:
                     hold.sent()
+
+
+def _break(end: asyncio.StreamWriter) -> None:
+    sock = end.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.transport.abort()
 
 
 async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:

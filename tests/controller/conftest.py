@@ -5,8 +5,10 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -17,7 +19,9 @@ from einlass_controller.messages import Issue, Message, Outcome, Redeem, SetRule
 from einlass_controller.plan import plan_of
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import Prepared, set_up
+from einlass_controller.store import session
 from einlass_controller.store.database import migrate, open_database, url_of_file
+from einlass_controller.store.sets import Columns, sets_on
 from einlass_core import codes, wire
 from einlass_sim.postgres import DATABASE, Postgres, private_postgres
 
@@ -217,9 +221,35 @@ class Bench:
         with self.database.connect() as connection:
             return list(connection.exec_driver_sql(statement).all())
 
+    @contextmanager
+    def traced(self, statements: list[str]) -> Iterator[None]:
+        """What the engine says to its database meanwhile."""
+
+        class Told:
+            def __init__(self, connection: Any) -> None:
+                self._sets = sets_on(connection)
+
+            def __getattr__(self, name: str) -> Any:
+                method = getattr(self._sets, name)
+
+                def called(*arguments: Any) -> Any:
+                    statements.append(f"{name} {' '.join(_named(item) for item in arguments)}")
+                    return method(*arguments)
+
+                return called
+
+        with mock.patch.object(session, "sets_on", Told):
+            yield
+
     def ledger(self, kind: str) -> list[dict[str, Any]]:
         rows = self.rows("SELECT kind, body FROM ledger ORDER BY number")
         return [json.loads(body) for name, body in rows if name == kind]
+
+
+def _named(item: Any) -> str:
+    if isinstance(item, list | tuple):
+        return " ".join(_named(part) for part in item)
+    return item.table if isinstance(item, Columns) else str(item)
 
 
 @pytest.fixture(scope="session")

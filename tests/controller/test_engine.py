@@ -337,3 +337,23 @@ def test_figures_hold_after_a_restart_at_every_step(make_bench: Callable[[int], 
             bench.restart()
             assert bench.figures() == before
     assert bench.figures() == (2, 0, 0, 0)
+
+
+def test_a_record_that_comes_again_reads_nothing(bench: Any) -> None:
+    gate = bench.gate()
+    answer = gate.ask(bench.ticket())
+    gate.account["balance"] = gate.account["pending"] = 1
+    told = gate.event_message("released", nonce=answer["nonce"], side="entry", persons=1)
+    bench.run(told)
+    statements: list[str] = []
+    with bench.traced(statements):
+        assert [item["kind"] for item in bench.run(told)] == ["ack"]
+        gate.seq += 5
+        early = gate.event_message("passed", nonce=answer["nonce"], side="entry", persons=1)
+        assert [item["seq"] for item in bench.run(early) if item["kind"] == "ack"] == [1]
+        bench.run(Tick())
+        bench.run(Tick())
+    assert [text for text in statements if "visit" in text or "decision" in text] == []
+    gate.seq = 1
+    gate.walk_in(answer)
+    assert bench.rows("SELECT state FROM visit") == [("present",)]

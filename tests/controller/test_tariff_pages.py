@@ -101,7 +101,7 @@ def test_a_slip_of_a_visitor_is_explained(anybody: TestClient, asked: dict[str, 
 def test_the_public_api_answers_the_same(anybody: TestClient) -> None:
     (tariff,) = anybody.get("/api/v1/public/tariffs").json()
     assert (tariff["tariff"], tariff["zones"]) == ("hachenburg", ["park"])
-    stay = {"from": D + "10:00", "to": D + "13:30", "vouchers": 2}
+    stay: dict[str, str | int] = {"from": D + "10:00", "to": D + "13:30", "vouchers": 2}
     found = anybody.get("/api/v1/public/tariffs/hachenburg/fee", params=stay).json()["answer"]
     assert (found["fee_cents"], found["vouchers_used"]) == (50, 2)
     bought = anybody.get("/api/v1/public/tariffs/hachenburg/time", params={"from": D + "10:00", "cents": 100})
@@ -216,7 +216,7 @@ def test_what_takes_too_long_is_stopped_and_a_queue_is_short() -> None:
         with pytest.raises(WorkerError) as late:
             await hurried.ask(order)
         assert not late.value.is_busy
-        return await asyncio.gather(*[calm.ask(order) for _ in range(WAITING_MAX + 2)], return_exceptions=True)
+        return list(await asyncio.gather(*[calm.ask(order) for _ in range(WAITING_MAX + 2)], return_exceptions=True))
 
     found = asyncio.run(story())
     busy = [one for one in found if isinstance(one, WorkerError) and one.is_busy]
@@ -225,10 +225,8 @@ def test_what_takes_too_long_is_stopped_and_a_queue_is_short() -> None:
 
 
 def test_long_answers_are_short() -> None:
-    text = (
-        'tariff = "x"\nvalid_from = 2020-01-01\notherwise = "free"\n[rate.h]\nsteps = [{ minutes = 60, cents = 1 }]\n'
-    )
-    text += '[[window]]\nfrom = "08:00"\nto = "18:00"\n'
+    text = 'tariff = "x"\nvalid_from = 2020-01-01\notherwise = "free"\n'
+    text += '[rate.h]\nsteps = [{ minutes = 60, cents = 1 }]\n[[window]]\nfrom = "08:00"\nto = "18:00"\n'
     question = {"do": "try", "texts": [{"text": text}], "from": "2023-01-01T00:00", "to": "2025-12-01T00:00"}
     found = answer(question)["answer"]
     assert len(found["lines"]) == LINES_SHOWN_MAX

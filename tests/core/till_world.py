@@ -27,6 +27,7 @@ from einlass_core.till_words import (
     TakeCoins,
     UndoCard,
 )
+from einlass_core.wire import MESSAGE_BYTES_MAX
 from lane import MemoryStore
 
 if TYPE_CHECKING:
@@ -40,8 +41,16 @@ class PowerCut(Exception):
     """The mains are gone."""
 
 
+class TillJournal(Journal):
+    """As a till's shell has it: a record fits a message."""
+
+    bytes_max = MESSAGE_BYTES_MAX
+
+
 class World:
     """The devices, the controller and the journal's memory: what is left when the power is gone."""
+
+    inc = "TILL"
 
     def __init__(self, due: int = 200, cut_at: "int | None" = None, **settings: "Any") -> None:
         self.store = MemoryStore()
@@ -76,10 +85,10 @@ class World:
         self.waiting = []
         self.asked = None
         self.coins_on = False
-        self.journal = Journal(self.store, "TILL")
+        self.journal = TillJournal(self.store, self.inc)
         _, last = self.store.bounds()
         held = json.loads(self.store.read(last, 1)[0][1])["till"] if last else None
-        self.till = Till(self.settings, "TILL.%d" % self.journal.boot, held)
+        self.till = Till(self.settings, "%s.%d" % (self.inc, self.journal.boot), held)
         self.step(Powered(self.in_total, self.out_total))
 
     def act(self) -> None:

@@ -108,7 +108,8 @@ def test_how_values_print_and_compare_is_left_out_and_so_are_bases_without_conte
         "class Seen(Kind):\n    __slots__ = ('what',)\n    def __init__(self, what): self.what = what\n"
         "class Other(Base):\n    def __init__(self): self.what = 2\n"
         "class Marker: pass\nclass Marked(Marker): pass\n"
-        "def run(): return [isinstance(one, Seen) and one.what for one in (Seen(1), Other())], isinstance(Marked(), Marker)",
+        "def run():\n    seen = [isinstance(one, Seen) and one.what for one in (Seen(1), Other())]\n"
+        "    return seen, isinstance(Marked(), Marker)",
         values="class Value:\n    __slots__ = ()\n    def _values(self): return self.__slots__\n"
         "    def __eq__(self, other): return self._values() == other._values()\n"
         "    def __repr__(self): return str(self._values())\n"

@@ -25,20 +25,7 @@ def line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
 
 async def _arrived(line: Line) -> None:
     """As Line.settled, but places may be lent."""
-
-    async def look() -> bool:
-        if not await line.office.ready():
-            return False
-        zone, nodes = await line.zone(), {node["id"]: node for node in await line.office.nodes()}
-        told = line._told()
-        return (
-            all(line._here(name) and nodes[name]["online"] for name in NODES)
-            and all(nodes[name]["events_kept"] == told[name] > 0 for name in NODES)
-            and zone["present"] == line.truth.inside + line.excess
-            and zone["reserved"] == 0
-        )
-
-    await line.until("the controller's count is the truth", look)
+    await line.until("the controller's count is the truth", line.counts_agree)
 
 
 def test_cut_off_to_the_last_place_and_back(line: Line) -> None:

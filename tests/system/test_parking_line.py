@@ -28,7 +28,7 @@ DEADLINE_S = 40.0
 AGAIN_S = 0.3  # between two tries to send, as a node does it
 RUN = "from einlass_controller.cli import controller; controller()"
 HOUR_MS = 3_600_000
-PRICES = 200
+PRICES = 100
 TILL_WAITS_MS = 5_000  # einlass_core.till_account: price_ms
 PLAN = """
 [site]

@@ -279,3 +279,31 @@ def test_a_desk_sells_a_pool_ticket_and_prints_its_code(broker: Broker, tmp_path
             line.balance()
 
     run(scene)
+
+
+def test_a_hopper_reset_in_the_middle_is_not_paid_twice_and_staff_are_told(broker: Broker, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with till_line(broker, tmp_path) as line:
+            hopper = line.stand.hoppers[3]
+            hopper._coin_s = 0.3
+            await line.begin(stay(1))
+            await line.insert("EU200A")
+            await line.shows("2,00 EUR")
+            line.stand.keypad.press("\x1b")
+            await line.until(lambda: hopper.fallen == 1, "the first of four coins falls")
+            line.node.kill()
+            hopper.reset()
+            fallen = hopper.fallen
+            await line.start()
+            await line.until(lambda: "owed" in line.peer.kinds(), "what nobody can know is on a paper")
+            await line.until(lambda: "payout_uncertain" in line.peer.alarms(), "staff are told")
+            assert hopper.fallen == fallen
+            account = line.peer.last()
+            assert account["owed"] == 200 - account["given"]
+            await line.shows("Bitte Parkschein")
+            await line.begin(stay(2))
+            await line.insert("EU200A", "EU200A")
+            await line.sold(1)
+            await line.until(lambda: hopper.fallen == fallen + 2, "the next customer gets coins again")
+
+    run(scene)

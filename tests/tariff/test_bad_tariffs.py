@@ -1,7 +1,14 @@
 """A slip in a tariff is told with its line, what is wrong with it, and what to write instead."""
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
+from einlass_controller.domain.tariff.cases import FILE
+from einlass_controller.domain.tariff.fields import Key
+from einlass_controller.domain.tariff.german import german_of
+from einlass_controller.domain.tariff.keys import TARIFF
 from einlass_controller.domain.tariff.problems import TariffError
 from einlass_controller.domain.tariff.read import TEXT_MAX, read_tariff
 from tariff_town import HEAD
@@ -107,3 +114,41 @@ def test_a_text_without_end_is_refused() -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(TariffError, match="is no JSON"):
         read_tariff("[" * 100_000, is_json=True)
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_told_in_german_too(slip: str) -> None:
+    with pytest.raises(TariffError) as caught:
+        read_tariff(HEAD + SLIPS[slip][0])
+    for problem in caught.value.problems:
+        german, english = problem.words
+        assert german != english
+        assert not re.search(r"\b(the|must|there is|write|one of)\b", german), german
+
+
+def all_keys(keys: tuple[Key, ...]) -> Iterator[Key]:
+    for key in keys:
+        yield key
+        yield from all_keys(key.keys)
+
+
+def test_every_key_has_german_words() -> None:
+    missing = {key.says for key in all_keys((*TARIFF, *FILE)) if german_of(key.says) is None}
+    assert missing == set()
+
+
+def test_a_slip_in_a_long_list_stands_at_its_own_line() -> None:
+    text = HEAD + "[rate.hour]\nsteps = [\n  { minutes = 60, cents = 100 }, # a comma, and ] {\n\n"
+    text += "  { minutes = 60, cents = -1 },\n"
+    text += '  { minutes = 60, cents = "x" },\n]\n[[event]]\ndates = [\n  "12-24",\n  "02-30",\n]\nfree = true\n'
+    with pytest.raises(TariffError) as caught:
+        read_tariff(text)
+    head = HEAD.count("\n")
+    assert [problem.line - head for problem in caught.value.problems] == [5, 6, 11]
+
+
+def test_days_of_every_year_overlap_with_single_ones() -> None:
+    events = '[[event]]\nname = "a"\ndates = ["12-24"]\nfree = true\n'
+    events += '[[event]]\nname = "b"\ndates = [2027-12-24]\nfree = true\n'
+    with pytest.raises(TariffError, match="'b' overlaps with 'a'"):
+        read_tariff(HEAD + RATE + events)

@@ -32,7 +32,7 @@ from einlass_controller.api.access import Keys
 from einlass_controller.api.models import PROBLEMS, Contradiction
 from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
-from einlass_controller.pages import board, login, voucher
+from einlass_controller.pages import board, login, partner, voucher
 from einlass_controller.pages import tariff as tariff_page
 from einlass_controller.pages.sessions import Sessions
 from einlass_controller.runtime import Controller
@@ -84,6 +84,7 @@ def make_app(controller: Controller) -> FastAPI:
     app.include_router(voucher.router)
     app.include_router(login.router)
     app.include_router(tariff_page.router)
+    app.include_router(partner.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)

@@ -73,7 +73,7 @@ async def settlement(
     """A partner's account of a month: what was used, what it was worth, what is due."""
     partner = _partner(controller, partner_id, caller)
     bounds = month_bounds(month, controller.live.clocks)
-    at_ms, found = now_ms(), await _vouchers(controller, partner.id)
+    at_ms, found = now_ms(), await vouchers_of_partner(controller, partner.id)
     lines = await asyncio.to_thread(account, _lots(controller), found, month, *bounds, at_ms)
     site = controller.site.name_en if language == "en" else controller.site.name
     instant = instant_writer(controller.site.time_zone)
@@ -135,7 +135,7 @@ async def figures(
     whose = caller.partner or partner
     if whose:
         whose = _partner(controller, whose, caller).id
-    found = await _vouchers(controller, whose)
+    found = await vouchers_of_partner(controller, whose)
     made = await asyncio.to_thread(statistics, _lots(controller), found, from_ms, until_ms, controller.live.clocks)
     if form == "csv":
         headers = {"Content-Disposition": 'attachment; filename="voucher-statistics.csv"'}
@@ -163,7 +163,8 @@ def _lots(controller: Controller) -> dict[int, Lot]:
     return dict(controller.live.vouchers.lots)
 
 
-async def _vouchers(controller: Controller, partner: str) -> list[Voucher]:
+async def vouchers_of_partner(controller: Controller, partner: str) -> list[Voucher]:
+    """All vouchers that are a partner's; "": all that there are."""
     mine = (VOUCHER.c.partner == partner,) if partner else ()
     statement = select(*VOUCHER_COLUMNS).where(*mine)
 

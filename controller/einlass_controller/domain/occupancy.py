@@ -220,6 +220,9 @@ class Books:
             return Taken(False)
         if report.seq < account.seq or report.version < account.version:
             return Taken(False)
+        known = (account.seq, account.version, account.balance, account.pending)
+        if known == (report.seq, report.version, report.balance, report.pending):
+            return Taken(True)  # said again
         before, exposure = _sums(account), account.exposure
         account.seq, account.version = report.seq, report.version
         account.balance, account.pending = report.balance, report.pending

@@ -54,6 +54,12 @@ def event(batch: Batch, message: NodeEvent) -> None:
     step(batch, node, message)
 
 
+def may_apply(node: Node, seq: int, applied: int, now_ms: int) -> bool:
+    """Whether a record may be the next to apply, after so many; every other one is only acknowledged."""
+    waited = bool(node.gap_since_ms) and now_ms - node.gap_since_ms > GAP_LOST_MS
+    return seq == applied + 1 or (seq > applied and waited)
+
+
 def _gap(batch: Batch, node: Node, seq: int) -> bool:
     """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come."""
     if node.gap_since_ms == 0:

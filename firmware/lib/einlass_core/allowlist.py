@@ -6,8 +6,8 @@ changes, each of which names the version that it follows.
 An entry is 9 bytes: 8 of the code's digest, 1 for the persons it lets in (0: nobody, the ticket is off the list). The
 file `list` holds them in order and ends in 16 bytes: what it is made of (VERSION), a mark, and a checksum of these.
 What has changed since is in `list.news`, one block a message; enough news are merged into a new file, a little at each
-work(), because a board writes 450 kB for ten seconds and a lane must not stand still for that. Nothing of either is kept
-in memory. A digest is on the list with what the news say last, else with what the file says.
+work(), because a board writes 450 kB for ten seconds and a lane must not stand still for that. Nothing of either is
+kept in memory. A digest is on the list with what the news say last, else with what the file says.
 
 Neither codes nor names are here: whoever steals the node has numbers that open nothing without the code itself.
 
@@ -162,7 +162,7 @@ class AllowList:
         return True
 
     def _news_from(self, low: bytes, end: int) -> bytes:
-        """The last word on the first digest that is not below `low`, in the news up to `end`; empty when there is none."""
+        """The last word on the first digest not below `low`, in the news up to `end`; empty when there is none."""
         found = b""
         at = self._start
         if at < end:

@@ -1,4 +1,4 @@
-"""`einlass simulate`: a site in virtual time, seed by seed; and bugs planted to see whether they are found."""
+"""`einlass simulate`: a site in virtual time, seed by seed; bugs planted to see whether they are found; a real line."""
 
 import json
 import sys
@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-simulate = typer.Typer(help="A site in virtual time, under faults; nothing real is started.", no_args_is_help=True)
+simulate = typer.Typer(help="A site under faults: in virtual time, or as real processes (line).", no_args_is_help=True)
 
 HOURS_MAX = 10_000.0
+FAULTS_MAX = 10_000
 
 
 @simulate.command("world")
@@ -100,6 +101,32 @@ def outage_command(
         for policy, figures in policies.items():
             told = "  ".join(f"{name} {value:g}" for name, value in figures.items())
             typer.echo(f"{traffic:16} {policy:17} {told}")
+
+
+@simulate.command("line")
+def line_command(
+    seed: Annotated[int, typer.Option(help="What is drawn.")] = 1,
+    faults: Annotated[int, typer.Option(min=0, max=FAULTS_MAX, help="How many; each takes some 6 s.")] = 20,
+    kinds: Annotated[str, typer.Option(help="all, or kinds with commas between.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Broker, controller, an ESP32's firmware and a Pi's node as processes, under faults. Exit 1: a promise broken."""
+    from einlass_sim.brokers import BrokerMissingError
+    from einlass_sim.line import runs
+    from einlass_sim.processes import ProcessError
+
+    try:
+        found = runs.run(seed, faults, runs.kinds_of(kinds))
+    except (ValueError, BrokerMissingError, ProcessError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        for name, value in found.items():
+            typer.echo(f"{name:14} {value}")
+    if found["violations"]:
+        raise typer.Exit(1)
 
 
 def replay(

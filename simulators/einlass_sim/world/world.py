@@ -176,10 +176,8 @@ class World:
         if epoch != self.broker_epoch or not lane.powered or not lane.linked or lane.cut_down:
             return
         self.hash(lane, f"< {kind}")
-        if kind in ("answer", "limit"):
-            fields = wire.decode(kind, payload)
-            if kind == "answer" and lane.gate.entry == "locked" and fields["nonce"] == lane.gate._nonce:
-                self.sometimes["a_late_answer_met_a_locked_lane"] += 1
+        if kind == "answer" and lane.gate.entry == "locked" and wire.decode(kind, payload)["nonce"] == lane.gate._nonce:
+            self.sometimes["a_late_answer_met_a_locked_lane"] += 1
         lane.receive(kind, payload)
 
     def _copies(self) -> list[int]:

@@ -1,6 +1,7 @@
 """Sense: a tariff that can be read and can't be meant. Gaps, overlaps, prices that contradict each other."""
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 from einlass_controller.domain.tariff import model as m
 from einlass_controller.domain.tariff.problems import Problem
@@ -102,12 +103,20 @@ def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
 
 def _share_a_day(one: m.Window, other: m.Window) -> bool:
     if one.dates and other.dates:
-        return bool(one.dates & other.dates)
+        return any(_is_same(day, another) for day in one.dates for another in other.dates)
     if other.dates:
         one, other = other, one
     if one.dates:
-        return any(day.weekday() in other.kinds for day in one.dates)
+        # A day of every year falls on every weekday sooner or later.
+        return any(day.weekday() in other.kinds if isinstance(day, date) else True for day in one.dates)
     return bool(one.kinds & other.kinds)
+
+
+def _is_same(day: date | tuple[int, int], other: date | tuple[int, int]) -> bool:
+    if isinstance(day, date) and isinstance(other, date):
+        return day == other
+    first, second = ((one.month, one.day) if isinstance(one, date) else one for one in (day, other))
+    return first == second
 
 
 def _end(window: m.Window) -> int:

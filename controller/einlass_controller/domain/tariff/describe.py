@@ -1,6 +1,7 @@
 """A tariff in words, German or English, so that a council reads what a machine will charge."""
 
 from collections.abc import Iterator
+from datetime import date
 
 from einlass_controller.domain.tariff import model as m
 from einlass_controller.domain.tariff.lines import PER, duration, money
@@ -84,8 +85,11 @@ class _Words:
         times = "" if is_last else (f"{step.times} × " if step.times > 1 else self.say("einmal ", "once "))
         return f"{times}{self.money(step.cents)} {how} {duration(step.seconds)}"
 
+    def _date(self, day: date | tuple[int, int]) -> str:
+        return day.isoformat() if isinstance(day, date) else f"{day[0]:02d}-{day[1]:02d}"
+
     def _window(self, window: m.Window, tariff: m.Tariff) -> str:
-        days = ", ".join(sorted(day.isoformat() for day in window.dates)) or days_text(window.kinds, self.language)
+        days = ", ".join(sorted(map(self._date, window.dates))) or days_text(window.kinds, self.language)
         later = f" (+{window.days_later})" if window.days_later > 1 else ""
         span = f"{days} {clock(window.from_minute)}-{clock(window.to_minute)}{later}"
         if window.season:

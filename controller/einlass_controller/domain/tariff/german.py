@@ -42,7 +42,7 @@ SAYS: Mapping[str, str] = {
     'days like ["mon-fri", "holiday"]; a holiday is no weekday': (
         'Tage wie ["mo-fr", "feiertag"]; ein Feiertag ist kein Wochentag'
     ),
-    "dates like [2026-12-05]": "Daten wie [2026-12-05]",
+    'dates like [2026-12-05], or "12-24" for every year': 'Daten wie [2026-12-05], oder "12-24" für jedes Jahr',
     "true: only for those who come during the event": "true: nur für alle, die während der Veranstaltung kommen",
     # maximums, seasons, free minutes, longest stay
     "the most": "der Höchstbetrag",

@@ -56,7 +56,7 @@ WINDOW = (
 )
 EVENT = (
     *_SPAN,
-    Key("dates", f.LIST, "dates like [2026-12-05]", of=f.DATE),
+    Key("dates", f.LIST, 'dates like [2026-12-05], or "12-24" for every year', of=f.ANY_DATE),
     _days(),
     Key("only_entered", f.BOOL, "true: only for those who come during the event"),
 )

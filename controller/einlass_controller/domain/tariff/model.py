@@ -71,7 +71,7 @@ class Window:
     """A span of local time on some days, with its price: steps of `rate`, or `flat_cents` once, or neither (free).
 
     It belongs to the day it begins on. `rank`: the higher one is in force where two cover the same time.
-    `dates`: only there; `only_entered`: only for stays that begin inside it.
+    `dates`: only there, in one year or (month, day) in every; `only_entered`: only for stays that begin inside it.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Window:
     flat_cents: int | None = None
     max_cents: int | None = None
     season: str = ""
-    dates: frozenset[date] = frozenset()
+    dates: frozenset[date | tuple[int, int]] = frozenset()
     rank: int = 0
     wins_over: frozenset[str] = frozenset()
     only_entered: bool = False

@@ -8,7 +8,10 @@ _PART = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
 
 
 def line_of(text: str, path: str) -> int:
-    """The line (from 1) of the deepest part of the path that is found; 0 for none."""
+    """The line (from 1) of the deepest part of the path that is found; 0 for none.
+
+    In a list that goes over several lines, the line that its entry begins on: `rate.hour.steps[3].cents`.
+    """
     best, depth = 0, 0
     wanted = _split(path)
     counts: dict[str, int] = {}
@@ -31,7 +34,45 @@ def line_of(text: str, path: str) -> int:
         matched = _agree(here, wanted)
         if matched > depth and matched == len(here):
             best, depth = number, matched
-    return best
+    if not best or _HEADING.match(text.splitlines()[best - 1]):
+        return best
+    entry = wanted[depth - 1][1]
+    return _entry_line(text, best, entry) if entry else best
+
+
+def _entry_line(text: str, first: int, wanted: int) -> int:
+    """The line on which an entry of the list begins that a key on this line has."""
+    number, depth, count, quote, is_new = first, 0, 0, "", False
+    place = sum(len(line) for line in text.splitlines(keepends=True)[: first - 1])
+    place = text.find("=", place)
+    while 0 <= place < len(text) - 1:
+        place += 1
+        sign = text[place]
+        if sign == "\n":
+            number, quote = number + 1, ""
+        elif quote:
+            quote = "" if sign == quote else quote
+        elif sign == "#":
+            place = text.find("\n", place) - 1
+            if place < 0:
+                break
+        elif not sign.isspace():
+            if is_new and sign not in "]}":
+                count, is_new = count + 1, False
+                if count == wanted:
+                    return number
+            if sign in "\"'":
+                quote = sign
+            elif sign in "[{":
+                depth += 1
+                is_new = depth == 1
+            elif sign in "]}":
+                depth -= 1
+                if depth <= 0:
+                    break
+            elif sign == "," and depth == 1:
+                is_new = True
+    return first
 
 
 def _split(path: str) -> list[tuple[str, int]]:

@@ -82,7 +82,7 @@ class Timetable:
                 yield first, last, window, began
 
     def _is_on(self, window: Window, day: date) -> bool:
-        if window.dates and day not in window.dates:
+        if window.dates and day not in window.dates and (day.month, day.day) not in window.dates:
             return False
         if window.season and season_of(day, self.tariff.seasons) != window.season:
             return False

@@ -1,0 +1,174 @@
+"""What is done to a running line: its network, its processes and their disks. Each fault ends by itself.
+
+Nobody walks through a lane while its node is dead or stands still: a body that no sensor's program sees is in no count,
+and no count is to be blamed for it.
+"""
+
+import asyncio
+import random
+import resource
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+from einlass_controller.broker import CONTROLLER_NAME
+from einlass_core.events import ENTRY
+from einlass_sim.demo.parts import PI_NODE
+from einlass_sim.line.whole import LANE_MS, NODES, Line
+
+CLIENTS = (*NODES, CONTROLLER_NAME)
+BREATH_S = (0.2, 1.5)
+SHORT_S = (0.3, 4.0)
+LONG_S = (2.0, 14.0)  # longer than a keep-alive
+DELAY_S = (0.05, 1.0)
+RELEASE_S = (LANE_MS["ask_ms"] + LANE_MS["release_ms"]) / 1000
+# No file may have a byte more than this: for the process it is a disk that is full, or read-only.
+FULL_BYTES = 1
+
+Fault = Callable[["Faults"], Coroutine[Any, Any, None]]
+
+
+class Faults:
+    """Draws them one after the other. `done` counts them by kind; `late` are bolts freed after their time."""
+
+    def __init__(self, line: Line, rng: random.Random, codes: Callable[[], str]) -> None:
+        self.line = line
+        self.rng = rng
+        self.codes = codes
+        self.walking = {name: asyncio.Lock() for name in NODES}
+        self.done: dict[str, int] = {}
+        self.late = 0
+
+    async def play(self, count: int, kinds: list[str]) -> None:
+        """So many; every kind before any comes again."""
+        deck: list[str] = []
+        for _ in range(count):
+            if not deck:
+                deck = self.rng.sample(kinds, len(kinds))
+            kind = deck.pop()
+            await KINDS[kind](self)
+            self.done[kind] = self.done.get(kind, 0) + 1
+            await self.wait(BREATH_S)
+
+    async def wait(self, between_s: tuple[float, float]) -> None:
+        """A drawn time."""
+        await asyncio.sleep(self.rng.uniform(*between_s))
+
+    async def hold_lane(self, stack: AsyncExitStack, name: str) -> None:
+        """Nobody walks there until the stack is left."""
+        if name in self.walking:
+            await stack.enter_async_context(self.walking[name])
+
+
+async def _reset(faults: Faults) -> None:
+    faults.line.tap.reset(faults.rng.choice(CLIENTS))
+
+
+async def _torn(faults: Faults) -> None:
+    faults.line.tap.weather(faults.rng.choice(CLIENTS)).torn = True
+
+
+async def _cut(faults: Faults) -> None:
+    client = faults.rng.choice(CLIENTS)
+    weather = faults.line.tap.weather(client)
+    weather.refused = True
+    faults.line.tap.reset(client)
+    await faults.wait(LONG_S)
+    weather.refused = False
+
+
+async def _all_cut(faults: Faults) -> None:
+    for client in CLIENTS:
+        faults.line.tap.weather(client).refused = True
+        faults.line.tap.reset(client)
+    await faults.wait(LONG_S)
+    for client in CLIENTS:
+        faults.line.tap.weather(client).refused = False
+
+
+async def _half_open(faults: Faults) -> None:
+    weather = faults.line.tap.weather(faults.rng.choice(CLIENTS))
+    road = faults.rng.choice((weather.up, weather.down))
+    road.clear()
+    await faults.wait(LONG_S)
+    road.set()
+
+
+async def _slow(faults: Faults) -> None:
+    weather = faults.line.tap.weather(faults.rng.choice(CLIENTS))
+    weather.delay_s = faults.rng.uniform(*DELAY_S)
+    await faults.wait(LONG_S)
+    weather.delay_s = 0.0
+
+
+async def _kill(faults: Faults) -> None:
+    name = faults.rng.choice(("broker", "controller", *NODES))
+    async with AsyncExitStack() as stack:
+        await faults.hold_lane(stack, name)
+        await faults.line.kill(name)
+        await faults.wait(SHORT_S)
+        await faults.line.start(name)
+
+
+async def _wipe_broker(faults: Faults) -> None:
+    await faults.line.wipe_broker()
+    await faults.wait(SHORT_S)
+    await faults.line.start("broker")
+
+
+async def _pause(faults: Faults) -> None:
+    name = faults.rng.choice(("broker", "controller", PI_NODE))
+    async with AsyncExitStack() as stack:
+        await faults.hold_lane(stack, name)
+        faults.line.pause(name)
+        await faults.wait(SHORT_S)
+        faults.line.resume(name)
+
+
+async def _kill_after_scan(faults: Faults) -> None:
+    """Between a scan and a passage that never comes: the place counts as taken if the bolt was freed."""
+    name = faults.rng.choice(NODES)
+    async with faults.walking[name]:
+        await faults.line.lanes[name].hold(ENTRY, faults.codes())
+        await asyncio.sleep(faults.rng.uniform(0.0, 0.4))
+        await faults.line.kill(name)
+        await faults.wait(SHORT_S)
+        await faults.line.start(name)
+
+
+async def _pause_after_scan(faults: Faults) -> None:
+    """Between check and bolt: whoever wakes up too late must not open."""
+    async with faults.walking[PI_NODE]:
+        scan = await faults.line.lanes[PI_NODE].hold(ENTRY, faults.codes())
+        await asyncio.sleep(faults.rng.uniform(0.0, 0.1))
+        faults.line.pause(PI_NODE)
+        await asyncio.sleep(RELEASE_S + 1.0)
+        asked = scan.bolt_at_s
+        faults.line.resume(PI_NODE)
+        await asyncio.sleep(1.0)
+        faults.late += asked is None and scan.bolt_at_s is not None
+
+
+async def _disk_full(faults: Faults) -> None:
+    name = faults.rng.choice(("controller", PI_NODE))
+    pid = faults.line.pid(name)
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
+    await faults.wait(SHORT_S)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+KINDS: dict[str, Fault] = {
+    "reset": _reset,
+    "torn": _torn,
+    "cut": _cut,
+    "all_cut": _all_cut,
+    "half_open": _half_open,
+    "slow": _slow,
+    "kill": _kill,
+    "wipe_broker": _wipe_broker,
+    "pause": _pause,
+    "kill_after_scan": _kill_after_scan,
+    "pause_after_scan": _pause_after_scan,
+    "disk_full": _disk_full,
+}
