@@ -55,6 +55,11 @@ class Office:
         rows = await self._call("GET", f"/api/v1/parking/takings?from={since.isoformat()}")
         return {kind: sum(row[f"{kind}_cents"] for row in rows) for kind in ("coins", "card")}
 
+    async def stays_inside(self) -> list[dict[str, Any]]:
+        """The stays of cars that are in the car park."""
+        stays: list[dict[str, Any]] = await self._call("GET", "/api/v1/parking/stays?state=inside")
+        return stays
+
     async def lot(self, shop: str, name: str, size: int) -> int:
         """A lot of digital cards for this shop, each worth a minute; the shop is made when it is new."""
         if shop not in [partner["id"] for partner in await self._call("GET", "/api/v1/partners")]:
