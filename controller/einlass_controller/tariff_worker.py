@@ -12,13 +12,13 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-SECONDS_MAX = 60.0
+SECONDS_MAX = 120.0
 # The processor's time, should whoever started it be gone.
-CPU_SECONDS_MAX = 70
+CPU_SECONDS_MAX = 130
 MEMORY_BYTES_MAX = 1_500_000_000
 WORKERS_MAX = 1
 WAITING_MAX = 4
-NICE = 10
+NICE = 5
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 # A process that nobody asks ends; the next question starts another one.
 IDLE_S = 60.0
@@ -34,7 +34,7 @@ class WorkerError(Exception):
 
 
 class Workers:
-    """Answers questions of tariff_questions one by one, in a process that is stopped after a minute of work."""
+    """Answers questions of tariff_questions one by one, in a process that is stopped after two minutes of work."""
 
     def __init__(self, seconds_max: float = SECONDS_MAX) -> None:
         self._seconds_max = seconds_max
