@@ -216,7 +216,11 @@ def test_what_takes_too_long_is_stopped_and_a_queue_is_short() -> None:
         with pytest.raises(WorkerError) as late:
             await hurried.ask(order)
         assert not late.value.is_busy
-        return list(await asyncio.gather(*[calm.ask(order) for _ in range(WAITING_MAX + 2)], return_exceptions=True))
+        with pytest.raises(WorkerError):
+            await calm.ask({"do": "nothing", "texts": []})  # its process dies of it; the next one is new
+        many = list(await asyncio.gather(*[calm.ask(order) for _ in range(WAITING_MAX + 2)], return_exceptions=True))
+        await calm.close()
+        return many
 
     found = asyncio.run(story())
     busy = [one for one in found if isinstance(one, WorkerError) and one.is_busy]

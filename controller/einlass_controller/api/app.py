@@ -61,6 +61,7 @@ def make_app(controller: Controller) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with controller:
             yield
+        await app.state.tariff_desk.workers.close()
 
     app = FastAPI(
         title="Einlass",

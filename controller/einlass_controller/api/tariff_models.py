@@ -25,7 +25,7 @@ Cents = Annotated[int, Field(ge=0, le=CENTS_MAX)]
 class TariffTextIn(Model):
     """One version of a tariff. format: as the text is written."""
 
-    text: str = Field(max_length=TEXT_MAX)
+    text: str = Field(description=f"up to {TEXT_MAX} characters; a longer one is refused as a slip")
     format: Literal["toml", "json"] = "toml"
 
 
@@ -68,7 +68,7 @@ class CompareOrder(Model):
 
     old: Versions
     new: Versions
-    stays: str = Field(max_length=STAYS_CHARACTERS_MAX)
+    stays: str
 
 
 class Answer(Model):
