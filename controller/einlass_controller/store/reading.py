@@ -75,7 +75,6 @@ def past_scans(connection: Connection, zones_of: Mapping[str, tuple[str, ...]], 
 def ledger_entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
     """The ledger in order (only what follows `after`), a few rows in memory at a time."""
     columns = (LEDGER.c.number, LEDGER.c.at_ms, LEDGER.c.kind, LEDGER.c.body, LEDGER.c.hash)
-    after = 0
     while True:
         statement = select(*columns).where(LEDGER.c.number > after).order_by(LEDGER.c.number).limit(ROWS_AT_ONCE)
         rows = connection.execute(statement).all()
