@@ -48,6 +48,7 @@ class Lane:
         self.paused_until_ms = 0
         self.bolt = {ENTRY: False, EXIT: True}
         self.shown = ""
+        self.arrives_ms = 0  # when the last message that nothing held back reaches the controller
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
         self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
