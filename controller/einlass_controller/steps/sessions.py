@@ -48,6 +48,7 @@ def hello(batch: Batch, message: Hello) -> None:
             node.boot = message.boot
             batch.nodes.add(node.id)
         _tell_limit(batch, node)
+    node.gap_since_ms = 0  # it starts again with the first record that nobody has acknowledged
     batch.acks[node.id] = node
     batch.send_time()
     if batch.live.site.mode == EVACUATION:
