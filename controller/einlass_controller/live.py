@@ -39,6 +39,8 @@ from einlass_controller.voucher_book import VoucherBook, load_book
 RECENT_MAX = 50
 PAST_INCARNATIONS_MAX = 50
 ONLINE_LAPSE_MS = 30_000
+# Lists are numbered in ranges: after a restore the next but one begins, which no lost change can have reached.
+LIST_RANGE = 1_000_000
 
 
 class NotSetUpError(RuntimeError):

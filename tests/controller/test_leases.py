@@ -107,6 +107,26 @@ def test_a_lease_is_renewed_before_it_ends_but_not_at_every_word(make_bench: Any
     assert said(5) == [5], "a restart has ended the lease"
 
 
+def test_a_list_from_before_a_restore_is_replaced_though_its_numbers_are_used_again(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = bench.gate()
+    for _ in range(3):
+        bench.ticket()
+    bench.run(Tick())
+    ahead = {"added": bench.engine.live.list_number + 2, "removed": 0, "age_ms": 0}  # told of two more since the copy
+    bench.order(Restored("an old copy was put back", 5))
+    for _ in range(5):
+        bench.ticket()
+    bench.pass_by(minutes=1)
+    bench.run(Tick())
+    sent = [item for item in gate.status(cut_off="leased", list=ahead) if item["kind"] == "list"]
+    assert [item.get("start") for item in sent] == [True], "from the beginning"
+    told = {**sent[0]["to"], "age_ms": 0}
+    assert told["added"] > 1_000_000
+    bench.pass_by(minutes=1)
+    assert not [item for item in gate.status(cut_off="leased", list=told) if item["kind"] == "list"], "it has it now"
+
+
 def lease_of(bench: Any, gate: Any, ms: int) -> list[int]:
     newest = {"waiting": 0, "emergency": False, "cut_off": "leased", "list": NEWEST}
     sent = gate.send("status", ms=ms, lane="locked", **newest)

@@ -172,6 +172,22 @@ def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None
     assert spa.engine.live.books.zones["bath"].counted == 0
 
 
+def test_who_left_before_a_count_frees_no_place_after_it_while_the_record_is_on_its_way(spa: Bench) -> None:
+    main = Clocked(spa, "gate-1")
+    main.account["balance"] += 1
+    main.event("forced", side="entry", persons=1)
+    spa.pass_by(seconds=10)
+    main.away = True
+    main.walk_out()
+    spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    spa.pass_by(seconds=10)
+    main.hello()  # the account says one less; that one is not in the count of three
+    assert counts(spa)[0] == 3
+    main.tell()
+    assert counts(spa)[0] == 3
+
+
 def test_what_belongs_to_a_count_before_a_restore_takes_nobody_off_the_new_one(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
     main.away = True

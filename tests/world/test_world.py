@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from einlass_sim.world import layers, planted, runs
-from einlass_sim.world.drawn import FAULTS, draw
+from einlass_sim.world.drawn import FAULTS, Episode, draw
 from einlass_sim.world.world import World
 
 ALL = frozenset(FAULTS)
@@ -110,6 +110,23 @@ def test_a_fault_that_is_left_out_changes_no_other() -> None:
     less = draw(3, 4.0, ALL - {"cut", "loss"})
     assert less.episodes == tuple(item for item in whole.episodes if item.kind != "cut")
     assert replace(less, noise=whole.noise, episodes=whole.episodes) == whole
+
+
+def test_a_run_counts_only_when_it_has_been_everywhere() -> None:
+    totals = runs.Totals(seeds=runs.COUNTS_FROM_SEEDS)
+    totals.sometimes.update(dict.fromkeys(runs.SOMETIMES, 2))
+    assert totals.counts()
+    totals.sometimes["controller_restored"] = 1
+    assert (totals.counts(), totals.missed()) == (False, ["controller_restored"])
+    totals.seeds -= 1
+    assert totals.counts(), "a few seeds need not have"
+
+
+def test_a_controller_that_was_put_back_is_counted_anew_without_a_lane_that_is_away() -> None:
+    found = runs.play(replace(draw(1, 1.0, frozenset()), lanes=2, policies=("leased",) * 2, clock_rates=(1.0,) * 3,
+                              lease_ms=120_000, episodes=(Episode(1_200_000, "restore", 0, 600_000),)))  # fmt: skip
+    assert found.violation == ""
+    assert found.sometimes["controller_restored"] == found.sometimes["recount"] == 1
 
 
 def test_kinds_of_faults_are_checked() -> None:

@@ -18,7 +18,7 @@ from einlass_controller.domain.parking import ParkingStay, said_of_stay
 from einlass_controller.domain.shares import ends_ms
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
-from einlass_controller.live import Lane, Live, Node
+from einlass_controller.live import LIST_RANGE, Lane, Live, Node
 from einlass_controller.messages import Outbound
 from einlass_controller.store.schema import EPOCH
 from einlass_controller.store.work import Rows
@@ -205,6 +205,8 @@ class Batch:
             limit = f"epoch {report.epoch}, version {report.version}"
             self.need_recount(f"{node.id} has a ceiling that was never sent: {limit}", report.epoch + 1)
             return False
+        if report.seq > node.applied and not self.live.recount:
+            return False  # each record says what it changed: what a count has in it already must not be taken before it
         known = (account.seq, account.version, account.balance, account.pending)
         taken = self.live.books.report(lane.id, report)
         if not taken.accepted:
@@ -215,12 +217,18 @@ class Batch:
             self.record("over_ceiling", node=node.id, lane=lane.id, persons=taken.raised)
         return True
 
+    def lowers(self, node: Node, report: Report) -> bool:
+        """Whether places come back by what a node says."""
+        lane = self.live.lane_of_node.get(node.id)
+        return lane is not None and report.balance < self.live.books.accounts[lane.id].balance
+
     def need_recount(self, reason: str, epoch: int) -> None:
         """These books are older than reality: every lane begins a new epoch with nothing, and people must count."""
         live = self.live
         live.epoch = max(epoch, live.epoch + 1, *(account.epoch + 1 for account in live.books.accounts.values()))
         live.books = recount.restart(live.books, live.epoch)
         live.recount = live.recount or reason[:REASON_LENGTH_MAX]
+        live.list_number = (live.list_number // LIST_RANGE + 2) * LIST_RANGE
         log.error("recount_needed", reason=reason, epoch=live.epoch)
         for lane in live.lanes.values():
             if lane.node:  # older books do not know what was lent since, to whom, and when

@@ -23,6 +23,7 @@ CLOCK_AHEAD_MS = 60_000
 GAP_ALARM_MS = 10_000
 # A node sends again every 3 s: what has not come by then it does not have any more.
 GAP_LOST_MS = 5_000
+GAP_LOST_LATE_MS = 30_000
 PERSONS_DEFAULT = 1
 
 
@@ -31,10 +32,10 @@ def event(batch: Batch, message: NodeEvent) -> None:
     node = recognise(batch, message.node, message.inc, message.boot, "event")
     if node is None:
         return
-    if message.report is not None and message.seq >= node.applied:
-        batch.take(node, message.report)
     batch.acks[node.id] = node
     if message.seq <= node.applied:
+        if message.report is not None and message.seq == node.applied:
+            batch.take(node, message.report)
         return
     if message.seq != node.applied + 1 and not _gap(batch, node, message.seq):
         return
@@ -42,6 +43,16 @@ def event(batch: Batch, message: NodeEvent) -> None:
     node.boot = max(node.boot, message.boot)
     node.gap_since_ms = 0
     batch.nodes.add(node.id)
+    # A count that has this in it already is corrected first where places come back: never below who is inside.
+    lowers = message.report is not None and batch.lowers(node, message.report)
+    if message.report is not None and not lowers:
+        batch.take(node, message.report)
+    _apply(batch, node, message)
+    if message.report is not None and lowers:
+        batch.take(node, message.report)
+
+
+def _apply(batch: Batch, node: Node, message: NodeEvent) -> None:
     step = STEPS.get(message.kind)
     side = message.fields.get("side") or ENTRY
     if step is None or side not in SIDES:
@@ -64,13 +75,20 @@ def _gap(batch: Batch, node: Node, seq: int) -> bool:
     """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come."""
     if node.gap_since_ms == 0:
         node.gap_since_ms = batch.now_ms
-    elif batch.live.recount and batch.now_ms - node.gap_since_ms > GAP_LOST_MS:
+    elif batch.live.epoch and batch.now_ms - node.gap_since_ms > _lost_after_ms(batch, node):
         batch.record("events_missing", node=node.id, first=node.applied + 1, last=seq - 1)
         return True
     elif batch.now_ms - node.gap_since_ms > GAP_ALARM_MS:
         node.gap_since_ms = batch.now_ms
         batch.alarm(node, f"journal_gap: record {node.applied + 1} does not come, {seq} does")
     return False
+
+
+def _lost_after_ms(batch: Batch, node: Node) -> int:
+    """A lane that was out of reach while people were counted after a restore comes later; then it takes longer."""
+    lane = batch.live.lane_of_node.get(node.id)
+    fresh = lane is not None and not batch.live.books.accounts[lane.id].version
+    return GAP_LOST_MS if batch.live.recount or fresh else GAP_LOST_LATE_MS
 
 
 def _note(batch: Batch, node: Node, message: NodeEvent, **more: Any) -> None:

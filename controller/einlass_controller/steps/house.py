@@ -207,6 +207,12 @@ def mark_counted(batch: Batch, zone: str, at_ms: int) -> None:
     _keep(batch, replace(live.areas[zone], counted_ms=at_ms, counted=counted))
 
 
+def mark_later(batch: Batch, zone: str, lane: str, inc: str) -> None:
+    """Whatever this journal still has to say was after the zone's last count."""
+    area = batch.live.areas[zone]
+    _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX)}))
+
+
 def _keep(batch: Batch, area: Area) -> None:
     batch.live.areas[area.id] = area
     row: Mapping[str, Any] = {

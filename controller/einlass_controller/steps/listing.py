@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from einlass_controller.domain.listing import AHEAD_MS, persons_listed
 from einlass_controller.domain.tickets import Ticket
-from einlass_controller.live import Lane, Node
+from einlass_controller.live import LIST_RANGE, Lane, Node
 from einlass_controller.messages import Status
 from einlass_controller.steps.batch import Batch
 
@@ -63,7 +63,9 @@ def follow(batch: Batch, message: Status, node: Node, source: Source) -> None:
     if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
     # A list from after the backup that this database was restored from tells nothing of what it has been told since.
-    if not message.listed[0] or max(message.listed) > source.number:
+    # Also when our numbers have come as far as its own: after a restore they go on in another range (need_recount).
+    outdated = message.listed[0] < source.number // LIST_RANGE * LIST_RANGE
+    if not message.listed[0] or max(message.listed) > source.number or outdated:
         _whole(batch, node, source)
     elif node.list_number == source.number or not _changes(batch, node, source):
         node.listed_ms, node.list_number = batch.now_ms, source.number

@@ -6,6 +6,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.house import mark_later
 
 # An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
 # the safe mistake, clocks of nodes are right to a second or two.
@@ -84,24 +85,34 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
     """A passage that was before the zone's last count, and is only told now, is in that count already.
 
-    Not when the account that the count was made from had it in it, when it belongs to an account of a count before a
-    restore (which is in no book), and when the node did not know the time.
+    Not when the account that the count was made from had it in it, and when it belongs to an account of a count before
+    a restore (which is in no book). Where the time is not known, or too near to the count, nobody comes to be too few:
+    who came in counts, who went out does not.
     """
     lane, told_ms = batch.live.lane_of_node.get(message.node), int(message.fields.get("unix_ms", 0))
-    if lane is None or not told_ms:
+    if lane is None:
         return
     if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
         return
     sign = 1 if side == ENTRY else -1
-    margin_ms = CLOCK_MARGIN_MS if side == ENTRY else 0
     for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
         for zone in zones:
             area = batch.live.areas[zone]
             inc, seq = area.counted.get(lane.id, ("", 0))
-            if told_ms < area.counted_ms - margin_ms and not (inc == message.inc and message.seq <= seq):
+            if not area.counted_ms or (inc == message.inc and message.seq <= seq):
+                continue
+            if told_ms >= area.counted_ms + CLOCK_MARGIN_MS:  # nor is anything that this journal says from here on
+                mark_later(batch, zone, lane.id, message.inc)
+            elif _before(area.counted_ms, told_ms, effect):
                 batch.live.books.excuse(zone, effect * persons)
                 batch.zones.add(zone)
-                batch.record("counted_before", told_ms, lane=lane.id, zone=zone, change=-effect * persons)
+                at_ms = told_ms or batch.now_ms
+                batch.record("counted_before", at_ms, lane=lane.id, zone=zone, change=-effect * persons)
+
+
+def _before(counted_ms: int, told_ms: int, effect: int) -> bool:
+    """Whether a passage is taken to have been before a count. told_ms 0: after a start that nobody told the time to."""
+    return effect < 0 or 0 < told_ms < counted_ms - CLOCK_MARGIN_MS
 
 
 def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> Visit:

@@ -50,6 +50,7 @@ def hello(batch: Batch, message: Hello) -> None:
         _tell_limit(batch, node)
     parking_signs.forget(batch, node)
     batch.live.vouchers.told.pop(node.id, None)
+    node.gap_since_ms = 0  # it starts again with the first record that nobody has acknowledged
     batch.acks[node.id] = node
     batch.send_time()
     if batch.live.site.mode == EVACUATION:

@@ -21,7 +21,10 @@ def world_command(
     story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """The shipped lanes and controller under faults, and a truth that neither sees. Exit 1: a promise was broken."""
+    """The shipped lanes and controller under faults, and a truth that neither sees.
+
+    Exit 1: a promise was broken. 3: with all faults, some state was not reached often enough for the run to count.
+    """
     from einlass_sim.world import runs
     from einlass_sim.world.drawn import draw
 
@@ -46,6 +49,9 @@ def world_command(
         _tell_shortest(int(violation["seed"]), hours, kinds, str(violation["what"]))
     if totals.violations:
         raise typer.Exit(1)
+    if faults == runs.ALL and not totals.counts():
+        typer.echo(f"this run does not count: not often enough {', '.join(totals.missed())}", err=True)
+        raise typer.Exit(3)
 
 
 @simulate.command("planted")

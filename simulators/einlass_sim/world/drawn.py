@@ -26,14 +26,23 @@ EPISODES = (
     "sensor_stuck",
     "emergency",
     "all_cut",
+    "count",
+    "cap",
+    "lockdown",
+    "evacuation",
+    "restore",
 )
 # What people and readers do.
 HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage", "linger")
-LASTING = ("clock_rates",)
+LASTING = ("clock_rates", "closing")
 FAULTS = (*NOISE, *EPISODES, *HABITS, *LASTING)
 # Of every seed's episodes: so often in so many hours, at all lanes together.
 OFTEN = {"cut": 2.0, "lane_crash": 1.0, "lane_crash_soon": 2.0, "controller_crash_soon": 1.5, "all_cut": 0.5}
 RARE = {"wipe": 0.12, "old_image": 0.06, "emergency": 0.2, "disk_full": 0.3}
+RARE |= {"count": 0.3, "cap": 0.15, "lockdown": 0.1, "evacuation": 0.06, "restore": 0.12}
+CAP_MIN, CAP_MAX = 3, 40
+CLOSING_RATE = 0.3
+CLOSING_HOURS_MAX = 6.0
 USUAL = 0.5
 
 
@@ -63,6 +72,7 @@ class Drawn:
     noise: dict[str, float] = field(default_factory=dict)
     habits: dict[str, float] = field(default_factory=dict)
     clock_rates: tuple[float, ...] = ()
+    closing: tuple[int, int] = (0, 0)  # minutes after the start at which the house closes and opens again; 0: never
     episodes: tuple[Episode, ...] = ()
 
     @property
@@ -75,7 +85,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     """The world of a seed, with only these kinds of faults; the other kinds do not change what these are."""
     rng = random.Random(f"{seed}/site")
     lanes = rng.choice((1, 2, 2, 3, 3, 4))
-    cap = rng.randint(3, 40)
+    cap = rng.randint(CAP_MIN, CAP_MAX)
     policies = tuple(rng.choices(("leased", "secure", "open", "free-flow"), (20, 2, 1, 1), k=lanes))
     stay_ms = rng.randint(4, 60) * MINUTE_MS
     # So many that the cap is reached now and then.
@@ -122,6 +132,14 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         drawn,
         noise={name: rate for name, rate in noise.items() if name in faults},
         habits={name: rate for name, rate in habits.items() if name in faults},
+        closing=_closing(seed, hours) if "closing" in faults else (0, 0),
         clock_rates=clocks if "clock_rates" in faults else drawn.clock_rates,
         episodes=tuple(item for item in episodes if item.kind in faults),
     )
+
+
+def _closing(seed: int, hours: float) -> tuple[int, int]:
+    """Now and then the house closes for a while."""
+    rng = random.Random(f"{seed}/closing")
+    closes = int(rng.uniform(0.2, 1) * min(hours, CLOSING_HOURS_MAX) * 60)
+    return (closes, closes + rng.randint(10, 60)) if rng.random() < CLOSING_RATE else (0, 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from einlass_core import VERSION, messages, wire
 from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
-from einlass_core.events import ENTRY, EXIT, Event, Linked, NotRecorded, Started, Ticked
+from einlass_core.events import ENTRY, EXIT, EmergencyInput, Event, Linked, NotRecorded, Rearmed, Started, Ticked
 from einlass_core.gate import Gate, GateSettings
 from einlass_core.journal import Journal, event_fields
 from einlass_core.upload import Upload
@@ -53,6 +53,7 @@ class Lane:
         self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
         self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
+        self.pressed = self.told_emergency = False
         self.tick_at: int | None = None
         self.wake_at: int | None = None
         self.gate: Gate
@@ -68,7 +69,7 @@ class Lane:
         self.boots += 1
         self.powered = True
         self.started_ms = world.now_ms
-        self.linked = False
+        self.linked = self.told_emergency = False
         self.lag_ms = self.last_ms = 0
         self.unix_offset_ms = 0
         self.status_due_ms = 0
@@ -238,6 +239,21 @@ class Lane:
         self.world.watch.recorded(self, effect.kind, effect.fields)
         return True
 
+    # -- emergency: a button, or the controller's word, which counts as one more
+
+    def press(self, pressed: bool) -> None:
+        """The button."""
+        self.pressed = pressed
+        self._emergency()
+
+    def _emergency(self) -> None:
+        self.step(EmergencyInput(self.pressed or self.told_emergency))
+
+    def rearm(self) -> None:
+        """Two people, when nothing is pressed any more."""
+        self._emergency()
+        self.step(Rearmed("Ada", "Bea"))
+
     # -- the wire
 
     @property
@@ -320,7 +336,11 @@ class Lane:
         if kind == "time":
             self.unix_offset_ms = fields["unix_ms"] - self.now_ms()
             return
-        if kind == "emergency" or not self.is_for_me(fields):
+        if kind == "emergency":
+            self.told_emergency = fields["on"]
+            self._emergency()
+            return
+        if not self.is_for_me(fields):
             return
         event = messages.event_of(kind, fields, self.journal.boot)
         if event is not None:

@@ -3,8 +3,10 @@
 import hashlib
 import logging
 import sqlite3
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Engine as Database
@@ -14,18 +16,22 @@ from sqlalchemy.pool import StaticPool
 from einlass_controller.domain.shares import Leasing
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine
+from einlass_controller.guard import Known, older, position
 from einlass_controller.intake import Intake
 from einlass_controller.messages import Issue, Message, Outcome, SetRules, Tick
-from einlass_controller.plan import plan_of
+from einlass_controller.orders import Restored
+from einlass_controller.plan import Plan, plan_of
 from einlass_controller.setup import seed_site
 from einlass_controller.store import sqlite
 from einlass_controller.store.database import migrate
-from einlass_core import codes
+from einlass_core import codes, wire
+from einlass_sim.world.drawn import MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.world import World
 
 START_MS = 1_790_000_000_000
+TIME_ZONE = "Europe/Berlin"
 TICK_MS = 10_000
 IDLE_TICK_MS = 30_000  # while nobody comes or goes
 BATCH_MS = 30
@@ -52,16 +58,11 @@ def _tables() -> bytes:
     return raw.serialize()
 
 
-@cache
-def _template(lanes: int, cap: int) -> bytes:
-    """A database with the site and its rules, made once."""
-    raw = _memory()
-    raw.deserialize(_tables())
-    database = _database(raw)
+def _plan(lanes: int, cap: int) -> Plan:
     numbers = range(lanes)
-    plan = plan_of(
+    return plan_of(
         {
-            "site": {"id": "pool", "name": "Bad"},
+            "site": {"id": "pool", "name": "Bad", "time_zone": TIME_ZONE},
             "zone": [{"id": "bath", "name": "Becken", "cap": cap}],
             "node": [{"id": f"gate-{number}"} for number in numbers],
             "lane": [
@@ -70,10 +71,32 @@ def _template(lanes: int, cap: int) -> bytes:
             ],
         }
     )
+
+
+@cache
+def _template(lanes: int, cap: int, closing: tuple[int, int]) -> bytes:
+    """A database with the site and its rules, made once."""
+    raw = _memory()
+    raw.deserialize(_tables())
+    database = _database(raw)
     with database.begin() as connection:
-        seed_site(connection, plan)
-    Engine(database).run([SetRules({"product": PRODUCTS}, 0, "world", "")], START_MS)
+        seed_site(connection, _plan(lanes, cap))
+    rules: dict[str, Any] = {"product": PRODUCTS}
+    if closing[0]:
+        closes, opens = (_clock(minutes) for minutes in closing)
+        hours = [{"from": "00:00", "until": closes}, {"from": opens, "until": "00:00"}]
+        rules["zone"] = [{"id": "bath", "hours": hours}]
+    Engine(database).run([SetRules(rules, 0, "world", "")], START_MS)
     return raw.serialize()
+
+
+def closing_ms(minutes: int) -> int:
+    """That many minutes after the start, on the controller's clock: a whole minute, as rules have it."""
+    return (START_MS // MINUTE_MS + minutes) * MINUTE_MS
+
+
+def _clock(minutes: int) -> str:
+    return f"{datetime.fromtimestamp(closing_ms(minutes) / 1000, ZoneInfo(TIME_ZONE)):%H:%M}"
 
 
 def _memory() -> sqlite3.Connection:
@@ -107,7 +130,7 @@ class Office:
         self.rate = rate
         self.jumped_ms = 0
         self.raw = _memory()
-        self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap))
+        self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap, world.drawn.closing))
         self.database = _database(self.raw)
         self.intake = Intake("pool", b"world")
         self.leasing = leasing
@@ -121,7 +144,16 @@ class Office:
         self.announced_ms = 0
         self.sold = 0
         self.unsold: list[Ticket] = []
-        self.engine = Engine(self.database, leasing)
+        self.engine = self._engine()
+        self._answered: set[bytes] = set()
+        self.known = Known()  # what is noted beside the database
+
+    def _engine(self) -> Engine:
+        return Engine(self.database, self.leasing, self.steady_ms)
+
+    def steady_ms(self) -> int:
+        """The clock that leases are counted by: no jump moves it."""
+        return START_MS + int(self.world.now_ms * self.rate)
 
     def now_ms(self) -> int:
         """The controller's clock: it never runs back, but may jump ahead."""
@@ -134,6 +166,7 @@ class Office:
             announce = self.world.now_ms - self.announced_ms >= ANNOUNCE_MS
             if announce:
                 self.announced_ms = self.world.now_ms
+                self._remember()
             self.post(Tick(announce))
         self.world.after(TICK_MS if self.moving else IDLE_TICK_MS, self.tick)
         self.moving = False
@@ -168,17 +201,32 @@ class Office:
         """Decide and store. Whatever the engine puts aside as a fault of its own is a finding."""
         self.world.hash(None, f"batch {len(batch)}")
         self.engine._error = None
+        live = self.engine.live
+        shut, decided = live.recount or live.site.mode, live.decision_number
         outcome = self.engine.run(batch, self.now_ms())
         if self.engine._error is not None:
             error = self.engine._error
             self.world.truth.violation(f"controller_fault: {type(error).__name__}: {error}")
+        if shut and (self.engine.live.recount or self.engine.live.site.mode):
+            self._check_shut(outcome, shut, decided)
         self.world.truth.after_batch()
         return outcome
+
+    def _check_shut(self, outcome: Outcome, why: str, decided: int) -> None:
+        """Who is let in now was let in before (the answer is given again), or should not be."""
+        for topic, payload in outcome.outbound:
+            if topic.endswith("/answer"):
+                answer = wire.decode("answer", payload)
+                if answer["code"] in ("ok", "ok_reentry") and int(answer["id"][1:]) > decided:
+                    self.world.truth.violation(f"let_in_while_shut: {answer['id']}, {why}")
 
     def send(self, outcome: Outcome) -> None:
         """What the batch led to, on its way."""
         for topic, payload in outcome.outbound:
             node, kind = topic.split("/")[3], topic.rsplit("/", 1)[-1]
+            if kind == "answer":
+                self.world.sometimes["repeated_operation_answered"] += payload in self._answered
+                self._answered.add(payload)
             for lane in self.world.lanes:
                 if node in (lane.name, "all"):
                     self.world.send_down(lane, kind, payload)
@@ -201,10 +249,51 @@ class Office:
 
     def start(self) -> None:
         """With nothing but the database."""
-        self.engine = Engine(self.database, self.leasing)
+        self.database = _database(self.raw)
+        self.engine = self._engine()
         self.running = True
+        self._look_back()
         self.world.sometimes["controller_restarted"] += 1
         self.world.note(None, "controller is back")
+
+    def _look_back(self) -> None:
+        """As runtime.open_controller does: is this the database that was used last?"""
+        epoch = self.engine.live.epoch
+        reason = older(self.database, self.known, epoch)
+        if reason:
+            self.world.note(None, f"notices: {reason}")
+            self.send(self.run([Restored(reason, max(self.known.epoch, epoch) + 1)]))
+        self._remember()
+
+    def _remember(self) -> None:
+        self.known = Known(self.engine.live.epoch, *position(self.database))
+
+    def order(self, message: Message) -> Any:
+        """What a person orders; None: there is no answer."""
+        if not self.running:
+            return None
+        outcome = self.run([message])
+        self.send(outcome)
+        return outcome.results[0]
+
+    def set_up_again(self, cap: int) -> None:
+        """With another cap; nothing runs meanwhile."""
+        with _database(self.raw).begin() as connection:
+            seed_site(connection, _plan(self.world.drawn.lanes, cap))
+
+    def image(self) -> bytes:
+        """A copy of the database; nothing of what is beside it."""
+        return self.raw.serialize()
+
+    def put_back(self, image: bytes) -> None:
+        """An older database takes the place of this one; the note beside it stays."""
+        self._remember()
+        self.raw = _memory()
+        self.raw.deserialize(image)
+
+    def cap(self) -> int:
+        """As the database has it."""
+        return int(self.rows("SELECT cap FROM zone")[0][0])
 
     # -- the desk
 

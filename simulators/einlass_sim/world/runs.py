@@ -29,7 +29,19 @@ SOMETIMES = (
     "lease_exhausted",
     "conflict_reported",
     "uncertain_passage",
+    "recount_with_a_dead_lane",
+    "controller_restored",
+    "repeated_operation_answered",
+    "counted_in_doubt",
+    "counted_while_a_lane_is_cut_off",
+    "cap_lowered",
+    "cap_raised",
+    "lockdown",
+    "evacuation",
+    "alone_near_closing",
 )
+# Fewer seeds need not have been everywhere.
+COUNTS_FROM_SEEDS = 100
 
 
 class FaultError(ValueError):
@@ -62,6 +74,10 @@ class Totals:
         """States that were not reached often enough for so many seeds."""
         least = self.seeds * SOMETIMES_A_THOUSAND / 1000
         return [name for name in SOMETIMES if self.sometimes[name] < least]
+
+    def counts(self) -> bool:
+        """Whether this many seeds have been where they must have been."""
+        return self.seeds < COUNTS_FROM_SEEDS or not self.missed()
 
     def as_dict(self) -> dict[str, Any]:
         """As it is printed."""

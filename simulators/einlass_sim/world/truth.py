@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from einlass_core.effects import SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
+from einlass_sim.world.office import START_MS, closing_ms
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 RATE_ERROR = 0.01
 PASSAGE_MS = 26_000
+NEAR_A_COUNT = 2  # at each lane, within the margin of clocks
 GHOST_SLACK = 2  # what was on its way to the books when a journal was lost
 CONSUMED = ("single", "family", "strict")
 
@@ -34,8 +36,8 @@ class LaneTruth:
         self.unseen_out = 0
         self.unseen_in = 0
         self.doubtful = 0
-        self.wiped = 0
-        self.lost_unknown = False
+        self.wiped = self.uncounted = 0
+        self.lost_unknown = self.lost_uncounted = False
         self.old_net = 0  # of the journals that are gone
         self.just_wiped = False
         self.owed = 0  # places that a lost journal may have used and has not
@@ -58,6 +60,10 @@ class Truth:
         self.world = world
         self.inside = 0
         self.inside_max = 0
+        self.cap = self.bound = world.drawn.cap  # bound: more may be inside while lanes hold what a higher cap allowed
+        self.restored = 0
+        self.counts = 0
+        self.timeless = 0  # who went out where the time is not known: after a count they still count as inside
         self.excused = 0  # persons over the cap that no rule could keep out: forced entries, and policies that say so
         self.lanes = [LaneTruth() for _ in range(world.drawn.lanes)]
         self.alone: dict[str, Counter[int]] = defaultdict(Counter)  # digest: how often at which lane, alone
@@ -81,11 +87,10 @@ class Truth:
         if not expected and not (code and not lane.powered):
             self.excused += 1
             own.overdrawn += 1
-        cap = self.world.drawn.cap
-        if self.inside == cap:
+        if self.inside == self.cap:
             self.world.sometimes["cap_reached"] += 1
-        if self.inside > cap + self.excused:
-            self.violation(f"over_cap: {self.inside} inside, cap {cap}, {self.excused} of them forced")
+        if self.inside > self.bound + self.excused:
+            self.violation(f"over_cap: {self.inside} inside, cap {self.bound}, {self.excused} of them forced")
 
     def body_out(self, lane: "Lane") -> None:
         """Somebody is outside again."""
@@ -142,6 +147,8 @@ class Truth:
         elif kind == "uncertain":
             self.world.sometimes["uncertain_passage"] += 1
             own.doubtful += int(fields["persons"])
+        elif kind == "passed" and fields.get("side") == EXIT and not lane.unix_ms():
+            self.timeless += 1
         elif kind == "passed" and fields.get("doubtful"):
             own.doubtful += int(fields["persons"])
         elif kind == "refused" and fields.get("code") == "lease_exhausted":
@@ -184,6 +191,7 @@ class Truth:
 
     def _check_lease(self, lane: "Lane", own: LaneTruth, persons: int) -> None:
         now_ms = self.world.now_ms
+        self._check_hours(lane)
         # Decided now; if the process stands still before the bolt, the driver does not open it any more.
         if now_ms + PASSAGE_MS * (1 - RATE_ERROR) > own.lease_until:
             self.violation(f"lease_over: {lane.name} lets in at {now_ms}, its lease ends at {own.lease_until:.0f}")
@@ -191,6 +199,18 @@ class Truth:
             self.violation(
                 f"over_ceiling: {lane.name} is at {lane.gate.account.balance}, the newest limit says {own.newest[2]}"
             )
+
+    def _check_hours(self, lane: "Lane") -> None:
+        """A lane that is cut off shuts with the house. A clock that jumped ahead closes earlier, and opens earlier."""
+        office, closing = self.world.office, self.world.drawn.closing
+        if not closing[0] or office.jumped_ms:
+            return
+        now_ms = office.now_ms()
+        late_ms = RATE_ERROR * (closing_ms(closing[0]) - START_MS)
+        if closing_ms(closing[0]) + late_ms < now_ms < closing_ms(closing[1]):
+            self.violation(f"after_closing: {lane.name} lets in alone")
+        if now_ms > closing_ms(closing[0]) - PASSAGE_MS:
+            self.world.sometimes["alone_near_closing"] += 1
 
     def _came_back(self, lane: "Lane", own: LaneTruth, nonce: str, persons: int) -> None:
         digest, granted = own.released.get(nonce, ("", 0))
@@ -231,8 +251,37 @@ class Truth:
         """Its journal is gone: what nobody was told is known to nobody."""
         own = self.lanes[lane.number]
         own.wiped += 1
+        own.uncounted += 1
         own.just_wiped = True
         own.fresh()
+
+    # -- what people do
+
+    def cap_changes(self, cap: int) -> None:
+        """Lanes may go on with what they hold."""
+        self.cap, self.bound = cap, max(cap, self.bound)
+
+    def counted(self) -> None:
+        """Staff counted: what nobody could know before is in the count."""
+        books = self.world.office.engine.live.books
+        self.excused = max(0, self.inside - self.cap)
+        self.counts += 1
+        for lane in self.world.lanes:
+            own = self.lanes[lane.number]
+            own.unseen_in = own.unseen_out = own.doubtful = 0
+            if books.accounts[f"lane-{lane.number}"].inc == lane.journal.incarnation:
+                own.owed = own.uncounted = 0
+                own.lost_uncounted = False
+
+    def put_back(self) -> None:
+        """What tickets were used for since the copy is known to nobody."""
+        self.restored += 1
+        self.alone.clear()
+        self.online.clear()
+
+    def recounted(self) -> None:
+        """After a restore."""
+        self.counted()
 
     # -- what the controller's books say
 
@@ -240,12 +289,17 @@ class Truth:
         """Books never below reality, and no lane beyond what they think it may be at."""
         books = self.world.office.engine.live.books
         zone = books.zones["bath"]
+        if self.world.office.engine.live.recount:
+            return  # these books are known to be wrong, and nobody is let in by them
+        self.bound = max(self.cap, min(self.bound, zone.committed))
         if zone.committed + self.excused < self.inside:
             self.violation(f"books_below_reality: {zone.committed} committed, {self.inside} inside")
         for lane in self.world.lanes:
             account = books.accounts[f"lane-{lane.number}"]
             if not lane.powered or account.inc != lane.journal.incarnation or account.frozen:
                 continue
+            if lane.journal.account.epoch != account.epoch:
+                continue  # it has yet to take the new count
             own = self.lanes[lane.number]
             if lane.journal.account.balance > account.exposure + own.overdrawn and not own.lost_unknown:
                 self.violation(
@@ -260,7 +314,7 @@ class Truth:
         unseen = doubtful = wiped = unknown = 0
         for lane in self.world.lanes:
             own, account = self.lanes[lane.number], live.books.accounts[f"lane-{lane.number}"]
-            unseen, doubtful, wiped = unseen + own.unseen_out, doubtful + own.doubtful, wiped + own.wiped
+            unseen, doubtful, wiped = unseen + own.unseen_out, doubtful + own.doubtful, wiped + own.uncounted
             unknown += own.unseen_in
             node = live.nodes[lane.name]
             if not lane.powered or not lane.linked:
@@ -273,22 +327,28 @@ class Truth:
                     f"accounts_differ: {lane.name} {at_lane.balance} ({at_lane.pending} under way), "
                     f"books {account.balance} ({account.pending})"
                 )
-            if lane.policy == "leased" and lane.gate.account.until_ms <= lane.now_ms():
+            closed = not live.takes_in("bath", self.world.office.now_ms())
+            if lane.policy == "leased" and lane.gate.account.until_ms <= lane.now_ms() and not closed:
                 self.violation(f"no_lease: {lane.name}")
         counted = live.books.zones["bath"].counted
         # Who came in where nobody could tell the books yet, and left elsewhere: the count was raised then, to be safe.
-        raised = live.books.zones["bath"].base
+        raised = max(0, live.books.zones["bath"].base)  # below 0: since a count it only balances the lanes
         low, high = self.inside - unknown, self.inside + unseen + doubtful + raised
+        if self.counts:  # who passed just before it may count twice, if in doubt as one more
+            high += self.timeless + NEAR_A_COUNT * self.counts * len(self.lanes)
         if wiped:  # what was forced or left by a journal that is gone is known to nobody
             owed = sum(own.owed for own in self.lanes)
-            lost = any(own.lost_unknown for own in self.lanes)
+            lost = any(own.lost_uncounted for own in self.lanes)
             low, high = self.inside - unknown - self.excused, 10**9 if lost else high + owed + GHOST_SLACK
         if not low <= counted <= high:
             self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
         differs = self.lists_differ()
         if differs:
             self.violation(differs)
-        self._check_ledger()
+        if live.recount or live.site.mode:
+            self.violation(f"not_as_usual: {live.recount or live.site.mode}")
+        if not self.restored:  # else the ledger is that of the copy
+            self._check_ledger()
 
     def lists_differ(self) -> str:
         """What the lanes have in their files is what the controller wants there; "": it is."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from einlass_controller.domain.shares import Leasing
 from einlass_core import codes, wire
-from einlass_core.events import EmergencyInput, PassageBusy, Rearmed
+from einlass_core.events import PassageBusy
 from einlass_sim.world.drawn import MINUTE_MS, Drawn, Episode
 from einlass_sim.world.lane import KEEPALIVE_MS, Lane
 from einlass_sim.world.office import TICK_MS, Office
 from einlass_sim.world.people import People
+from einlass_sim.world.staff import Staff
 from einlass_sim.world.truth import Truth, Violation
 from einlass_sim.world.watch import Watch
 
@@ -26,6 +27,7 @@ SETTLE_MS = 240_000
 LOOK_MS = 5_000
 SHORT_MS = 10_000
 ON_TIME_MS = 40  # a message that nothing holds back takes less
+PROMPT_MS = 100
 WAITS_MAX = 60
 EVENTS_MAX = 3_000_000
 STORY_MAX = 400
@@ -75,6 +77,7 @@ class World:
             Lane(self, number, policy, drawn.clock_rates[number]) for number, policy in enumerate(drawn.policies)
         ]
         self.people = People(self)
+        self.staff = Staff(self)
 
     # -- time
 
@@ -173,7 +176,10 @@ class World:
             self.faults["lost_in_a_cut"] += 1
             return
         epoch = self.broker_epoch
-        for delay_ms in self._copies():
+        copies = self._copies()
+        if kind in ("time", "emergency"):  # it holds for the moment, and no connection keeps it
+            copies = [] if not copies else [min(copies[0], PROMPT_MS)]
+        for delay_ms in copies:
             self.after(delay_ms, lambda: self._arrive_down(epoch, lane, kind, payload))
 
     def _arrive_down(self, epoch: int, lane: Lane, kind: str, payload: bytes) -> None:
@@ -298,8 +304,9 @@ class World:
         lane.lose_power(MINUTE_MS)
         lane.disk.restore(image)
         own = self.truth.lanes[lane.number]
-        own.lost_unknown = True
+        own.lost_unknown = own.lost_uncounted = True
         own.wiped += 1
+        own.uncounted += 1
         self.images[lane.number] = image
 
     def _fault_disk_full(self, lane: Lane, lasts_ms: int) -> None:
@@ -323,12 +330,34 @@ class World:
         lane.step(PassageBusy(False))
 
     def _fault_emergency(self, lane: Lane, lasts_ms: int) -> None:
-        lane.step(EmergencyInput(True))
+        lane.press(True)
         self.after(min(lasts_ms, 10 * MINUTE_MS), lambda: self._rearm(lane))
 
     def _rearm(self, lane: Lane) -> None:
-        lane.step(EmergencyInput(False))
-        lane.step(Rearmed("Ada", "Bea"))
+        lane.press(False)
+        lane.rearm()
+
+    def _fault_count(self, lane: Lane, lasts_ms: int) -> None:
+        self.staff.count()
+
+    def _fault_cap(self, lane: Lane, lasts_ms: int) -> None:
+        self.staff.change_cap()
+
+    def _fault_lockdown(self, lane: Lane, lasts_ms: int) -> None:
+        self.staff.lockdown(min(lasts_ms, 20 * MINUTE_MS))
+
+    def _fault_evacuation(self, lane: Lane, lasts_ms: int) -> None:
+        self.staff.evacuate(min(lasts_ms, 20 * MINUTE_MS))
+
+    def _fault_restore(self, lane: Lane, lasts_ms: int) -> None:
+        """Copied now, put back later."""
+        image = self.office.image()
+        dead_ms = self._chance.choice((0, 0, 40, 200)) * MINUTE_MS
+        self.after(lasts_ms, lambda: self.staff.put_back(image, lane, dead_ms))
+
+    def cut_off(self, lane: Lane, lasts_ms: int) -> None:
+        """A lane out of reach, for its own reasons."""
+        self._fault_cut(lane, lasts_ms)
 
     # -- the end
 
@@ -338,11 +367,13 @@ class World:
         self.healing = True
         self.people.coming = False
         self.office.crash_in = -1
+        self.staff.heal()
         for lane in self.lanes:
             lane.cut_up = lane.cut_down = 0
             lane.crash_in = lane.pause_in = -1
             lane.disk.full = False
             lane.boot()
+            lane.told_emergency = False
             self._rearm(lane)
             self._unblock(lane)
 
