@@ -22,6 +22,9 @@ SHORT_S = (0.3, 4.0)
 LONG_S = (2.0, 14.0)  # longer than a keep-alive
 DELAY_S = (0.05, 1.0)
 RELEASE_S = (LANE_MS["ask_ms"] + LANE_MS["release_ms"]) / 1000
+# What a node could not write down it tries again every second; a kill before that would lose it, as it may.
+OWED_S = 3.0
+SEES_S = 1.0
 # No file may have a byte more than this: for the process it is a disk that is full, or read-only.
 FULL_BYTES = 1
 
@@ -53,6 +56,12 @@ class Faults:
     async def wait(self, between_s: tuple[float, float]) -> None:
         """A drawn time."""
         await asyncio.sleep(self.rng.uniform(*between_s))
+
+    async def at_work(self, name: str) -> None:
+        """A node that was dead or stood still sees bodies again, before anybody goes."""
+        if name in self.walking:
+            await self.line.at_work(name)
+            await asyncio.sleep(SEES_S)
 
     async def hold_lane(self, stack: AsyncExitStack, name: str) -> None:
         """Nobody walks there until the stack is left."""
@@ -108,6 +117,7 @@ async def _kill(faults: Faults) -> None:
         await faults.line.kill(name)
         await faults.wait(SHORT_S)
         await faults.line.start(name)
+        await faults.at_work(name)
 
 
 async def _wipe_broker(faults: Faults) -> None:
@@ -123,6 +133,7 @@ async def _pause(faults: Faults) -> None:
         faults.line.pause(name)
         await faults.wait(SHORT_S)
         faults.line.resume(name)
+        await faults.at_work(name)
 
 
 async def _kill_after_scan(faults: Faults) -> None:
@@ -134,6 +145,7 @@ async def _kill_after_scan(faults: Faults) -> None:
         await faults.line.kill(name)
         await faults.wait(SHORT_S)
         await faults.line.start(name)
+        await faults.at_work(name)
 
 
 async def _pause_after_scan(faults: Faults) -> None:
@@ -146,6 +158,7 @@ async def _pause_after_scan(faults: Faults) -> None:
         asked = scan.bolt_at_s
         faults.line.resume(PI_NODE)
         await asyncio.sleep(1.0)
+        await faults.at_work(PI_NODE)
         faults.late += asked is None and scan.bolt_at_s is not None
 
 
@@ -156,6 +169,7 @@ async def _disk_full(faults: Faults) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
     await faults.wait(SHORT_S)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+    await asyncio.sleep(OWED_S)
 
 
 KINDS: dict[str, Fault] = {

@@ -8,21 +8,25 @@ import asyncio
 import random
 import tempfile
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from einlass_core.events import ENTRY
+from einlass_core.events import ENTRY, EXIT
 from einlass_sim.audit import double_admissions, journals
 from einlass_sim.brokers import BrokerKind, best_broker
 from einlass_sim.line.faults import KINDS, Faults
 from einlass_sim.line.whole import NODES, Line, brisk_people
-from einlass_sim.plant import BodyWentIn
+from einlass_sim.plant import BodyWentIn, BodyWentOut
 
 CAP = 12
 TICKETS = 40
 TICKETS_A_FAULT = 4
 DECIDED_S_MAX = 8.0
 LOOK_S = 0.1
+# A body is through before its node has written that down; until then nobody may kill it.
+SEEN_S = 0.7
 PAUSE_S = (0.05, 0.6)
 SHARES = {"enter": 0.6, "leave": 0.3, "garbage": 0.1}
 FAULT_S_MAX = 90.0
@@ -72,6 +76,7 @@ class People:
         scan = await lane.hold(ENTRY, code)
         if await scan.released(DECIDED_S_MAX):
             self.went_in += isinstance(await lane.person_goes(ENTRY), BodyWentIn)
+            await asyncio.sleep(SEEN_S)
 
     async def _leaves(self, name: str) -> None:
         if self.line.truth.inside - self.leaving <= 0:
@@ -79,6 +84,7 @@ class People:
         self.leaving += 1
         try:
             await self.line.leaves(name)
+            await asyncio.sleep(SEEN_S)
         finally:
             self.leaving -= 1
 
@@ -112,6 +118,9 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
     rng = random.Random(seed)
     faults = Faults(line, random.Random(rng.random()), lambda: people.code())
     people = People(line, faults, random.Random(rng.random()), codes)
+    bodies: Counter[str] = Counter()
+    for name, lane in line.lanes.items():
+        lane.on_output.append(partial(_count, bodies, name))
     violations: list[str] = []
     tasks = [asyncio.create_task(people.at(name)) for name in NODES]
     try:
@@ -122,7 +131,7 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
         results = await asyncio.gather(*tasks, return_exceptions=True)
     violations += [f"people: {result!r}" for result in results if isinstance(result, BaseException)]
     await line.mend()
-    violations += await _at_the_end(line, faults)
+    violations += await _at_the_end(line, faults, bodies)
     ledger = await line.ledger()
     return {
         "seed": seed,
@@ -141,7 +150,22 @@ def _uncertain(ledger: list[dict[str, Any]]) -> int:
     return sum(entry["body"].get("persons", 1) for entry in ledger if entry["kind"] == "uncertain")
 
 
-async def _at_the_end(line: Line, faults: Faults) -> list[str]:
+def _count(bodies: Counter[str], name: str, output: object) -> None:
+    if isinstance(output, BodyWentIn | BodyWentOut):
+        bodies[f"{name} {ENTRY if isinstance(output, BodyWentIn) else EXIT}"] += 1
+
+
+def _counted(ledger: list[dict[str, Any]]) -> Counter[str]:
+    """Bodies as the ledger has them, by lane and side."""
+    found: Counter[str] = Counter()
+    for entry in ledger:
+        if entry["kind"] in ("passed", "forced"):
+            body = entry["body"]
+            found[f"{body['node']} {body['side']}"] += body.get("persons", 1)
+    return found
+
+
+async def _at_the_end(line: Line, faults: Faults, bodies: Counter[str]) -> list[str]:
     """What is wrong once everything is mended and nobody moves."""
     wrong: list[str] = []
 
@@ -152,7 +176,7 @@ async def _at_the_end(line: Line, faults: Faults) -> list[str]:
     try:
         await line.until("the counts agree", agree, SETTLE_S_MAX)
     except AssertionError as error:
-        wrong.append(str(error))
+        wrong.append(f"{error}; bodies {dict(bodies)}, counted {dict(_counted(await line.ledger()))}")
     ledger = await line.ledger()
     wrong += double_admissions(ledger)
     wrong += journals(ledger, line.sent("event"))

@@ -287,6 +287,14 @@ class Line:
                 numbers[said.client] = max(numbers[said.client], said.fields.get("seq", 0))
         return numbers
 
+    async def at_work(self, name: str) -> None:
+        """Wait until a node has said hello since it was started, and its lane's hardware obeys it."""
+
+        async def look() -> bool:
+            return self._here(name) and bool(self.lanes[name].view()["powered"])
+
+        await self.until(f"{name} is at work", look)
+
     def _here(self, name: str) -> bool:
         """Whether a node has said hello since it, and the broker, were started."""
         since = max(self._since[name], self._since["broker"])
