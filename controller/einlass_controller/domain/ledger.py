@@ -1,13 +1,15 @@
 """The hash chain: every entry seals the one before it, so that one changed byte shows."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from einlass_controller.domain.compact import compact_sorted
-
 GENESIS = "0" * 64
+
+# Made once: json.dumps with these options would build a new one for every entry.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Break:
 
 def canonical(body: dict[str, Any]) -> str:
     """JSON with sorted keys and no blanks: the same bytes for the same content. Numbers in it are whole."""
-    return compact_sorted(body)
+    return _encode(body)
 
 
 def seal(previous_hash: str, number: int, at_ms: int, kind: str, body: str) -> str:
@@ -41,7 +43,11 @@ def seal(previous_hash: str, number: int, at_ms: int, kind: str, body: str) -> s
 
 def append(previous_hash: str, number: int, at_ms: int, kind: str, body: dict[str, Any]) -> Entry:
     """The next entry of a chain."""
-    text = canonical(body)
+    return link(previous_hash, number, at_ms, kind, canonical(body))
+
+
+def link(previous_hash: str, number: int, at_ms: int, kind: str, text: str) -> Entry:
+    """The same for a body that is canonical JSON already."""
     return Entry(number, at_ms, kind, text, seal(previous_hash, number, at_ms, kind, text))
 
 

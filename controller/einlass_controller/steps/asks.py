@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any
 
+from einlass_controller.compact import compact
 from einlass_controller.domain import admission, visits
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain.admission import Use
 from einlass_controller.domain.catalogue import Product
-from einlass_controller.domain.compact import compact
 from einlass_controller.domain.decision import Decision, Text
 from einlass_controller.domain.occupancy import Limit
 from einlass_controller.domain.rules import Fact, Verdict

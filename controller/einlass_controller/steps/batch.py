@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import delete, insert
 
 from einlass_controller import fastwire
+from einlass_controller.compact import compact_sorted
 from einlass_controller.domain import ledger, recount, snapshot, visits
 from einlass_controller.domain.admission import Moment, moment
 from einlass_controller.domain.catalogue import Catalogue, in_force
@@ -97,7 +98,7 @@ class Batch:
         """Append to the ledger. at_ms: when it happened, if that is not now."""
         live = self.live
         when = self.now_ms if at_ms is None else at_ms
-        entry = ledger.append(live.ledger_hash, live.ledger_number + 1, when, kind, body)
+        entry = ledger.link(live.ledger_hash, live.ledger_number + 1, when, kind, compact_sorted(body))
         live.ledger_number, live.ledger_hash = entry.number, entry.hash
         self.rows.add_entry(entry)
         if kind != CHANGES:

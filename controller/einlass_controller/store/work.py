@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Column, Table, bindparam, delete, func, insert, select, text, update
 
+from einlass_controller.compact import compact
 from einlass_controller.domain import visits
-from einlass_controller.domain.compact import compact
 from einlass_controller.domain.ledger import Entry
 from einlass_controller.domain.occupancy import Account, Zone
 from einlass_controller.domain.tickets import VALID, Ticket
