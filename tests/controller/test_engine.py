@@ -282,7 +282,9 @@ def test_the_ledger_holds_and_finds_one_changed_byte(bench: Any) -> None:
         gate.enter(bench.ticket())
     with bench.database.connect() as connection:
         count, _, broken = verify(ledger_entries(connection))
+        later = [entry.number for entry in ledger_entries(connection, after=5)]
     assert broken is None
+    assert later == list(range(6, count + 1))
     assert count == len(bench.rows("SELECT * FROM ledger")) > 9
     (place,) = bench.rows("SELECT min(number) FROM ledger WHERE kind = 'passed'")[0]
     with bench.database.begin() as connection:
