@@ -285,11 +285,12 @@ class Office:
         """A copy of the database; nothing of what is beside it."""
         return self.raw.serialize()
 
-    def put_back(self, image: bytes) -> None:
-        """An older database takes the place of this one; the note beside it stays."""
+    def put_back(self, image: bytes) -> bool:
+        """An older database takes the place of this one; the note beside it stays. False: nothing happened since."""
         self._remember()
         self.raw = _memory()
         self.raw.deserialize(image)
+        return position(_database(self.raw)) != (self.known.number, self.known.hash)
 
     def cap(self) -> int:
         """As the database has it."""

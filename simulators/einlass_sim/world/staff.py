@@ -94,11 +94,11 @@ class Staff:
             self.world.cut_off(lane, dead_ms)
         self.world.note(None, "an older database is put back")
         office.stop()
-        office.put_back(image)
+        is_older = office.put_back(image)
         self.world.truth.put_back()
         self.world.truth.cap_changes(office.cap())
         self.world.sometimes["controller_restored"] += 1
-        if not self._counting:
+        if is_older and not self._counting:
             self._counting = True
             self.world.after(COUNT_AGAIN_MS, self._recount)
 
