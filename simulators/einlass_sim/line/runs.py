@@ -128,10 +128,13 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
     finally:
         people.over = True
         line.tap.fair()
+        mended_s = time.monotonic()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     violations += [f"people: {result!r}" for result in results if isinstance(result, BaseException)]
     await line.mend()
-    violations += await _at_the_end(line, faults, bodies)
+    violations += await _agreement(line, bodies)
+    recovered_s = time.monotonic() - mended_s
+    violations += await _at_the_end(line, faults)
     ledger = await line.ledger()
     return {
         "seed": seed,
@@ -142,6 +145,7 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
         "uncertain": _uncertain(ledger),
         "late_releases": faults.late,
         "violations": violations,
+        "recovered_s": round(recovered_s, 1),
         "seconds": round(time.monotonic() - began_s),
     }
 
@@ -165,9 +169,8 @@ def _counted(ledger: list[dict[str, Any]]) -> Counter[str]:
     return found
 
 
-async def _at_the_end(line: Line, faults: Faults, bodies: Counter[str]) -> list[str]:
-    """What is wrong once everything is mended and nobody moves."""
-    wrong: list[str] = []
+async def _agreement(line: Line, bodies: Counter[str]) -> list[str]:
+    """Wait until the counts of lanes, controller and truth agree; what is wrong if they do not."""
 
     async def agree() -> bool:
         line.excess = _uncertain(await line.ledger())
@@ -176,9 +179,14 @@ async def _at_the_end(line: Line, faults: Faults, bodies: Counter[str]) -> list[
     try:
         await line.until("the counts agree", agree, SETTLE_S_MAX)
     except AssertionError as error:
-        wrong.append(f"{error}; bodies {dict(bodies)}, counted {dict(_counted(await line.ledger()))}")
+        return [f"{error}; bodies {dict(bodies)}, counted {dict(_counted(await line.ledger()))}"]
+    return []
+
+
+async def _at_the_end(line: Line, faults: Faults) -> list[str]:
+    """What is wrong once everything is mended and nobody moves."""
     ledger = await line.ledger()
-    wrong += double_admissions(ledger)
+    wrong = double_admissions(ledger)
     wrong += journals(ledger, line.sent("event"))
     wrong += line.answered_twice()
     if line.truth.inside_max > line.cap:
