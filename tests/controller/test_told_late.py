@@ -285,14 +285,20 @@ def test_what_a_count_frees_is_free_when_the_lanes_have_taken_their_ceiling_agai
 
 
 def test_a_lane_that_lost_its_journal_never_tells_and_the_next_count_stands(spa: Bench) -> None:
-    main = lent(spa)
-    main.away = True
-    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    main = Clocked(spa, "gate-1")
+    main.status(cut_off="leased", list=NEWEST)
+    main.lets_in(spa.ticket())
+    spa.order(Correct("bath", 0, None, "Ann", "counted while it was out of reach"))
+    asked = spa.engine.live.books.accounts["main"].version_sent
     main.inc, main.seq, main.boot = "other", 0, 1
     main.account = {"epoch": 0, "version": 0, "ceiling": 0, "balance": 0, "pending": 0}
     main.hello()
+    for _ in range(3):
+        main.lets_in(spa.ticket())
+    assert spa.engine.live.books.accounts["main"].version >= asked, "a version of another journal"
     spa.run(Tick())
-    assert spa.engine.live.books.zones["bath"].untold == 3
-    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    assert spa.engine.live.books.zones["bath"].untold == 1
+    main.status(cut_off="leased", list=NEWEST)
+    spa.order(Correct("bath", 3, None, "Ann", "counted"))
     takes_its_ceiling(spa, main)
-    assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (1, 0)
+    assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (3, 0)

@@ -216,19 +216,23 @@ def _ask(batch: Batch, zone: str) -> dict[str, int]:
 
 def is_asked(batch: Batch, zone: str) -> bool:
     """Whether a lane has yet to tell what was before the zone's last count; one that lost its journal never will."""
-    for name, (inc, _, version) in batch.live.areas[zone].counted.items():
-        account = batch.live.books.accounts.get(name)
-        if version and account is not None and (account.inc != inc or account.version < version):
-            return True
-    return False
+    return any(version for _, _, version in batch.live.areas[zone].counted.values())
 
 
 def all_told(batch: Batch) -> None:
     """Places kept since a count are free when every lane has told what was before it."""
-    for zone in batch.live.books.zones.values():
-        if zone.untold and not is_asked(batch, zone.id):
-            batch.live.books.told(zone.id)
-            batch.zones.add(zone.id)
+    books = batch.live.books
+    for zone, area in list(batch.live.areas.items()):
+        told = {}
+        for lane, (inc, seq, version) in area.counted.items():
+            account = books.accounts.get(lane)
+            if version and (account is None or (account.inc == inc and account.version >= version)):
+                told[lane] = (inc, seq, 0)
+        if told:
+            _keep(batch, replace(area, counted={**area.counted, **told}))
+        if books.zones[zone].untold and not is_asked(batch, zone):
+            books.told(zone)
+            batch.zones.add(zone)
 
 
 def mark_counted(batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] = _NOBODY) -> None:
@@ -248,7 +252,9 @@ def mark_counted(batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] =
 def mark_later(batch: Batch, zone: str, lane: str, inc: str) -> None:
     """Whatever this journal still has to say was after the zone's last count."""
     area = batch.live.areas[zone]
-    _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX, 0)}))
+    before, _, version = area.counted.get(lane, ("", 0, 0))
+    never = wire.COUNT_MAX if version and before != inc else 0  # what a lost journal had to tell nobody tells
+    _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX, never)}))
 
 
 def _keep(batch: Batch, area: Area) -> None:
