@@ -134,6 +134,7 @@ class Node:
     waiting: int = 0
     lane_state: str = ""
     gap_since_ms: int = 0
+    gap_told_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
     cut_off: str = ""  # what its lane does alone
