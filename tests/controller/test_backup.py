@@ -232,7 +232,7 @@ def test_nor_when_the_count_came_before_them(bench: Any, tmp_path: Path) -> None
         asked += 1
         assert asked < 20, "waited for ever"
     assert asked > 9, "now it takes longer: a record may only be late"
-    assert [line["reason"][:11] for line in bench.ledger("alarm") if "journal_gap" in line["reason"]] == ["journal_gap"] * 2
+    assert sum("journal_gap" in line["reason"] for line in bench.ledger("alarm")) == 2
 
 
 def acks(sent: list[dict[str, Any]]) -> list[int]:

@@ -302,3 +302,13 @@ def test_a_lane_that_lost_its_journal_never_tells_and_the_next_count_stands(spa:
     spa.order(Correct("bath", 3, None, "Ann", "counted"))
     takes_its_ceiling(spa, main)
     assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (3, 0)
+
+
+def test_a_restore_keeps_what_a_count_has_kept(spa: Bench) -> None:
+    main = lent(spa)
+    main.away = True
+    main.walk_out()
+    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    assert spa.engine.live.books.zones["bath"].committed == 4
+    spa.order(Restored("an old copy was put back", 5))
+    assert spa.engine.live.books.zones["bath"].committed == 4
