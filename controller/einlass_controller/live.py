@@ -65,7 +65,8 @@ class Area:
     """A zone's names and whether it takes people in; its numbers are in the books.
 
     shut_from_ms, shut_until_ms: no entries by order of a person. counted_ms: the last correction or nightly close;
-    counted: up to which record of each lane's node (incarnation, number) that count has all movements.
+    counted: up to which record of each lane's node (incarnation, number) that count has all movements, and the version
+    of the ceiling by which the lane has told all that was before (0: it has, or need not).
     """
 
     id: str
@@ -76,7 +77,7 @@ class Area:
     shut_from_ms: int | None = None
     shut_until_ms: int | None = None
     counted_ms: int = 0
-    counted: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    counted: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def shut_at(self, now_ms: int) -> bool:
         """Whether a person closed it for now."""
@@ -133,6 +134,7 @@ class Node:
     waiting: int = 0
     lane_state: str = ""
     gap_since_ms: int = 0
+    gap_told_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
     cut_off: str = ""  # what its lane does alone
@@ -265,7 +267,7 @@ def load(connection: Connection) -> Live:
             row.shut_from_ms,
             row.shut_until_ms,
             row.counted_ms,
-            {lane: (inc, seq) for lane, (inc, seq) in json.loads(row.counted).items()},
+            {lane: (*mark, 0)[:3] for lane, mark in json.loads(row.counted).items()},  # of two before there were leases
         )
         for row in connection.execute(select(ZONE).order_by(ZONE.c.id))
     }
@@ -357,7 +359,7 @@ def _nodes(connection: Connection) -> dict[str, Node]:
 
 
 def _books(connection: Connection, lanes: dict[str, Lane]) -> Books:
-    zones = [Zone(row.id, row.cap, row.base, row.ghosts) for row in connection.execute(select(ZONE))]
+    zones = [Zone(row.id, row.cap, row.base, row.ghosts, untold=row.untold) for row in connection.execute(select(ZONE))]
     granted = dict(
         connection.execute(
             select(VISIT.c.lane, func.sum(VISIT.c.persons))

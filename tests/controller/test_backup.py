@@ -215,6 +215,26 @@ def test_records_that_were_acknowledged_and_are_lost_are_not_waited_for(bench: A
     assert bench.ledger("events_missing") == [{"node": "gate-1", "first": 1, "last": 2}]
 
 
+def test_nor_when_the_count_came_before_them(bench: Any, tmp_path: Path) -> None:
+    gate = bench.gate()
+    copy = old_copy(bench, tmp_path)
+    gate.enter(bench.ticket())
+    bench.close()
+    restore(bench.settings, copy)
+    start(bench)
+    settle(bench, gate)
+    assert bench.attempt(ConfirmRecount({"bath": 1}, (), "ann")).results == [Recounted("done")]
+    gate.account["balance"] += 1
+    record = gate.event_message("forced", side="entry", persons=1)
+    asked = 0
+    while acks(bench.run(record)) != [record.seq]:
+        bench.now_ms += 3_000
+        asked += 1
+        assert asked < 20, "waited for ever"
+    assert asked > 9, "now it takes longer: a record may only be late"
+    assert sum("journal_gap" in line["reason"] for line in bench.ledger("alarm")) == 2
+
+
 def acks(sent: list[dict[str, Any]]) -> list[int]:
     return [item["seq"] for item in sent if item["kind"] == "ack"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.controller.conftest import Bench, Gate
 from tests.controller.test_house import SPA, by_ticket, counts
+from tests.controller.test_leases import NEWEST
 
 from einlass_controller.messages import Correct, Tick
 from einlass_controller.orders import ConfirmRecount, Recounted, Restored
@@ -207,3 +208,107 @@ def test_what_belongs_to_a_count_before_a_restore_takes_nobody_off_the_new_one(s
     for message in main.untold:
         spa.run(message)
     assert counts(spa) == (1, 0, 0)
+
+
+def lent(spa: Bench) -> Clocked:
+    """The main entrance with a lease and four people in by it; what it holds is all in use."""
+    main = Clocked(spa, "gate-1")
+    main.status(cut_off="leased", list=NEWEST)
+    for _ in range(4):
+        main.lets_in(spa.ticket())
+    assert spa.engine.live.books.accounts["main"].leased_until_ms > spa.now_ms
+    assert (main.account["ceiling"], main.account["balance"]) == (4, 4)
+    return main
+
+
+def takes_its_ceiling(spa: Bench, main: Clocked) -> None:
+    spa.pass_by(seconds=3)
+    for item in spa.run(Tick()):
+        if item["node"] == "gate-1":
+            main.obey(item)
+    main.status(cut_off="leased", list=NEWEST)
+    spa.run(Tick())
+
+
+def test_a_count_gives_no_place_away_that_somebody_left_by_a_lane_that_is_cut_off(spa: Bench) -> None:
+    main = lent(spa)
+    main.away = True
+    for _ in range(3):
+        main.walk_out()
+        spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    assert spa.figures() == (1, 0, 3, 2), "under its ceiling of four it may let in three more"
+    spa.restart()
+    assert spa.figures() == (1, 0, 3, 2)
+    spa.pass_by(minutes=5)
+    spa.run(Tick())
+    assert spa.figures() == (1, 0, 3, 2), "it may be so for as long as nothing is heard"
+    main.tell()
+    assert spa.figures() == (1, 0, 3, 2), "its ceiling is still four"
+    takes_its_ceiling(spa, main)
+    takes_its_ceiling(spa, main)
+    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    assert counts(spa)[0] == 1
+    assert spa.engine.live.books.zones["bath"].committed == 1 + main.account["ceiling"] - main.account["balance"]
+
+
+def test_who_came_and_who_left_before_a_count_are_told_in_any_order(spa: Bench) -> None:
+    main = lent(spa)
+    main.away = True
+    for _ in range(2):
+        main.walk_out()
+        spa.pass_by(seconds=10)
+    main.account["balance"] += 1
+    main.event("forced", side="entry", persons=1)
+    spa.pass_by(seconds=10)
+    main.walk_out()
+    spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 2, None, "Ann", "counted"))
+    main.away = False
+    main.hello()
+    for message in main.untold:
+        spa.run(message)
+        assert counts(spa)[0] == 2
+        assert spa.engine.live.books.zones["bath"].committed == 4
+    takes_its_ceiling(spa, main)
+    assert spa.engine.live.books.zones["bath"].untold == 0
+
+
+def test_what_a_count_frees_is_free_when_the_lanes_have_taken_their_ceiling_again(spa: Bench) -> None:
+    main = lent(spa)
+    spa.order(Correct("bath", 1, None, "Ann", "three climbed over the fence"))
+    assert spa.figures() == (1, 0, 3, 2)
+    takes_its_ceiling(spa, main)
+    assert spa.engine.live.books.zones["bath"].untold == 0
+    assert spa.figures()[0] == 1
+    assert spa.rows("SELECT untold FROM zone WHERE id = 'bath'") == [(0,)]
+
+
+def test_a_lane_that_lost_its_journal_never_tells_and_the_next_count_stands(spa: Bench) -> None:
+    main = Clocked(spa, "gate-1")
+    main.status(cut_off="leased", list=NEWEST)
+    main.lets_in(spa.ticket())
+    spa.order(Correct("bath", 0, None, "Ann", "counted while it was out of reach"))
+    asked = spa.engine.live.books.accounts["main"].version_sent
+    main.inc, main.seq, main.boot = "other", 0, 1
+    main.account = {"epoch": 0, "version": 0, "ceiling": 0, "balance": 0, "pending": 0}
+    main.hello()
+    for _ in range(3):
+        main.lets_in(spa.ticket())
+    assert spa.engine.live.books.accounts["main"].version >= asked, "a version of another journal"
+    spa.run(Tick())
+    assert spa.engine.live.books.zones["bath"].untold == 1
+    main.status(cut_off="leased", list=NEWEST)
+    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    takes_its_ceiling(spa, main)
+    assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (3, 0)
+
+
+def test_a_restore_keeps_what_a_count_has_kept(spa: Bench) -> None:
+    main = lent(spa)
+    main.away = True
+    main.walk_out()
+    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    assert spa.engine.live.books.zones["bath"].committed == 4
+    spa.order(Restored("an old copy was put back", 5))
+    assert spa.engine.live.books.zones["bath"].committed == 4

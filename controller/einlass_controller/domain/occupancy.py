@@ -141,11 +141,12 @@ class Zone:
     excused: int = 0  # how far over the cap facts (not decisions) have brought it
     floored: int = 0  # how far below nobody what was told late would have brought it since the last count
     doubt: int = 0  # so many may be counted too many since then: more left than were known to be inside
+    untold: int = 0  # places kept for what lanes have yet to tell of the time before the last count
 
     @property
     def committed(self) -> int:
         """Places that are, or may at any moment be, taken."""
-        return self.base + self.ghosts + self.exposure - self.gone
+        return self.base + self.ghosts + self.exposure - self.gone + self.untold
 
     @property
     def counted(self) -> int:
@@ -156,7 +157,7 @@ class Zone:
         """The screen figures; a count below zero (people left whom nobody saw enter) is shown as zero."""
         present = self.counted
         reserved = self.pending + self.held
-        leased = self.exposure - self.balance - self.held
+        leased = self.exposure - self.balance - self.held + self.untold
         if present < 0:  # entries of a cut-off lane are not reported yet, the exits elsewhere are
             present, leased = 0, leased + present
         if leased < 0:
@@ -203,6 +204,14 @@ class Books:
             return None
         before = _sums(account)
         self._send(account, ceiling)
+        self._moved(account, before)
+        return account.newest
+
+    def again(self, lane: str) -> Limit:
+        """The same ceiling under a new version: whoever acknowledges it has told all that came before."""
+        account = self.accounts[lane]
+        before = _sums(account)
+        self._send(account, account.newest.ceiling)
         self._moved(account, before)
         return account.newest
 
@@ -264,14 +273,18 @@ class Books:
         self.check(fresh)
         return ghosts
 
-    def correct(self, zone: str, persons: int) -> int:
+    def correct(self, zone: str, persons: int, asked: bool = False) -> int:
         """Staff counted: so many are inside. Returns the difference. The books' base moves, never an account.
 
         What lanes may still use stays counted beside it, and what nodes without a journal owed is settled.
+        asked: lanes that may let people in alone have yet to tell what was before. Whom such a lane let out
+        is not in the count, and still in its balance as known here: under its ceiling that many more may come than
+        these books would say. So no place that the count frees is given away before all is told (`told`).
         """
         change = persons - self.zones[zone].counted
         self.zones[zone].base += self.zones[zone].ghosts
         self.zones[zone].ghosts = 0
+        self.zones[zone].untold = max(0, self.zones[zone].untold - change) if asked else 0
         self.shift(zone, change)
         self.zones[zone].floored = self.zones[zone].doubt = 0
         return change
@@ -282,13 +295,21 @@ class Books:
         self._level(self.zones[zone], fact=True)
         check_zone(self.zones[zone])
 
-    def excuse(self, zone: str, persons: int) -> None:
+    def told(self, zone: str) -> None:
+        """Every lane has told what was before the last count: it stands for itself now."""
+        self.zones[zone].untold = 0
+        self._level(self.zones[zone], fact=True)
+        check_zone(self.zones[zone])
+
+    def excuse(self, zone: str, persons: int, asked: bool = False) -> None:
         """A lane told late of so many (in: above 0) whom the last count had in it already.
 
         It comes bit by bit: somebody who came before the count and left before it is nobody, also when the first half
-        alone would bring the count below nobody.
+        alone would bring the count below nobody. asked: more of that kind may come.
         """
         found = self.zones[zone]
+        if asked:  # base and what is kept beside it are together what they were: never below who is inside
+            found.untold = max(0, found.untold + persons)
         settled = min(max(0, -persons), found.floored)
         found.floored += max(0, persons - found.committed) - settled
         self.shift(zone, -persons - settled)

@@ -19,7 +19,10 @@ def restart(books: Books, epoch: int) -> Books:
     Who came back through a lane that starts in a zone is in it; who left it there may have come back since.
     """
     accounts = [fresh(account, epoch) for account in books.accounts.values()]
-    zones = [_bare(zone, zone.base + zone.exposure - min(0, zone.gone), zone.ghosts) for zone in books.zones.values()]
+    zones = [
+        _bare(zone, zone.base + zone.untold + zone.exposure - min(0, zone.gone), zone.ghosts)
+        for zone in books.zones.values()
+    ]
     return Books(zones, accounts)
 
 

@@ -74,12 +74,12 @@ def may_apply(node: Node, seq: int, applied: int, now_ms: int) -> bool:
 def _gap(batch: Batch, node: Node, seq: int) -> bool:
     """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come."""
     if node.gap_since_ms == 0:
-        node.gap_since_ms = batch.now_ms
+        node.gap_since_ms = node.gap_told_ms = batch.now_ms
     elif batch.live.epoch and batch.now_ms - node.gap_since_ms > _lost_after_ms(batch, node):
         batch.record("events_missing", node=node.id, first=node.applied + 1, last=seq - 1)
         return True
-    elif batch.now_ms - node.gap_since_ms > GAP_ALARM_MS:
-        node.gap_since_ms = batch.now_ms
+    elif batch.now_ms - node.gap_told_ms > GAP_ALARM_MS:  # the gap goes on: only the alarm begins anew
+        node.gap_told_ms = batch.now_ms
         batch.alarm(node, f"journal_gap: record {node.applied + 1} does not come, {seq} does")
     return False
 

@@ -21,6 +21,7 @@ BOOKINGS_EVERY_MS = 5_000
 # A close that comes later than this (the controller was down) asks the ledger who came since.
 LATE_MS = 60_000
 VERSIONS_MAX = 1_000
+_NOBODY: Mapping[str, int] = {}
 
 
 def set_rules(batch: Batch, message: SetRules) -> Done | Declined:
@@ -191,16 +192,57 @@ def bookings(batch: Batch) -> None:
 
 
 def _count(batch: Batch, zone: str, persons: int, at_ms: int | None = None) -> None:
-    batch.live.books.correct(zone, persons)
+    asked = _ask(batch, zone)
+    batch.live.books.correct(zone, persons, bool(asked))
     batch.zones.add(zone)
-    mark_counted(batch, zone, batch.now_ms if at_ms is None else at_ms)
+    mark_counted(batch, zone, batch.now_ms if at_ms is None else at_ms, asked)
 
 
-def mark_counted(batch: Batch, zone: str, at_ms: int) -> None:
-    """Remember that people were counted then: what lanes tell late of the time before is in that count already."""
+def _ask(batch: Batch, zone: str) -> dict[str, int]:
+    """Lanes that may let people in alone are sent their ceiling again: whoever takes it has told all that was before.
+
+    By lane, its version. Who left by such a lane and is not told yet has made room there for somebody to come.
+    """
+    asked = {}
+    for lane in batch.live.lanes.values():
+        account = batch.live.books.accounts[lane.id]
+        if lane.node and zone in lane.zones and account.inc and account.leased_until_ms > batch.steady_ms:
+            limit = batch.live.books.again(lane.id)
+            asked[lane.id] = limit.version
+            batch.touch(lane)
+            batch.send_limit(lane, limit)
+    return asked
+
+
+def is_asked(batch: Batch, zone: str) -> bool:
+    """Whether a lane has yet to tell what was before the zone's last count; one that lost its journal never will."""
+    return any(version for _, _, version in batch.live.areas[zone].counted.values())
+
+
+def all_told(batch: Batch) -> None:
+    """Places kept since a count are free when every lane has told what was before it."""
+    books = batch.live.books
+    for zone, area in list(batch.live.areas.items()):
+        told = {}
+        for lane, (inc, seq, version) in area.counted.items():
+            account = books.accounts.get(lane)
+            if version and (account is None or (account.inc == inc and account.version >= version)):
+                told[lane] = (inc, seq, 0)
+        if told:
+            _keep(batch, replace(area, counted={**area.counted, **told}))
+        if books.zones[zone].untold and not is_asked(batch, zone):
+            books.told(zone)
+            batch.zones.add(zone)
+
+
+def mark_counted(batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] = _NOBODY) -> None:
+    """Remember that people were counted then: what lanes tell late of the time before is in that count already.
+
+    asked: by lane, the version of the ceiling by which it has told that.
+    """
     live = batch.live
     counted = {
-        lane.id: (live.books.accounts[lane.id].inc, live.books.accounts[lane.id].seq)
+        lane.id: (live.books.accounts[lane.id].inc, live.books.accounts[lane.id].seq, asked.get(lane.id, 0))
         for lane in live.lanes.values()
         if lane.node and zone in (*lane.zones, *lane.leaves)
     }
@@ -210,7 +252,9 @@ def mark_counted(batch: Batch, zone: str, at_ms: int) -> None:
 def mark_later(batch: Batch, zone: str, lane: str, inc: str) -> None:
     """Whatever this journal still has to say was after the zone's last count."""
     area = batch.live.areas[zone]
-    _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX)}))
+    before, _, version = area.counted.get(lane, ("", 0, 0))
+    never = wire.COUNT_MAX if version and before != inc else 0  # what a lost journal had to tell nobody tells
+    _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX, never)}))
 
 
 def _keep(batch: Batch, area: Area) -> None:

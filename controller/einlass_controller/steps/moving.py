@@ -6,7 +6,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.house import mark_later
+from einlass_controller.steps.house import is_asked, mark_later
 
 # An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
 # the safe mistake, clocks of nodes are right to a second or two.
@@ -98,13 +98,13 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
     for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
         for zone in zones:
             area = batch.live.areas[zone]
-            inc, seq = area.counted.get(lane.id, ("", 0))
+            inc, seq, _ = area.counted.get(lane.id, ("", 0, 0))
             if not area.counted_ms or (inc == message.inc and message.seq <= seq):
                 continue
             if told_ms >= area.counted_ms + CLOCK_MARGIN_MS:  # nor is anything that this journal says from here on
                 mark_later(batch, zone, lane.id, message.inc)
             elif _before(area.counted_ms, told_ms, effect):
-                batch.live.books.excuse(zone, effect * persons)
+                batch.live.books.excuse(zone, effect * persons, is_asked(batch, zone))
                 batch.zones.add(zone)
                 at_ms = told_ms or batch.now_ms
                 batch.record("counted_before", at_ms, lane=lane.id, zone=zone, change=-effect * persons)

@@ -17,6 +17,7 @@ def tick(batch: Batch, message: Tick) -> None:
             batch.touch(lane)
         elif lane.node and account.unacknowledged and not account.frozen and batch.now_ms - sent_ms >= LIMIT_RESEND_MS:
             batch.send_limit(lane, account.newest)
+    house.all_told(batch)
     leasing.share(batch)
     listing.sweep(batch)
     house.night(batch)

@@ -27,7 +27,9 @@ class SiteRow(SQLModel, table=True):
 class ZoneRow(SQLModel, table=True):
     """A cap and the counted base of its books. shut: by hand, for so long.
 
-    counted_ms: when it was counted last; counted: up to which record of each lane (JSON: lane, incarnation, number).
+    counted_ms: when it was counted last; counted: up to which record of each lane (JSON: lane, incarnation, number, and
+    the version of the ceiling by which the lane has told all that was before; 0: it has, or need not).
+    untold: places kept until then (domain/occupancy.py).
     """
 
     __tablename__ = "zone"
@@ -39,6 +41,7 @@ class ZoneRow(SQLModel, table=True):
     cap: int
     base: int = 0
     ghosts: int = 0
+    untold: int = 0
     is_open: bool = True
     shut_from_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
     shut_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))

@@ -70,7 +70,7 @@ _NODE_COLUMNS = Columns(
     NODE,
     ("id", "inc", "past", "boot", "applied_seq", "software", "hardware", "emergency", "fault", "alarm"),
 )
-_ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts"))
+_ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts", "untold"))
 _OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
 _UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
 

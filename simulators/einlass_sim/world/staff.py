@@ -36,6 +36,8 @@ class Staff:
         if any(self._is_off(lane) for lane in self.world.lanes):
             self.world.sometimes["not_counted_for_a_clock_is_wrong"] += 1
             return
+        if self._stands_still():
+            return
         if self.world.office.engine.live.recount or self.order(Correct("bath", inside, None, "Ann", "")) is None:
             return
         self.world.truth.counted()
@@ -47,6 +49,12 @@ class Staff:
         """A count cannot be told from what a lane tells later by a clock that is wrong (docs/world.md)."""
         told_ms = lane.unix_ms() if lane.powered else 0
         return bool(told_ms) and abs(told_ms - self.world.office.now_ms()) > CLOCK_ERROR_MS
+
+    def _stands_still(self) -> bool:
+        """Whom a process that stands still saw go it tells with the time at which it goes on (docs/world.md)."""
+        found = any(lane.powered and lane.paused_until_ms > self.world.now_ms for lane in self.world.lanes)
+        self.world.sometimes["not_counted_for_a_lane_stands_still"] += found
+        return found
 
     def change_cap(self) -> None:
         """The set-up is run again with another cap, while the controller stands still."""
@@ -113,7 +121,7 @@ class Staff:
     def _try(self) -> bool:
         world = self.world
         live = world.office.engine.live
-        if not world.office.running:
+        if not world.office.running or self._stands_still():
             return False
         if not live.recount:
             world.truth.violation("not_noticed: the controller runs on older books and does not ask for a count")

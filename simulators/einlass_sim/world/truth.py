@@ -269,7 +269,8 @@ class Truth:
         for lane in self.world.lanes:
             own = self.lanes[lane.number]
             own.unseen_in = own.unseen_out = own.doubtful = 0
-            if books.accounts[f"lane-{lane.number}"].inc == lane.journal.incarnation:
+            # What a journal that is gone may have used is owed from its lane's next start on, so after this count.
+            if books.accounts[f"lane-{lane.number}"].inc == lane.journal.incarnation and not own.just_wiped:
                 own.owed = own.uncounted = 0
                 own.lost_uncounted = False
 
