@@ -1,7 +1,7 @@
 """What really happened, which neither lanes nor controller can see, and whether what they do agrees with it."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from einlass_core.effects import SetBolt
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 RATE_ERROR = 0.01
 PASSAGE_MS = 26_000
 NEAR_A_COUNT = 2  # at each lane, within the margin of clocks
+NEAR_A_COUNT_AWAY_MS = 95_000  # at a lane left out of a count after a restore: a minute, and what clocks are off
+CAME_MAX = 100
 GHOST_SLACK = 2  # what was on its way to the books when a journal was lost
 CONSUMED = ("single", "family", "strict")
 
@@ -41,6 +43,8 @@ class LaneTruth:
         self.old_net = 0  # of the journals that are gone
         self.just_wiped = False
         self.owed = 0  # places that a lost journal may have used and has not
+        self.came: deque[int] = deque(maxlen=CAME_MAX)  # when the last came in by this lane
+        self.left_out_ms: int | None = None  # when people were counted without it
 
     def fresh(self) -> None:
         """A new journal."""
@@ -63,7 +67,7 @@ class Truth:
         self.cap = self.bound = world.drawn.cap  # bound: more may be inside while lanes hold what a higher cap allowed
         self.restored = 0
         self.counts = 0
-        self.timeless = 0  # who went out where the time is not known: after a count they still count as inside
+        self.timeless = 0  # who passed where the time is not known, or near to a count: they may count as inside
         self.excused = 0  # persons over the cap that no rule could keep out: forced entries, and policies that say so
         self.lanes = [LaneTruth() for _ in range(world.drawn.lanes)]
         self.alone: dict[str, Counter[int]] = defaultdict(Counter)  # digest: how often at which lane, alone
@@ -138,6 +142,7 @@ class Truth:
         """A record is durable at a lane."""
         own = self.lanes[lane.number]
         own.kinds[kind] += 1
+        self._near_a_count(own, kind, fields)
         nonce = str(fields.get("nonce", ""))
         if kind == "released":
             self._released(lane, own, nonce, fields)
@@ -156,6 +161,16 @@ class Truth:
             account = lane.gate.account
             if account.until_ms and lane.now_ms() > account.until_ms and account.balance < account.ceiling:
                 self.world.sometimes["lease_ended_with_rights_left"] += 1
+
+    def _near_a_count(self, own: LaneTruth, kind: str, fields: dict[str, Any]) -> None:
+        """Who leaves by a lane soon after people were counted without it still counts as inside."""
+        if kind not in ("passed", "forced", "uncertain"):
+            return
+        now_ms = self.world.now_ms
+        if fields.get("side") != EXIT:
+            own.came.extend([now_ms] * int(fields["persons"]))
+        elif own.left_out_ms is not None and now_ms - own.left_out_ms < NEAR_A_COUNT_AWAY_MS:
+            self.timeless += int(fields["persons"])
 
     def _released(self, lane: "Lane", own: LaneTruth, nonce: str, fields: dict[str, Any]) -> None:
         persons = int(fields["persons"])
@@ -279,9 +294,14 @@ class Truth:
         self.alone.clear()
         self.online.clear()
 
-    def recounted(self) -> None:
-        """After a restore."""
+    def recounted(self, without: tuple[str, ...]) -> None:
+        """After a restore. Who came by a lane that was left out shortly before it may count twice."""
         self.counted()
+        for lane in self.world.lanes:
+            own = self.lanes[lane.number]
+            if f"lane-{lane.number}" in without:
+                own.left_out_ms = self.world.now_ms
+                self.timeless += sum(1 for came in own.came if came > self.world.now_ms - NEAR_A_COUNT_AWAY_MS)
 
     # -- what the controller's books say
 
