@@ -52,7 +52,7 @@ class Lane:
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
         self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
-        self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
+        self.struck_in_vain: set[str] = set()  # off the list for a release that nobody hears of
         self.pressed = self.told_emergency = False
         self.tick_at: int | None = None
         self.wake_at: int | None = None
