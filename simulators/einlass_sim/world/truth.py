@@ -70,7 +70,7 @@ class Truth:
         self.restored = 0
         self.counts = 0
         self.timeless = 0  # who passed where the time is not known, or near to a count: they may count as inside
-        self.believed = 0  # places that an old image lost which could not be told from its node, since people were counted
+        self.believed = 0  # places lost by old images that could not be told from their nodes, since the last count
         self.excused = 0  # persons over the cap that no rule could keep out: forced entries, and policies that say so
         self.lanes = [LaneTruth() for _ in range(world.drawn.lanes)]
         self.alone: dict[str, Counter[int]] = defaultdict(Counter)  # digest: how often at which lane, alone
