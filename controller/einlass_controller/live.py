@@ -41,6 +41,13 @@ PAST_INCARNATIONS_MAX = 50
 ONLINE_LAPSE_MS = 30_000
 # Lists are numbered in ranges: after a restore the next but one begins, which no lost change can have reached.
 LIST_RANGE = 1_000_000
+# Epochs beyond this begin where the last of them did: a number has to fit into a message.
+LISTED_EPOCHS_MAX = 400
+
+
+def lists_begin(epoch: int) -> int:
+    """The least number of a change in an epoch: also when the controller starts anew before anything has changed."""
+    return max(1, 2 * min(epoch, LISTED_EPOCHS_MAX) * LIST_RANGE)
 
 
 class NotSetUpError(RuntimeError):
@@ -310,8 +317,9 @@ def load(connection: Connection) -> Live:
     unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
     live.imports_open = set(connection.execute(unfinished).scalars())
     count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
-    live.list_number = max(1, connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0)
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
+    newest_listed = connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0
+    live.list_number = max(lists_begin(live.epoch), newest_listed)
     live.vouchers = load_book(connection)
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})

@@ -10,10 +10,12 @@ from einlass_controller import view
 from einlass_controller.domain.life import supersede
 from einlass_controller.domain.occupancy import Account, Books, Report, Zone
 from einlass_controller.domain.shares import Demand, lent, spread
+from einlass_controller.live import LIST_RANGE
 from einlass_controller.messages import SetMode, SetRules, Shut, Tick
 from einlass_controller.orders import Restored
 from einlass_controller.steps.asks import PLACES_WAIT_MS
 from einlass_controller.steps.leasing import RENEW_MS, SHARE_EVERY_MS
+from einlass_controller.steps.listing import ENTRIES_MAX
 from einlass_core import codes
 
 NEWEST = {"added": 1_000_000, "removed": 1_000_000, "age_ms": 0}
@@ -428,6 +430,48 @@ def test_a_list_from_after_the_backup_is_made_anew(make_bench: Any) -> None:
     reader.version = {"added": 1_000, "removed": 1_000}
     reader.entries = {codes.digest("E1:0000"): 1}
     assert reader.catch_up() == {codes.digest(old)}
+
+
+def test_a_list_from_after_the_backup_is_made_anew_though_the_controller_is_killed_before_anything_changes(
+    make_bench: Any,
+) -> None:
+    bench = make_bench(20)
+    old = bench.ticket()
+    reader = ListReader(bench, bench.gate())
+    reader.catch_up()
+    used_up = bench.ticket()  # stood on the lists when the copy was made, and was struck off them since
+    bench.run(Tick())
+    number = bench.engine.live.list_number
+    bench.order(Restored("an old copy was put back", 5))
+    bench.restart()
+    reader.version, reader.entries = {"added": number, "removed": number}, {codes.digest(old): 1}
+    assert reader.catch_up() == {codes.digest(old), codes.digest(used_up)}
+    assert reader.version["added"] >= LIST_RANGE
+
+
+def test_a_piece_from_before_the_list_was_begun_anew_is_not_taken_for_one_of_it(make_bench: Any) -> None:
+    bench = make_bench(20)
+    gate = bench.gate()
+    tickets = sorted((codes.digest(bench.ticket()) for _ in range(2 * ENTRIES_MAX + 1)), key=str)
+    bench.run(Tick())
+
+    def said(version: dict[str, int]) -> dict[str, Any]:
+        bench.pass_by(minutes=1)
+        fields = {"waiting": 0, "emergency": False, "list": {**version, "age_ms": 0}}
+        (piece,) = [item for item in gate.send("status", ms=1, lane="locked", **fields) if item["kind"] == "list"]
+        return dict(piece)
+
+    first = said({"added": 0, "removed": 0})
+    lost = said(first["to"])  # the second piece
+    begun_anew = said(first["to"])  # so it begins again; and that is lost, too
+    assert (first["start"], lost.get("start"), begun_anew["start"]) == (True, None, True)
+    piece = said(first["to"])
+    assert piece.get("start"), "what the lane has is none of the pieces sent last"
+    got = entries_of(piece)
+    for _ in range(2):
+        piece = said(piece["to"])
+        got |= entries_of(piece)
+    assert (sorted(got), piece.get("end")) == (tickets, True)
 
 
 def test_a_replaced_ticket_is_listed_under_its_new_code(make_bench: Any) -> None:

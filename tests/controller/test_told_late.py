@@ -312,3 +312,58 @@ def test_a_restore_keeps_what_a_count_has_kept(spa: Bench) -> None:
     assert spa.engine.live.books.zones["bath"].committed == 4
     spa.order(Restored("an old copy was put back", 5))
     assert spa.engine.live.books.zones["bath"].committed == 4
+
+
+@pytest.mark.parametrize(
+    ("side", "seconds", "left"),
+    [
+        ("exit", -300, 5),
+        ("exit", 30, 5),
+        ("exit", 300, 4),
+        ("entry", -300, 5),
+        ("entry", -30, 6),
+        ("entry", 300, 6),
+    ],
+)
+def test_who_passes_a_lane_that_goes_on_with_the_count_before_a_restore_counts_in_the_new_one(
+    spa: Bench, side: str, seconds: int, left: int
+) -> None:
+    """seconds: after the new count; near to it nobody comes to be too few."""
+    main = Clocked(spa, "gate-1")
+    main.away = True
+    spa.order(Restored("an old copy was put back", 5))
+    spa.pass_by(minutes=10)
+    counted_ms = spa.now_ms
+    assert spa.order(ConfirmRecount({"bath": 5, "sauna": 0, "rink": 0}, (), "Ann", ("main",))).what == "done"
+    spa.now_ms = counted_ms + seconds * 1000
+    main.account["balance"] += 1 if side == "entry" else -1
+    main.event("passed" if side == "exit" else "forced", side=side, persons=1)
+    spa.now_ms = counted_ms + 600_000
+    main.away = False
+    for item in [*main.hello(), *spa.run(Tick())]:
+        if item["kind"] == "limit" and item["node"] == "gate-1":
+            main.account.update(item["limit"], balance=0)
+    main.status()
+    for message in main.untold:
+        spa.run(message)
+        spa.run(message)
+    assert counts(spa) == (left, 0, 0)
+    spa.order(Correct("bath", 7, None, "Ann", "counted"))
+    assert counts(spa) == (7, 0, 0)
+
+
+def test_who_came_by_such_a_lane_is_counted_also_when_it_was_started_anew(spa: Bench) -> None:
+    main = Clocked(spa, "gate-1")
+    main.away = True
+    spa.order(Restored("an old copy was put back", 5))
+    spa.pass_by(minutes=10)
+    assert spa.order(ConfirmRecount({"bath": 5, "sauna": 0, "rink": 0}, (), "Ann", ("main",))).what == "done"
+    main.boot += 1
+    for side, change in (("entry", 1), ("exit", -1)):
+        main.account["balance"] += change
+        main.seq += 1
+        fields = {"ms": 1, "unix_ms": 0, "side": side, "persons": 1}
+        main.untold.append(main.message("event", kind="forced", **fields))
+    spa.pass_by(minutes=10)
+    main.tell()
+    assert counts(spa) == (6, 0, 0), "who went out may have gone before the count"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from einlass_core.events import EXIT, BodyPassed
 from einlass_sim.world import layers, planted, runs
 from einlass_sim.world.drawn import FAULTS, Episode, draw
 from einlass_sim.world.world import World
@@ -160,3 +161,18 @@ def test_a_world_knows_who_is_inside_only_from_bodies() -> None:
     world = World(draw(1, 0.2, ALL))
     assert world.truth.inside == 0
     assert world.run().violation == ""
+
+
+def test_what_waits_for_a_lane_that_stands_still_is_lost_with_its_power() -> None:
+    world = World(draw(1, 0.2, frozenset()))
+    lane = world.lanes[0]
+    world.now_ms = 10_000
+    lane.boot()
+    lane.paused_until_ms = 70_000
+    lane.step(BodyPassed(EXIT))
+    lane.lose_power()
+    world._until(60_000)
+    assert (lane.powered, lane.journal.boot, lane.journal.account.balance) == (True, 2, 0)
+    world._until(80_000)
+    assert lane.journal.account.balance == 0, "its new process never saw that body"
+    assert world.truth.lanes[0].unseen_out == 1

@@ -87,18 +87,25 @@ def _changes(batch: Batch, node: Node, source: Source) -> bool:
 
 
 def _whole(batch: Batch, node: Node, source: Source) -> None:
-    """From the beginning, in the order of the digests; what changes meanwhile follows as changes."""
+    """From the beginning, in the order of the digests; what changes meanwhile follows as changes.
+
+    No number of a piece is used twice: begun anew the pieces are others, and a lane that still holds one of those
+    before would be taken to have what it never got.
+    """
     pieces, last, added, removed = node.list_piece
-    begins = node.listed != (0, pieces) or not pieces
+    has = node.listed or (0, 0)
+    begins = has != (0, pieces) or not pieces
     if begins:
-        pieces, last, added, removed = 0, "", source.number, source.number
+        pieces = max(pieces, 0 if has[0] else has[1])
+        last, added, removed = "", source.number, source.number
     found = source.whole(last, ENTRIES_MAX)
     ends = len(found) < ENTRIES_MAX
     to = (added, removed) if ends else (0, pieces + 1)
     # Kept for the piece that follows; sent again from the start when this one does not arrive.
     node.list_piece = (pieces + 1, str(found[-1][0]) if found else last, added, removed)
     marks = {name: True for name, is_so in (("start", begins), ("end", ends)) if is_so}
-    _send(batch, node, (0, pieces), to, [(digest, int(persons)) for digest, persons in found], **marks)
+    since = (0, 0 if begins else pieces)
+    _send(batch, node, since, to, [(digest, int(persons)) for digest, persons in found], **marks)
 
 
 def _send(

@@ -7,10 +7,14 @@ from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import is_asked, mark_later
+from einlass_core import wire
 
 # An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
 # the safe mistake, clocks of nodes are right to a second or two.
 CLOCK_MARGIN_MS = 2_000
+# A lane that was out of reach at a count after a restore was told the time long before: a clock that is wrong by one
+# part in a thousand is a minute off after seventeen hours.
+AWAY_MARGIN_MS = 60_000
 
 
 def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool = False) -> None:
@@ -85,16 +89,16 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
     """A passage that was before the zone's last count, and is only told now, is in that count already.
 
-    Not when the account that the count was made from had it in it, and when it belongs to an account of a count before
-    a restore (which is in no book). Where the time is not known, or too near to the count, nobody comes to be too few:
-    who came in counts, who went out does not.
+    Not when the account that the count was made from had it in it. Where the time is not known, or too near to the
+    count, nobody comes to be too few: who came in counts, who went out does not.
     """
     lane, told_ms = batch.live.lane_of_node.get(message.node), int(message.fields.get("unix_ms", 0))
     if lane is None:
         return
-    if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
-        return
     sign = 1 if side == ENTRY else -1
+    if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
+        _past_account(batch, message, lane, sign * persons)
+        return
     for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
         for zone in zones:
             area = batch.live.areas[zone]
@@ -108,6 +112,33 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
                 batch.zones.add(zone)
                 at_ms = told_ms or batch.now_ms
                 batch.record("counted_before", at_ms, lane=lane.id, zone=zone, change=-effect * persons)
+
+
+def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int) -> None:
+    """A passage of an account from before a restore, which is in no book any more (persons above 0: in).
+
+    Before people were counted it is in that count. A lane out of reach goes on with that account afterwards: who leaves
+    by it is not inside any more, and who came in where the lane asks nobody is.
+    """
+    if batch.live.recount:
+        return
+    told_ms = int(message.fields.get("unix_ms", 0))
+    for zones, change in ((lane.zones, persons), (lane.leaves, -persons)):
+        for zone in zones:
+            area = batch.live.areas[zone]
+            inc, seq = area.counted.get(lane.id, ("", 0))
+            later = told_ms >= area.counted_ms + AWAY_MARGIN_MS
+            if inc == message.inc and seq == wire.COUNT_MAX:
+                later = True
+            elif not area.counted_ms or (inc == message.inc and message.seq <= seq):
+                continue
+            elif later:
+                mark_later(batch, zone, lane.id, message.inc)
+            elif change < 0 or 0 < told_ms < area.counted_ms - AWAY_MARGIN_MS:
+                continue
+            batch.live.books.shift(zone, change)
+            batch.zones.add(zone)
+            batch.record("counted_after", told_ms or batch.now_ms, lane=lane.id, zone=zone, change=change)
 
 
 def _before(counted_ms: int, told_ms: int, effect: int) -> bool:

@@ -52,7 +52,7 @@ class Lane:
         self.session = 0  # of the link; what was sent in an earlier one is lost with it
         self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
-        self.struck_in_vain: set[str] = set()  # off the list for a release that the power cut came before
+        self.struck_in_vain: set[str] = set()  # off the list for a release that nobody hears of
         self.pressed = self.told_emergency = False
         self.tick_at: int | None = None
         self.wake_at: int | None = None
@@ -98,6 +98,7 @@ class Lane:
         self.powered = self.linked = False
         self.world.truth.power_lost(self)
         self.crash_in = self.pause_in = -1
+        self.paused_until_ms = 0  # the process that stood still is no more
         self.session += 1
         self.bolt = {ENTRY: False, EXIT: True}
         self.world.lane_lost_power(self)
@@ -144,8 +145,8 @@ class Lane:
             self.world.truth.missed(self, event)
             return
         if self.paused_until_ms > self.world.now_ms:
-            session = self.session
-            self.world.at(self.paused_until_ms, lambda: self._later(session, event))
+            boot, session = self.boots, self.session
+            self.world.at(self.paused_until_ms, lambda: self._later(boot, session, event))
             return
         self._unpause()
         self.world.hash(self, type(event).__name__)
@@ -177,8 +178,10 @@ class Lane:
         except OSError:
             pass
 
-    def _later(self, session: int, event: Event) -> None:
-        if session == self.session or not isinstance(event, Linked):
+    def _later(self, boot: int, session: int, event: Event) -> None:
+        if boot != self.boots:  # what waited for a process that the power cut ended is gone with it
+            self.world.truth.missed(self, event)
+        elif session == self.session or not isinstance(event, Linked):
             self.step(event)
 
     def _unpause(self) -> None:
@@ -326,7 +329,8 @@ class Lane:
         if not self.powered or not self.linked:
             return
         if self.paused_until_ms > self.world.now_ms:
-            self.world.at(self.paused_until_ms, lambda: self.receive(kind, payload))
+            boot = self.boots
+            self.world.at(self.paused_until_ms, lambda: self.receive(kind, payload) if boot == self.boots else None)
             return
         self._unpause()
         fields = wire.decode(kind, payload)

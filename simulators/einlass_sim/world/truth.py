@@ -1,11 +1,12 @@
 """What really happened, which neither lanes nor controller can see, and whether what they do agrees with it."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from einlass_core.effects import SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
+from einlass_core.journal import Journal
 from einlass_sim.world.office import START_MS, closing_ms
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 RATE_ERROR = 0.01
 PASSAGE_MS = 26_000
 NEAR_A_COUNT = 2  # at each lane, within the margin of clocks
+NEAR_A_COUNT_AWAY_MS = 95_000  # at a lane left out of a count after a restore: a minute, and what clocks are off
+CAME_MAX = 100
 GHOST_SLACK = 2  # what was on its way to the books when a journal was lost
 CONSUMED = ("single", "family", "strict")
 
@@ -38,9 +41,12 @@ class LaneTruth:
         self.doubtful = 0
         self.wiped = self.uncounted = 0
         self.lost_unknown = self.lost_uncounted = False
+        self.lost_places = 0  # taken since the old image was made that was put in
         self.old_net = 0  # of the journals that are gone
         self.just_wiped = False
         self.owed = 0  # places that a lost journal may have used and has not
+        self.came: deque[int] = deque(maxlen=CAME_MAX)  # when the last came in by this lane
+        self.left_out_ms: int | None = None  # when people were counted without it
 
     def fresh(self) -> None:
         """A new journal."""
@@ -63,7 +69,8 @@ class Truth:
         self.cap = self.bound = world.drawn.cap  # bound: more may be inside while lanes hold what a higher cap allowed
         self.restored = 0
         self.counts = 0
-        self.timeless = 0  # who went out where the time is not known: after a count they still count as inside
+        self.timeless = 0  # who passed where the time is not known, or near to a count: they may count as inside
+        self.believed = 0  # places lost by old images that could not be told from their nodes, since the last count
         self.excused = 0  # persons over the cap that no rule could keep out: forced entries, and policies that say so
         self.lanes = [LaneTruth() for _ in range(world.drawn.lanes)]
         self.alone: dict[str, Counter[int]] = defaultdict(Counter)  # digest: how often at which lane, alone
@@ -138,6 +145,7 @@ class Truth:
         """A record is durable at a lane."""
         own = self.lanes[lane.number]
         own.kinds[kind] += 1
+        self._near_a_count(own, kind, fields)
         nonce = str(fields.get("nonce", ""))
         if kind == "released":
             self._released(lane, own, nonce, fields)
@@ -157,6 +165,16 @@ class Truth:
             if account.until_ms and lane.now_ms() > account.until_ms and account.balance < account.ceiling:
                 self.world.sometimes["lease_ended_with_rights_left"] += 1
 
+    def _near_a_count(self, own: LaneTruth, kind: str, fields: dict[str, Any]) -> None:
+        """Who leaves by a lane soon after people were counted without it still counts as inside."""
+        if kind not in ("passed", "forced", "uncertain"):
+            return
+        now_ms = self.world.now_ms
+        if fields.get("side") != EXIT:
+            own.came.extend([now_ms] * int(fields["persons"]))
+        elif own.left_out_ms is not None and now_ms - own.left_out_ms < NEAR_A_COUNT_AWAY_MS:
+            self.timeless += int(fields["persons"])
+
     def _released(self, lane: "Lane", own: LaneTruth, nonce: str, fields: dict[str, Any]) -> None:
         persons = int(fields["persons"])
         digest = str(fields.get("digest", ""))
@@ -171,6 +189,8 @@ class Truth:
                 self.violation(f"release_without_answer: {lane.name} {nonce}")
             self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] += persons
             return
+        if own.lost_unknown and lane.journal.seq <= self.world.office.engine.live.nodes[lane.name].applied:
+            lane.struck_in_vain.add(digest)  # an old image: this record's number was told before, of something else
         self.world.sometimes["admitted_alone"] += 1
         if lane.policy in ("open", "free-flow"):
             self.excused += persons
@@ -250,10 +270,29 @@ class Truth:
     def wiped(self, lane: "Lane") -> None:
         """Its journal is gone: what nobody was told is known to nobody."""
         own = self.lanes[lane.number]
+        own.lost_places = 0
         own.wiped += 1
         own.uncounted += 1
         own.just_wiped = True
         own.fresh()
+
+    def image_put_back(self, lane: "Lane") -> None:
+        """Its disk is an older one: what it had recorded since is lost."""
+        own = self.lanes[lane.number]
+        own.lost_unknown = own.lost_uncounted = True
+        own.wiped += 1
+        own.uncounted += 1
+        known = self.world.office.engine.live.books.accounts[f"lane-{lane.number}"].balance
+        was = max(known, lane.journal.durable["balance"])  # a count may stand on the one or have the other in it
+        own.lost_places += was - Journal(lane.disk, lane.journal.incarnation).durable["balance"]
+
+    def _not_told_from_the_node(self, lane: "Lane", node_boot: int) -> None:
+        """An old image with as many records as the controller knows is believed, and with it what it lost."""
+        own = self.lanes[lane.number]
+        if own.lost_places and node_boot == lane.journal.boot:
+            self.excused += max(0, own.lost_places)
+            self.believed += max(0, own.lost_places)
+            own.lost_places = 0
 
     # -- what people do
 
@@ -265,6 +304,7 @@ class Truth:
         """Staff counted: what nobody could know before is in the count."""
         books = self.world.office.engine.live.books
         self.excused = max(0, self.inside - self.cap)
+        self.believed = 0
         self.counts += 1
         for lane in self.world.lanes:
             own = self.lanes[lane.number]
@@ -280,9 +320,15 @@ class Truth:
         self.alone.clear()
         self.online.clear()
 
-    def recounted(self) -> None:
-        """After a restore."""
+    def recounted(self, without: tuple[str, ...]) -> None:
+        """After a restore. Who came by a lane that was left out shortly before it may count twice."""
         self.counted()
+        for lane in self.world.lanes:
+            own = self.lanes[lane.number]
+            own.lost_places = 0  # no account goes on
+            if f"lane-{lane.number}" in without:
+                own.left_out_ms = self.world.now_ms
+                self.timeless += sum(1 for came in own.came if came > self.world.now_ms - NEAR_A_COUNT_AWAY_MS)
 
     # -- what the controller's books say
 
@@ -293,6 +339,10 @@ class Truth:
         if self.world.office.engine.live.recount:
             return  # these books are known to be wrong, and nobody is let in by them
         self.bound = max(self.cap, min(self.bound, zone.committed))
+        for lane in self.world.lanes:
+            account = books.accounts[f"lane-{lane.number}"]
+            if lane.powered and account.inc == lane.journal.incarnation and not account.frozen:
+                self._not_told_from_the_node(lane, self.world.office.engine.live.nodes[lane.name].boot)
         if zone.committed + self.excused < self.inside:
             self.violation(f"books_below_reality: {zone.committed} committed, {self.inside} inside")
         for lane in self.world.lanes:
@@ -334,7 +384,7 @@ class Truth:
         counted = live.books.zones["bath"].counted
         # Who came in where nobody could tell the books yet, and left elsewhere: the count was raised then, to be safe.
         raised = max(0, live.books.zones["bath"].base)  # below 0: since a count it only balances the lanes
-        low, high = self.inside - unknown, self.inside + unseen + doubtful + raised
+        low, high = self.inside - unknown - self.believed, self.inside + unseen + doubtful + raised
         if self.counts:  # who passed just before it may count twice, if in doubt as one more
             high += self.timeless + NEAR_A_COUNT * self.counts * len(self.lanes)
         if wiped:  # what was forced or left by a journal that is gone is known to nobody

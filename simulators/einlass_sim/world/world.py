@@ -303,10 +303,7 @@ class World:
             return
         lane.lose_power(MINUTE_MS)
         lane.disk.restore(image)
-        own = self.truth.lanes[lane.number]
-        own.lost_unknown = own.lost_uncounted = True
-        own.wiped += 1
-        own.uncounted += 1
+        self.truth.image_put_back(lane)
         self.images[lane.number] = image
 
     def _fault_disk_full(self, lane: Lane, lasts_ms: int) -> None:
