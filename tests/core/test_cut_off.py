@@ -88,6 +88,17 @@ def test_a_renewal_that_comes_after_the_lease_has_ended_is_void() -> None:
     assert account.until_ms == 200, "an older request never shortens it"
 
 
+def test_a_new_count_ends_the_lease_also_while_somebody_is_under_way() -> None:
+    lane = cut_off(ceiling=3)
+    lane.scan(0)
+    lane.step(100, Limited(Limit(5, 1, -1_000_000)))
+    assert (lane.account.epoch, lane.account.pending) == (0, 1), "whoever is in the arm still belongs to the old count"
+    lane.step(200, BodyPassed(ENTRY))
+    lane.step(300, Limited(Limit(0, 1, 3), 50, DAY_MS))  # asked for before it was over
+    lane.scan(4000)
+    assert not lane.bolt[ENTRY] and lane.shown == "lease_exhausted"
+
+
 def test_no_answer_in_time_is_decided_here() -> None:
     lane = cut_off()
     lane.step(0, Linked(True))

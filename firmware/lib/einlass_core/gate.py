@@ -183,6 +183,8 @@ class Gate:
             self._limited(event.limit, effects)
             if event.limit.epoch == self.account.epoch:
                 self.account.renew(now_ms, event.from_ms, event.lease_ms)
+            elif event.limit.epoch > self.account.epoch and self.account.until_ms > now_ms:
+                self.account.until_ms = now_ms  # Somebody is under way; what was lent belongs to a count that is over.
         elif isinstance(event, Linked):
             self._linked = event.up
         elif isinstance(event, EmergencyInput):
