@@ -40,8 +40,8 @@ class CarLane(Lane):
             self.raised += 1
         if isinstance(effect, Record) and done and effect.kind == "passed" and effect.fields["side"] == EXIT:
             # A car whose record could not be kept at once is told while the boom is up for the next one.
-            last = [fields for kind, fields in self.recorded if kind == "exit"][-1:]
-            its_own = bool(last) and effect.fields.get("nonce") == last[0]["nonce"]
+            let_out = [fields["nonce"] for kind, fields in self.recorded if kind == "exit"]
+            its_own = effect.fields.get("nonce") in let_out[-1:]
             assert self.gate.emergency or not self.bolt[EXIT] or not its_own, "closed behind it"
         return done
 

@@ -126,7 +126,7 @@ def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int) ->
     for zones, change in ((lane.zones, persons), (lane.leaves, -persons)):
         for zone in zones:
             area = batch.live.areas[zone]
-            inc, seq = area.counted.get(lane.id, ("", 0))
+            inc, seq, _ = area.counted.get(lane.id, ("", 0, 0))
             later = told_ms >= area.counted_ms + AWAY_MARGIN_MS
             if inc == message.inc and seq == wire.COUNT_MAX:
                 later = True
