@@ -261,3 +261,11 @@ def test_the_list_of_sent_ceilings_stays_short_when_no_answer_ever_arrives() -> 
         books.settle("a", 1)
         books.lower("a")
     assert len(books.accounts["a"].sent) <= 3
+
+
+def test_nobody_is_granted_a_place_beyond_the_cap_from_what_a_lane_holds() -> None:
+    books = Books([Zone("pool", 3)], [Account("a", ("pool",), inc="i")])
+    books.lend("a", 3)
+    books.shift("pool", 3)
+    assert books.zones["pool"].figures().over == 3, "three were counted whom nobody saw come"
+    assert books.grant("a", 1) is None

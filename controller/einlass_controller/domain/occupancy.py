@@ -149,6 +149,11 @@ class Zone:
         return self.base + self.ghosts + self.exposure - self.gone + self.untold
 
     @property
+    def taken(self) -> int:
+        """Persons inside by all that is known, under way, or granted a place."""
+        return self.counted + self.pending + self.held
+
+    @property
     def counted(self) -> int:
         """Persons inside by all that is known; below nobody when entries of a cut-off lane are not reported yet."""
         return self.base + self.ghosts + self.balance - self.pending - self.gone
@@ -180,10 +185,13 @@ class Books:
     def grant(self, lane: str, persons: int, keep: Mapping[str, int] = _NOTHING) -> Limit | None:
         """Room for so many at this lane, as the limit to send; None when a zone it leads into has none.
 
-        What the lane holds already is used first. keep: places by zone that must stay free afterwards.
+        What the lane holds already is used first, but never beyond the cap: facts may have filled the zone since.
+        keep: places by zone that must stay free afterwards.
         """
         account = self.accounts[lane]
         ceiling = account.balance + account.held + persons
+        if any(zone.taken + persons > zone.cap for zone in self._zones(account)):
+            return None
         if ceiling > account.newest.ceiling and not self._has_room(account, ceiling, keep):
             return None
         before = _sums(account)

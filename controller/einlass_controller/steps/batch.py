@@ -160,6 +160,9 @@ class Batch:
         live, ends = self.live, self.now_ms + self.live.leasing.lease_ms
         if live.recount:
             return 0
+        account = live.books.accounts[lane.id]
+        if account.is_lowering and account.leased_until_ms <= self.steady_ms:
+            return 0  # what it may still hold was given to others when its lease ended: first it takes its ceiling
         for name in lane.zones:
             ends = min(ends, live.lets_in_until(name, self.now_ms) or ends)
         return max(0, ends - self.now_ms)
