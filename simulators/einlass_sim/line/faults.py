@@ -156,7 +156,7 @@ async def _pause_after_scan(faults: Faults) -> None:
         await asyncio.sleep(faults.rng.uniform(0.0, 0.1))
         faults.line.pause(PI_NODE)
         await asyncio.sleep(RELEASE_S + 1.0)
-        # A code that it had not read before it stood still is read, asked for and let in when it goes on: that is in time.
+        # A code that it had not read before it stood still is read, asked for and let in when it goes on: in time.
         is_checked = len(faults.line.sent("ask", PI_NODE)) > asks
         is_free = scan.bolt_at_s is not None
         faults.line.resume(PI_NODE)
