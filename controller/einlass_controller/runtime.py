@@ -199,6 +199,8 @@ def _lock_server(url: str) -> Callable[[], None]:
         raise DatabaseBusyError(f"another controller is running on {database.url.database}: stop it first")
 
     def let_go() -> None:
+        with suppress(SQLAlchemyError):  # At once: a server takes a moment to notice that a connection is gone.
+            connection.execute(select(func.pg_advisory_unlock(LOCK_NUMBER)))
         connection.invalidate()
         connection.close()
         database.dispose()
