@@ -4,7 +4,7 @@
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-TYPED := edge controller hardware simulators/einlass_sim cli firmware/lib/einlass_core tests
+TYPED := tariff edge controller hardware simulators/einlass_sim cli firmware/lib/einlass_core tests
 PYTEST_WORKERS ?= 3
 # A test that hangs outside Python is not stopped by its own time limit; this stops the whole run.
 PYTEST_SECONDS_MAX ?= 2400

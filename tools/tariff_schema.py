@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from einlass_controller.domain.tariff.schema import tariff_schema
+from einlass_tariff.schema import tariff_schema
 
 PATH = Path(__file__).resolve().parents[1] / "docs/tariff.schema.json"
 

@@ -6,14 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy
-from einlass_controller.domain.tariff.compare import Comparison, compare
-from einlass_controller.domain.tariff.describe import describe
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.lines import duration, money
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.result import (
+from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json
+from einlass_controller.tariff_cases import failures
+from einlass_controller.tariff_stays import Rows
+from einlass_controller.tariffs import cases_path, instant_of, load_book
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy
+from einlass_tariff.compare import Comparison, compare
+from einlass_tariff.describe import describe
+from einlass_tariff.fee import fee
+from einlass_tariff.lines import duration, money
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.result import (
     CENTS_CARD,
     MINUTES_CARD,
     PERCENT_CARD,
@@ -22,10 +26,6 @@ from einlass_controller.domain.tariff.result import (
     Payment,
     Stay,
 )
-from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json
-from einlass_controller.tariff_cases import failures
-from einlass_controller.tariff_stays import Rows
-from einlass_controller.tariffs import cases_path, instant_of, load_book
 
 EXIT_BAD_TARIFF = 1
 EXIT_BAD_QUESTION = 2

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from einlass_controller.domain.catalogue import Catalogue, read_catalogue
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.read import read_tariff
 from einlass_controller.store.schema import LANE, SIGN, TARIFF, TILL, ZONE
 from einlass_controller.tariffs import days_of
+from einlass_tariff.book import Book
+from einlass_tariff.read import read_tariff
 
 ISSUED_NAME, ISSUED_NAME_EN = "Parkschein", "Parking ticket"
 

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy import Engine as Database
 
 from einlass_controller import broker
-from einlass_controller.domain.tariff.problems import StayError, TariffError
 from einlass_controller.parking_book import load_book
 from einlass_controller.plan import Plan
 from einlass_controller.private_file import write_private
@@ -21,6 +20,7 @@ from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_F
 from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SIGN, SITE, TARIFF, TILL, ZONE
 from einlass_controller.tariffs import load_tariff
+from einlass_tariff.problems import StayError, TariffError
 
 SECRETS_FILE = "secrets.json"
 DATABASE_FILE = "einlass.db"

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from einlass_controller.domain.parking import DISPLAY, LEFT
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.fee import AT_S_MAX
 from einlass_controller.store.schema import STAY, TARIFF
 from einlass_controller.tariff_questions import STAYS_MAX, book_of_texts
+from einlass_tariff.book import Book
+from einlass_tariff.fee import AT_S_MAX
 
 _BOOKS_MAX = 16
 

@@ -3,12 +3,12 @@
 from itertools import pairwise
 from typing import Any
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import Bought
-from einlass_controller.domain.tariff.compare import CHANGES_CENTS, Comparison, Group
-from einlass_controller.domain.tariff.problems import TariffError
-from einlass_controller.domain.tariff.result import Fee, Line
-from einlass_controller.domain.tariff.words import DAYS_EN
+from einlass_tariff.book import Book
+from einlass_tariff.buy import Bought
+from einlass_tariff.compare import CHANGES_CENTS, Comparison, Group
+from einlass_tariff.problems import TariffError
+from einlass_tariff.result import Fee, Line
+from einlass_tariff.words import DAYS_EN
 
 
 def fee_json(book: Book, found: Fee) -> dict[str, Any]:

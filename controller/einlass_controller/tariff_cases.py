@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy
-from einlass_controller.domain.tariff.cases import read_cases
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Fee, Payment, Stay
 from einlass_controller.tariffs import instant_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy
+from einlass_tariff.cases import read_cases
+from einlass_tariff.fee import fee
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.result import MINUTES_CARD, Card, Fee, Payment, Stay
 
 
 def stay_of(book: Book, case: dict[str, Any]) -> Stay:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy
-from einlass_controller.domain.tariff.compare import compare
-from einlass_controller.domain.tariff.describe import describe
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Payment, Stay
 from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json, problems_json
 from einlass_controller.tariff_stays import Rows
 from einlass_controller.tariffs import book_of, instant_of, tariff_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy
+from einlass_tariff.compare import compare
+from einlass_tariff.describe import describe
+from einlass_tariff.fee import fee
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.result import MINUTES_CARD, Card, Payment, Stay
 
 # Rows of a file that a page or the API compares; the command line takes more (tariff_stays.ROWS_MAX).
 STAYS_MAX = 200_000

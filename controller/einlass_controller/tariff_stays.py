@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Stay
 from einlass_controller.tariffs import instant_of
+from einlass_tariff.book import Book
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import MINUTES_CARD, Card, Stay
 
 ROWS_MAX = 2_000_000
 FIELD_LENGTH_MAX = 200

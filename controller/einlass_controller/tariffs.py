@@ -1,4 +1,4 @@
-"""Tariffs from files: reads the text, brings time zone and holidays, asks the rules. The shell around domain.tariff."""
+"""Tariffs from files: reads the text, brings time zone and holidays, asks the rules. The shell of einlass_tariff."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,12 +6,12 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.days import Days, HolidayNames, NoHolidays
-from einlass_controller.domain.tariff.model import HolidayRules, Tariff
-from einlass_controller.domain.tariff.places import line_of
-from einlass_controller.domain.tariff.problems import Problem, StayError, TariffError
-from einlass_controller.domain.tariff.read import TEXT_MAX, read_tariff
+from einlass_tariff.book import Book
+from einlass_tariff.days import Days, HolidayNames, NoHolidays
+from einlass_tariff.model import HolidayRules, Tariff
+from einlass_tariff.places import line_of
+from einlass_tariff.problems import Problem, StayError, TariffError
+from einlass_tariff.read import TEXT_MAX, read_tariff
 
 COUNTRY = "DE"
 CASES_SUFFIX = ".cases.toml"

@@ -1,11 +1,11 @@
 """Tariffs for tests: short texts, and times as people write them."""
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import Bought, buy
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.read import read_tariff
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Fee, Payment, Stay
 from einlass_controller.tariffs import days_of, instant_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import Bought, buy
+from einlass_tariff.fee import fee
+from einlass_tariff.read import read_tariff
+from einlass_tariff.result import MINUTES_CARD, Card, Fee, Payment, Stay
 
 HEAD = 'tariff = "town"\nvalid_from = 2020-01-01\n'
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from einlass_controller.domain.tariff.cases import FILE
-from einlass_controller.domain.tariff.fields import Key
-from einlass_controller.domain.tariff.german import german_of
-from einlass_controller.domain.tariff.keys import TARIFF
-from einlass_controller.domain.tariff.problems import TariffError
-from einlass_controller.domain.tariff.read import TEXT_MAX, read_tariff
+from einlass_tariff.cases import FILE
+from einlass_tariff.fields import Key
+from einlass_tariff.german import german_of
+from einlass_tariff.keys import TARIFF
+from einlass_tariff.problems import TariffError
+from einlass_tariff.read import TEXT_MAX, read_tariff
 from tariff_town import HEAD
 
 RATE = "[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n"

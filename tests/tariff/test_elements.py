@@ -2,9 +2,9 @@
 
 import pytest
 
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card, Payment, Stay
+from einlass_tariff.fee import fee
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card, Payment, Stay
 from tariff_town import HEAD, Town, town
 
 EURO = "[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n"

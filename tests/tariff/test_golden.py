@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from einlass_controller.domain.tariff.cases import read_cases
 from einlass_controller.tariff_cases import failures
 from einlass_controller.tariffs import CASES_SUFFIX, cases_path, load_book
+from einlass_tariff.cases import read_cases
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs/tariffs"
 TARIFFS = sorted(path for path in FOLDER.glob("*.toml") if not path.name.endswith(CASES_SUFFIX))

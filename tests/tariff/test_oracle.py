@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.fee import cost
-from einlass_controller.domain.tariff.problems import TariffError
-from einlass_controller.domain.tariff.read import read_tariff
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Stay
 from einlass_controller.tariffs import days_of
+from einlass_tariff.book import Book
+from einlass_tariff.fee import cost
+from einlass_tariff.problems import TariffError
+from einlass_tariff.read import read_tariff
+from einlass_tariff.result import MINUTES_CARD, Card, Stay
 from tariff_making import tariffs
 
 ZONE = ZoneInfo("Europe/Berlin")

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy, last_true
-from einlass_controller.domain.tariff.fee import cost, fee
-from einlass_controller.domain.tariff.problems import TariffError
-from einlass_controller.domain.tariff.read import read_tariff
-from einlass_controller.domain.tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card, Payment, Stay
 from einlass_controller.tariffs import days_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy, last_true
+from einlass_tariff.fee import cost, fee
+from einlass_tariff.problems import TariffError
+from einlass_tariff.read import read_tariff
+from einlass_tariff.result import CENTS_CARD, MINUTES_CARD, PERCENT_CARD, Card, Payment, Stay
 from tariff_making import tariffs
 
 # Days around both clock changes, a holiday, a year's end, and ordinary ones.

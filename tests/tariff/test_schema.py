@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from einlass_controller.domain.tariff.problems import TariffError
-from einlass_controller.domain.tariff.read import read_tariff
-from einlass_controller.domain.tariff.schema import tariff_schema
+from einlass_tariff.problems import TariffError
+from einlass_tariff.read import read_tariff
+from einlass_tariff.schema import tariff_schema
 from tariff_making import tariffs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

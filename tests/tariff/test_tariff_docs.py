@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from einlass_controller.domain.tariff.fields import Key
-from einlass_controller.domain.tariff.keys import TARIFF
-from einlass_controller.domain.tariff.read import read_tariff
+from einlass_tariff.fields import Key
+from einlass_tariff.keys import TARIFF
+from einlass_tariff.read import read_tariff
 from tariff_town import HEAD
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs/tariffs.md").read_text(encoding="utf-8")

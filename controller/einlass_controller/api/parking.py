@@ -19,7 +19,6 @@ from einlass_controller.api.vouchers import do
 from einlass_controller.domain import parking_fee
 from einlass_controller.domain.hours import DAY_MS, local_instant
 from einlass_controller.domain.parking import DISPLAY, LEFT, TICKET, ParkingStay
-from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.issuing import new_code
 from einlass_controller.orders_parking import AddTariff, CorrectStay, EndStay, ReplaceParkingTicket, SettleClaim
 from einlass_controller.runtime import Controller
@@ -28,6 +27,7 @@ from einlass_controller.steps.parking_stays import STAY_COLUMNS
 from einlass_controller.store.schema import CLAIM, SALE, STAY, TARIFF
 from einlass_controller.view import reachable
 from einlass_core import codes
+from einlass_tariff.problems import StayError
 
 CSV = "text/csv"
 STAYS_MAX = 1_000

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from einlass_controller.api.models import Model
-from einlass_controller.domain.tariff.buy import CENTS_MAX
-from einlass_controller.domain.tariff.read import TEXT_MAX
-from einlass_controller.domain.tariff.result import CARDS_MAX
+from einlass_tariff.buy import CENTS_MAX
+from einlass_tariff.read import TEXT_MAX
+from einlass_tariff.result import CARDS_MAX
 
 MOMENT_LENGTH_MAX = 40
 NAME_LENGTH_MAX = 64

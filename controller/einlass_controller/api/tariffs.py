@@ -12,15 +12,15 @@ from einlass_controller.api import tariff_models as models
 from einlass_controller.api.access import ControllerOf, Watcher
 from einlass_controller.api.house import read
 from einlass_controller.domain.rate import Bucket
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import CENTS_MAX
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.result import CARDS_MAX
 from einlass_controller.runtime import Controller
 from einlass_controller.site_tariffs import Books, SiteTariff, site_tariffs
 from einlass_controller.tariff_questions import about, fee_of, time_of
 from einlass_controller.tariff_worker import WorkerError, Workers
 from einlass_controller.tariffs import instant_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import CENTS_MAX
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.result import CARDS_MAX
 
 # Everybody may ask what parking costs here: so many a second, and for stays of a month. Whoever may read asks for more.
 PUBLIC_PER_S = 20

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from einlass_controller.domain import vouchers
 from einlass_controller.domain.parking import LOST, ParkingStay, spans_of
 from einlass_controller.domain.public_codes import FREE
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy
-from einlass_controller.domain.tariff.fee import fee
-from einlass_controller.domain.tariff.model import Tariff
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import Card, Fee, Stay
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy
+from einlass_tariff.fee import fee
+from einlass_tariff.model import Tariff
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import Card, Fee, Stay
 
 MS = 1000
 CARD_MINUTES_MAX = 60 * 24 * 31

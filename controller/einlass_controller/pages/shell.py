@@ -7,10 +7,10 @@ import jinja2
 from fastapi import Header, Query
 from fastapi.responses import HTMLResponse
 
-from einlass_controller.domain.tariff.lines import money
 from einlass_controller.pages.sessions import Visitor
 from einlass_controller.pages.words_forms import WORDS
 from einlass_controller.runtime import Controller
+from einlass_tariff.lines import money
 
 Lang = Annotated[str | None, Query(max_length=8)]
 Accepted = Annotated[str | None, Header(alias="accept-language")]

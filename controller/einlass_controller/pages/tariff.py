@@ -20,11 +20,6 @@ from einlass_controller.api.tariff_models import (
 )
 from einlass_controller.api.tariffs import Desk, DeskOf, known_tariffs
 from einlass_controller.domain.hours import DAY_MS, local_instant
-from einlass_controller.domain.tariff.buy import CENTS_MAX
-from einlass_controller.domain.tariff.lines import duration
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.read import TEXT_MAX
-from einlass_controller.domain.tariff.result import CARDS_MAX
 from einlass_controller.pages.sessions import NeedsSession, Visitor, check_form, visitor_of
 from einlass_controller.pages.shell import Accepted, Lang, show
 from einlass_controller.pages.words import language_of
@@ -34,6 +29,11 @@ from einlass_controller.setup import READ, SUPERVISE
 from einlass_controller.site_tariffs import SiteTariff, stays_csv
 from einlass_controller.tariff_questions import STAYS_MAX, about, fee_of, time_of
 from einlass_controller.tariff_worker import SECONDS_MAX, WorkerError
+from einlass_tariff.buy import CENTS_MAX
+from einlass_tariff.lines import duration
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.read import TEXT_MAX
+from einlass_tariff.result import CARDS_MAX
 
 MIB = 1024 * 1024
 PROPOSED_STAY = timedelta(hours=2)

@@ -5,7 +5,6 @@ from sqlalchemy import insert
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain.decision import Decision, Value
 from einlass_controller.domain.parking import EXIT, LEFT, ParkingStay
-from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.live import ONLINE_LAPSE_MS, Lane
 from einlass_controller.messages import Redeem
@@ -14,6 +13,7 @@ from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.parking_sales import PAID, new_sale
 from einlass_controller.steps.presenting import Shown, given_out, keep
 from einlass_controller.store.schema import SALE
+from einlass_tariff.problems import StayError
 
 
 def is_car_park(batch: Batch, lane: Lane) -> bool:

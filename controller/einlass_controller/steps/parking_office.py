@@ -5,8 +5,6 @@ from sqlalchemy import func, insert, select, update
 from einlass_controller.domain import decision, parking, visits
 from einlass_controller.domain.parking import INSIDE, LEFT, ParkingStay
 from einlass_controller.domain.snapshot import row_of
-from einlass_controller.domain.tariff.problems import StayError, TariffError
-from einlass_controller.domain.tariff.read import read_tariff
 from einlass_controller.domain.tickets import SINGLE, VALID, Ticket
 from einlass_controller.issuing import new_id
 from einlass_controller.messages import Declined
@@ -16,6 +14,8 @@ from einlass_controller.steps import parking_sales, parking_stays
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.parking_sales import CLAIM_OPEN, SETTLED
 from einlass_controller.store.schema import CLAIM, TARIFF
+from einlass_tariff.problems import StayError, TariffError
+from einlass_tariff.read import read_tariff
 
 VERSIONS_MAX = 10_000
 _NO_STAY = Declined("no such stay", missing=True)

@@ -13,7 +13,6 @@ from einlass_controller.domain import decision as codes
 from einlass_controller.domain import parking, parking_fee, vouchers
 from einlass_controller.domain.parking import LEFT, ParkingStay
 from einlass_controller.domain.parking_fee import Bill, Shown
-from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.live import Node
 from einlass_controller.messages import Price
@@ -26,6 +25,7 @@ from einlass_controller.steps.parking_sales import OPEN, asked, new_sale
 from einlass_controller.steps.presenting import present
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.schema import PRICE, SALE
+from einlass_tariff.problems import StayError
 
 OK = "ok"
 # With the rest of the message it has to fit into one of 1,024 bytes.

@@ -9,11 +9,11 @@ from sqlalchemy import bindparam, insert, select, update
 from einlass_controller.domain import parking, parking_fee, visits
 from einlass_controller.domain.parking import INSIDE, ISSUED, LEFT, UNUSED, ParkingStay
 from einlass_controller.domain.parking_fee import Bill, Shown
-from einlass_controller.domain.tariff.problems import StayError
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.store.schema import STAY
+from einlass_tariff.problems import StayError
 
 # So long after an exit said yes the car may take to pass it.
 CLEARED_MS = 5 * 60_000

@@ -4,12 +4,12 @@ import random
 import time
 from collections.abc import Callable
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.buy import buy
-from einlass_controller.domain.tariff.fee import cost, fee
-from einlass_controller.domain.tariff.read import read_tariff
-from einlass_controller.domain.tariff.result import MINUTES_CARD, Card, Stay
 from einlass_controller.tariffs import days_of
+from einlass_tariff.book import Book
+from einlass_tariff.buy import buy
+from einlass_tariff.fee import cost, fee
+from einlass_tariff.read import read_tariff
+from einlass_tariff.result import MINUTES_CARD, Card, Stay
 
 SEED = 5
 STAYS = 2000

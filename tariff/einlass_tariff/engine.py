@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.ladder import Amount, Ladder
-from einlass_controller.domain.tariff.limits import Limits, Reason
-from einlass_controller.domain.tariff.result import Line
-from einlass_controller.domain.tariff.timetable import DAY_S, Timetable
+from einlass_tariff import model as m
+from einlass_tariff.ladder import Amount, Ladder
+from einlass_tariff.limits import Limits, Reason
+from einlass_tariff.result import Line
+from einlass_tariff.timetable import DAY_S, Timetable
 
 # (from, to, the timetable in force)
 Span = tuple[int, int, Timetable]

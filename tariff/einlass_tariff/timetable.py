@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 
-from einlass_controller.domain.tariff.days import Days, season_of
-from einlass_controller.domain.tariff.model import Cap, Tariff, Window
+from einlass_tariff.days import Days, season_of
+from einlass_tariff.model import Cap, Tariff, Window
 
 DAY_S = 86_400
 _MEMO_MAX = 2000

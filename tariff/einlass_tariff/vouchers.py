@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
-from einlass_controller.domain.tariff.result import Card, CardUse
+from einlass_tariff.result import Card, CardUse
 
 Numbered = tuple[int, Card]
 # So many different sums of cards are looked at; cards of one worth make no more sums than there are cards.

@@ -1,8 +1,8 @@
 """Every key that a tariff may have, with its meaning and its bounds. docs/tariffs.md explains them with examples."""
 
-from einlass_controller.domain.tariff import fields as f
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.fields import Key
+from einlass_tariff import fields as f
+from einlass_tariff import model as m
+from einlass_tariff.fields import Key
 
 CENTS_MAX = 100_000  # 1000 EUR: a parking fee beyond it is a slip of the pen
 MINUTES_MAX = 60 * 24 * 31

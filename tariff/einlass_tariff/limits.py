@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from einlass_controller.domain.tariff.ladder import Amount
-from einlass_controller.domain.tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING, STAY, Window
-from einlass_controller.domain.tariff.timetable import DAY_S, Timetable
+from einlass_tariff.ladder import Amount
+from einlass_tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING, STAY, Window
+from einlass_tariff.timetable import DAY_S, Timetable
 
 # What the cut was made by, and in which of its periods: ("window", name, cents, day) or ("cap", per, cents, period).
 Reason = tuple[str, str, int, object]

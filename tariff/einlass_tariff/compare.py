@@ -4,10 +4,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.fee import cost
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import Stay
+from einlass_tariff.book import Book
+from einlass_tariff.fee import cost
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import Stay
 
 EXAMPLES_MAX = 10
 # Upper ends of the lengths that stays are told by, in minutes; the last group is open.

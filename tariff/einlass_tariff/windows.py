@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.problems import Problem
+from einlass_tariff import model as m
+from einlass_tariff.problems import Problem
 
 EVENT_RANK = 1000
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import accumulate
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.engine import Climb, Gift, Span, whole
-from einlass_controller.domain.tariff.ladder import Amount
-from einlass_controller.domain.tariff.lines import explain
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import (
+from einlass_tariff import model as m
+from einlass_tariff.book import Book
+from einlass_tariff.engine import Climb, Gift, Span, whole
+from einlass_tariff.ladder import Amount
+from einlass_tariff.lines import explain
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import (
     CARDS_MAX,
     CENTS_CARD,
     MINUTES_CARD,
@@ -22,7 +22,7 @@ from einlass_controller.domain.tariff.result import (
     Stay,
     Version,
 )
-from einlass_controller.domain.tariff.vouchers import best_minutes, least_cents, useful_percents
+from einlass_tariff.vouchers import best_minutes, least_cents, useful_percents
 
 STAY_DAYS_MAX = 1100
 KINDS_DE = {MINUTES_CARD: "Minuten", CENTS_CARD: "Cent", PERCENT_CARD: "Prozent"}

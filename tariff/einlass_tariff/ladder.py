@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from einlass_controller.domain.tariff.model import LINEAR, STARTED, Rate, Step
+from einlass_tariff.model import LINEAR, STARTED, Rate, Step
 
 Amount = int | Fraction
 # (step, how many of them, seconds of the stay they took, cents)

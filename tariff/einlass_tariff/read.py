@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.checks import sense
-from einlass_controller.domain.tariff.fields import read_table
-from einlass_controller.domain.tariff.keys import TARIFF
-from einlass_controller.domain.tariff.places import line_of
-from einlass_controller.domain.tariff.problems import Problem, TariffError
-from einlass_controller.domain.tariff.windows import read_windows
+from einlass_tariff import model as m
+from einlass_tariff.checks import sense
+from einlass_tariff.fields import read_table
+from einlass_tariff.keys import TARIFF
+from einlass_tariff.places import line_of
+from einlass_tariff.problems import Problem, TariffError
+from einlass_tariff.windows import read_windows
 
 TEXT_MAX = 200_000
 DIGEST_HEX = 16

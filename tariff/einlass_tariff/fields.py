@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from einlass_controller.domain.tariff import words
-from einlass_controller.domain.tariff.german import german_of
-from einlass_controller.domain.tariff.problems import Problem
+from einlass_tariff import words
+from einlass_tariff.german import german_of
+from einlass_tariff.problems import Problem
 
 TEXT = "text"
 NAME = "name"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from einlass_controller.domain.tariff.ladder import Amount
+from einlass_tariff.ladder import Amount
 
 MINUTES_CARD = "minutes"
 CENTS_CARD = "cents"

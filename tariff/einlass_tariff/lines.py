@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.days import Days
-from einlass_controller.domain.tariff.result import Line
+from einlass_tariff import model as m
+from einlass_tariff.days import Days
+from einlass_tariff.result import Line
 
 PER = {
     m.STAY: ("je Parkvorgang", "a stay"),

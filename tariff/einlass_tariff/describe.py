@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import date
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.lines import PER, duration, money
-from einlass_controller.domain.tariff.words import clock, days_text
+from einlass_tariff import model as m
+from einlass_tariff.lines import PER, duration, money
+from einlass_tariff.words import clock, days_text
 
 
 def describe(tariff: m.Tariff, language: str) -> list[str]:

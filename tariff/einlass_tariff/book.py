@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from einlass_controller.domain.tariff.days import Days
-from einlass_controller.domain.tariff.engine import Span
-from einlass_controller.domain.tariff.model import SPLIT, Tariff
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.timetable import Timetable
+from einlass_tariff.days import Days
+from einlass_tariff.engine import Span
+from einlass_tariff.model import SPLIT, Tariff
+from einlass_tariff.problems import StayError
+from einlass_tariff.timetable import Timetable
 
 
 class Book:

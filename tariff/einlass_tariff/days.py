@@ -7,7 +7,7 @@ keep their order on both nights.
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Protocol
 
-from einlass_controller.domain.tariff.model import HOLIDAY, HolidayRules, Season
+from einlass_tariff.model import HOLIDAY, HolidayRules, Season
 
 _MEMO_MAX = 5000
 

@@ -4,11 +4,11 @@ import tomllib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from einlass_controller.domain.tariff import fields as f
-from einlass_controller.domain.tariff.fields import Key, read_table
-from einlass_controller.domain.tariff.places import line_of
-from einlass_controller.domain.tariff.problems import Problem, TariffError
-from einlass_controller.domain.tariff.read import unparsed
+from einlass_tariff import fields as f
+from einlass_tariff.fields import Key, read_table
+from einlass_tariff.places import line_of
+from einlass_tariff.problems import Problem, TariffError
+from einlass_tariff.read import unparsed
 
 CASE = (
     Key("id", f.TEXT, "a name for the case", need=True),

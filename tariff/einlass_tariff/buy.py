@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.book import Book
-from einlass_controller.domain.tariff.fee import AT_S_MAX, cost, fee
-from einlass_controller.domain.tariff.problems import StayError
-from einlass_controller.domain.tariff.result import Fee, Stay
+from einlass_tariff import model as m
+from einlass_tariff.book import Book
+from einlass_tariff.fee import AT_S_MAX, cost, fee
+from einlass_tariff.problems import StayError
+from einlass_tariff.result import Fee, Stay
 
 # Money that pays for longer than this (free parking, a maximum for the whole stay) buys this long.
 BUY_DAYS_MAX = 31

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from einlass_controller.domain.tariff import model as m
-from einlass_controller.domain.tariff.problems import Problem
-from einlass_controller.domain.tariff.words import DAY_MINUTES, DAYS_DE, DAYS_EN, clock, days_text
+from einlass_tariff import model as m
+from einlass_tariff.problems import Problem
+from einlass_tariff.words import DAY_MINUTES, DAYS_DE, DAYS_EN, clock, days_text
 
 _SHOWN_MAX = 4
 _WEEKS = 3

@@ -4,7 +4,7 @@ import calendar
 import re
 from datetime import date, datetime, time
 
-from einlass_controller.domain.tariff.model import ALL_KINDS, HOLIDAY
+from einlass_tariff.model import ALL_KINDS, HOLIDAY
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAYS_DE = ("Mo", "Di", "Mi", "Do", "Fr", "Sa", "So")

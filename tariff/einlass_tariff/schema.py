@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from einlass_controller.domain.tariff import fields as f
-from einlass_controller.domain.tariff.keys import TARIFF
+from einlass_tariff import fields as f
+from einlass_tariff.keys import TARIFF
 
 _DAY = r"^\s*[A-Za-zäöüÄÖÜ]+(\s*-\s*[A-Za-z]+)?\s*$"
 _WORDS: dict[str, dict[str, Any]] = {
