@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from einlass_controller.domain.occupancy import Report
-from einlass_controller.domain.signed import Signed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.orders import OfficeOrder
+from einlass_core.signed import Signed
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -116,6 +116,7 @@ class Status:
     cut_off: str = ""
     listed: tuple[int, int] | None = None
     listed_age_ms: int = 0
+    trust: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
