@@ -33,7 +33,8 @@ def stays(
     for item in found:
         typer.echo(
             f"{item['id']}  {item['zone']}  {item['state']}  {instant(item['entered_ms'])}  "
-            f"{_money(item['paid_cents'])} paid" + (f"  {_money(item['unpaid_cents'])} open" if unpaid else "")
+            f"{_money(item['paid_cents'])} paid"
+            + (f"  {_money(item['unpaid_cents'])} open" if unpaid else "")
             + (f"  {item['pass_name']}" if item["pass_name"] else "")
         )
     _end({"stays": found}, as_json)

@@ -24,7 +24,7 @@ class ParkingStay:
     paid_cents: money; credit_cents: what vouchers in money and percent took off; card_minutes, cards: vouchers in
     minutes that were used, and how many of all kinds. spans: what public codes make free, as "from-to" in ms, joined by
     blanks. until_ms: the grace after a payment (or the time bought) ends. cleared_ms: an exit said yes then.
-    unpaid_cents: left without paying them. plate: a keyed hash. pass_name: the pass of the tariff it is priced by, until
+    unpaid_cents: left without paying them. plate: a keyed hash. pass_name: of the tariff, it is priced by that until
     pass_until_ms (None: without end), and by the plain tariff from then on.
     """
 

@@ -143,7 +143,9 @@ def add_tariff(batch: Batch, order: AddTariff) -> int | Declined:
     for product in [item for catalogue in live.catalogues for item in catalogue.products.values()]:
         name = product.parking_pass
         if name in before and name not in tariff.passes:
-            return Declined(f"product {product.id!r} parks by the pass {name!r}: the new version needs [pass.{name}], too")
+            return Declined(
+                f"product {product.id!r} parks by the pass {name!r}: the new version needs [pass.{name}], too"
+            )
     number = int(batch.rows.scalar(select(func.max(TARIFF.c.number))) or 0) + 1
     if len(known) >= VERSIONS_MAX:
         return Declined(f"there are {VERSIONS_MAX} versions already")

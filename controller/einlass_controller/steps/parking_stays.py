@@ -31,7 +31,7 @@ def stay_of(batch: Batch, name: str) -> ParkingStay | None:
 
 
 def stay_of_ticket(batch: Batch, ticket: Ticket, zone: str) -> ParkingStay | None:
-    """The stay that a code at a till or an exit of this car park is about: a ticket's only one, or a pass's open one."""
+    """The stay that a code at a till or an exit of a car park is about: a ticket's only one, or a pass's open one."""
     found = stay_of(batch, ticket.id)
     if found is not None:
         return found
