@@ -14,7 +14,7 @@ INCLUDED_RANK = EVENT_RANK + 1
 def read_windows(
     values: Mapping[str, Any], rates: Mapping[str, m.Rate], found: list[Problem], path: str
 ) -> Iterator[m.Window]:
-    """All windows, those that give way first; without any, one over all time for the only rate. Last what a pass has."""
+    """All windows, those that give way first, last what a pass has; without any, one for the only rate."""
     given = values.get("window", [])
     if not given and values.get("otherwise") is None:
         if len(rates) == 1:
