@@ -46,6 +46,11 @@ LIST_RANGE = 1_000_000
 LISTED_EPOCHS_MAX = 400
 
 
+def next_range(number: int, epoch: int) -> int:
+    """Where lists go on after a restore: no list that was told before has come so far."""
+    return max((number // LIST_RANGE + 2) * LIST_RANGE, lists_begin(epoch))
+
+
 def lists_begin(epoch: int) -> int:
     """The least number of a change in an epoch: also when the controller starts anew before anything has changed."""
     return max(1, 2 * min(epoch, LISTED_EPOCHS_MAX) * LIST_RANGE)
@@ -210,6 +215,11 @@ class Live:
         """A zone and all it lies in, the innermost first; nothing for outside."""
         return self.chains.get(zone, ())
 
+    def is_for_cars(self, zone: str) -> bool:
+        """Whether it is a car park, or lies in one: whoever is in there is a car, and its driver may be anywhere."""
+        parks = self.parking.zones
+        return bool(parks) and any(name in parks for name in self.chain_of(zone))
+
     def takes_in(self, zone: str, now_ms: int) -> bool:
         """Whether people are let in there now: by its hours, and nobody closed it or the whole site."""
         return not (self.site.mode or self.areas[zone].shut_at(now_ms)) and self.opening(zone, now_ms).is_open
@@ -328,6 +338,7 @@ def load(connection: Connection) -> Live:
     ]
     live.list_number = max(lists_begin(live.epoch), *newest_listed)
     live.vouchers = load_book(connection)
+    live.vouchers.list_number = max(lists_begin(live.epoch), live.vouchers.list_number)
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
     return live
