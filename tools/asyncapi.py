@@ -44,7 +44,7 @@ MESSAGES = {
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "lot": "What vouchers of a lot are worth to a till that is cut off: on its first status, and every minute.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
-    "trust": "What a lane judges signed tickets by: keys, products, zones, as one JSON text in pieces, told until it has it.",
+    "trust": "What a lane judges signed tickets by: one JSON text in pieces, told until the lane has it.",
     "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {

@@ -51,7 +51,8 @@ async def _pi(line: Line) -> dict[str, Any]:
 async def _knows_all(line: Line, removed_after: int) -> None:
     async def look() -> bool:
         pi = await _pi(line)
-        return bool(pi["signed_current"] and pi["list_version"] and pi["list_version"][1] > removed_after and pi["lent"])
+        removed = (pi["list_version"] or (0, 0))[1]
+        return bool(pi["signed_current"] and removed > removed_after and pi["lent"])
 
     await line.until("the Pi has the keys, the list and places", look)
 

@@ -6,49 +6,31 @@ from einlass_controller.domain import decision as codes
 from einlass_controller.domain.catalogue import REPORT, Product
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.domain.visits import Visit
-from einlass_core.signed_alone import WHY
 
 # A ticket that becomes valid within this time is listed already: a lane may be cut off until then.
 AHEAD_MS = 12 * 3_600_000
-NOT_HERE = 1
 
 
-# Why a signed ticket is not on the list, as a lane is told it (einlass_core.signed_alone.WHY).
-_WHY = {name: number for number, name in enumerate(WHY) if number}
-
-
-def said_of_signed(
+def why_not_listed(
     ticket: Ticket, product: Product | None, visits: Sequence[Visit], now_ms: int, is_revoked: bool
-) -> int:
-    """As persons_listed() of a ticket that carries a signature; below 0: minus why (WHY) it is not let in alone.
-
-    0: nothing is said of it, since its own window or its signature are enough.
-    """
-    ends_ms = ticket.valid_until_ms
+) -> str:
+    """Of a signed ticket that is not listed: what a lane is to answer; "": its signature and its window say enough."""
+    ends_ms, begins_ms = ticket.valid_until_ms, ticket.valid_from_ms
     if ends_ms is not None and ends_ms < now_ms:
-        return 0
+        return ""
     if is_revoked:
-        return -_WHY[codes.REVOKED]
-    persons = persons_listed(ticket, product, visits, now_ms)
-    if persons:
-        return persons
+        return codes.REVOKED
     if ticket.status != VALID:
-        return -_WHY.get(ticket.status, NOT_HERE)
+        return ticket.status
     if any(visit.is_open for visit in visits):
-        return -_WHY[codes.ALREADY_INSIDE]
+        return codes.ALREADY_INSIDE
     if product is None:
-        return -_WHY[codes.WRONG_PRODUCT]
+        return codes.WRONG_PRODUCT
     left, needed = ticket.entries_left, ticket.persons if product.group else 1
     if left is not None and left < needed:
-        return -_WHY[codes.USED_UP]
-    begins_ms = ticket.valid_from_ms
+        return codes.USED_UP
     is_ahead = begins_ms is not None and begins_ms > now_ms + AHEAD_MS and not ticket.entries_used
-    return 0 if is_ahead and product.while_cut_off == REPORT else -NOT_HERE
-
-
-def said_of_held(status: str) -> int:
-    """The same of a ticket that was held back before anybody showed it."""
-    return -_WHY.get(status, NOT_HERE) if status else 0
+    return "" if is_ahead and product.while_cut_off == REPORT else codes.OFFLINE_NOT_HERE
 
 
 def persons_listed(ticket: Ticket, product: Product | None, visits: Sequence[Visit], now_ms: int) -> int:

@@ -3,13 +3,13 @@
 from operator import itemgetter
 from typing import Any, Protocol
 
-from einlass_controller.domain.listing import AHEAD_MS, persons_listed, said_of_held, said_of_signed
+from einlass_controller.domain.listing import AHEAD_MS, persons_listed, why_not_listed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.live import LIST_RANGE, Lane, Node
 from einlass_controller.messages import Status
 from einlass_controller.steps.batch import Batch
 from einlass_core.signed import TICKET_ID_BITS, ticket_of
-from einlass_core.signed_alone import SEEN, entry_of
+from einlass_core.signed_alone import SEEN, WHY, entry_of
 
 ENTRIES_MAX = 40
 LOOK_AT_ONCE = 500
@@ -17,6 +17,8 @@ SWEEP_MS = 30_000
 RESEND_MS = 3_000
 # A lane that was not told anything for so long is told that nothing is new, so that its list does not look old.
 ASSURE_MS = 60_000
+_NOT_HERE = 1
+_WHY = {code: number for number, code in enumerate(WHY) if number > _NOT_HERE}
 
 
 class Source(Protocol):
@@ -48,7 +50,7 @@ class SignedToo:
                 entries.append((entry_of(name), _seen(listed), number))
             found.append((number, entries))
         for name, status, number in self._rows.held_changes(removed, after, tickets):
-            found.append((number, [(entry_of(name), _seen(said_of_held(status)), number)]))
+            found.append((number, [(entry_of(name), _seen(-_number_of(status)), number)]))
         found.sort(key=itemgetter(0))
         return [entry for _, entries in found[:tickets] for entry in entries]
 
@@ -61,8 +63,13 @@ class SignedToo:
             seen = self._rows.seen_whole(self._zones, name, count_max)
             held = self._rows.held_whole(name, count_max)
             found += [(entry_of(name), _seen(listed)) for name, listed in seen]
-            found += [(entry_of(name), _seen(said_of_held(status))) for name, status in held]
+            found += [(entry_of(name), _seen(-_number_of(status))) for name, status in held]
         return sorted(found)[:count_max]
+
+
+def _number_of(why: str) -> int:
+    """A decision code as it fits into an entry; 0: nothing is said."""
+    return _WHY.get(why, _NOT_HERE) if why else 0
 
 
 def _seen(listed: int) -> int:
@@ -193,12 +200,11 @@ def look(batch: Batch, ticket: Ticket) -> None:
     if ticket.listed_number and ticket.listed <= 0 and any(visit.is_open for visit in visits):
         return  # of most scans: who is inside is not on the lists, and was not before
     product = batch.catalogue.products.get(ticket.product)
-    if ticket.key_id:
-        key = batch.live.ring.get(ticket.key_id)
-        is_revoked = key is not None and key.revoked_ms is not None
-        persons = said_of_signed(ticket, product, visits, batch.now_ms, is_revoked)
-    else:
-        persons = persons_listed(ticket, product, visits, batch.now_ms)
+    key = batch.live.ring.get(ticket.key_id)
+    is_revoked = key is not None and key.revoked_ms is not None
+    persons = 0 if is_revoked else persons_listed(ticket, product, visits, batch.now_ms)
+    if ticket.key_id and not persons:  # below 0: minus why it is not listed
+        persons = -_number_of(why_not_listed(ticket, product, visits, batch.now_ms, is_revoked))
     if persons != ticket.listed or not ticket.listed_number:
         batch.live.list_number += 1
         ticket.listed, ticket.listed_number = persons, batch.live.list_number

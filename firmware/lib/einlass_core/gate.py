@@ -268,8 +268,7 @@ class Gate:
         if self.cut_off in (LEASED, OPEN) and self._listed is not None:
             persons = self._listed(digest)
         if isinstance(persons, str):
-            show = persons
-            persons = 0
+            show, persons = persons, 0
         if persons and self.cut_off == LEASED:
             longest = persons * settings.release_ms + settings.doubt_ms
             if not self.account.fits(persons) or now_ms + longest > self.account.until_ms:
@@ -277,8 +276,7 @@ class Gate:
                 persons = 0
         fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
         if persons:
-            fields["persons"] = persons
-            fields["reason"] = self.cut_off
+            fields.update(persons=persons, reason=self.cut_off)
             self._release(now_ms, fields, effects)
             effects.append(Show("ok"))
             return

@@ -1,4 +1,4 @@
-"""Signed codes: a ticket that carries what it says, so that it can be judged without a list (docs/protocol.md).
+"""Signed codes: a ticket that carries what it says, so that it can be judged without a list (docs/signed.md).
 
     E2: + Crockford base32 of: version 1, key 2, ticket 8, persons 1, from 4, until 4, product, zone, signature 64
 
