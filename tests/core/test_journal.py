@@ -57,6 +57,15 @@ def test_too_long_a_record_is_refused() -> None:
         raise AssertionError("written")
 
 
+def test_what_could_not_be_written_earlier_has_the_time_at_which_it_happened() -> None:
+    store = MemoryStore()
+    journal = Journal(store, "NEW1")
+    journal.append("passed", 9000, 1_000_000, {"persons": 1, "ms": 7000})
+    journal.append("passed", 9000, 0, {"persons": 1, "ms": 7000})
+    found = [event_fields(text) for _, text in journal.unacknowledged(0, 9)]
+    assert [(record["ms"], record["unix_ms"]) for record in found] == [(7000, 998_000), (7000, 0)]
+
+
 def test_emergency_is_remembered() -> None:
     store = MemoryStore()
     journal = Journal(store, "NEW1")

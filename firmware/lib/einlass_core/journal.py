@@ -57,7 +57,10 @@ class Journal:
         self.emergency = record["emergency"]
 
     def append(self, kind: str, ms: int, unix_ms: int, fields: "dict[str, Any]") -> int:
-        """Write one record with the account as it stands; its number. OSError (or JournalError) when not durable."""
+        """Write one record with the account as it stands; its number. OSError (or JournalError) when not durable.
+
+        ms in fields: when it happened, if that was earlier because it could not be written then.
+        """
         if kind == "emergency":
             emergency = True
         elif kind == "rearmed":
@@ -70,7 +73,7 @@ class Journal:
             "seq": self.seq + 1,
             "kind": kind,
             "ms": ms,
-            "unix_ms": unix_ms,
+            "unix_ms": max(0, unix_ms - ms + fields.get("ms", ms)),
             "account": self.account.as_dict(),
             "emergency": emergency,
         }

@@ -179,7 +179,7 @@ class Truth:
         persons = int(fields["persons"])
         digest = str(fields.get("digest", ""))
         self.admissions += persons
-        if nonce in own.released:
+        if nonce in own.released and not own.lost_unknown:  # an old image numbers from where it was
             self.violation(f"released_twice: {lane.name} {nonce}")
         own.released[nonce] = (digest, persons)
         account = lane.gate.account
@@ -240,6 +240,8 @@ class Truth:
             self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= persons
         elif own.back[nonce] >= granted:
             self.alone[digest][lane.number] -= 1
+        else:  # those of a group who did not go through may be let in later, by an answer
+            self.online[digest] -= persons
 
     def arrived(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A message reached a lane."""
