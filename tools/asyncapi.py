@@ -78,7 +78,7 @@ FIELDS = {
     "hello.reason": "why the node started: power, watchdog, restart ...",
     "event.reason": "more about it: of a boot, a fault, an emergency, a refusal, a loss",
     "alarm.reason": "what is wrong, at most 32 characters",
-    "nonce": "names one scan, the same on every retry: incarnation.boot.number",
+    "nonce": "names one scan, the same on every retry: incarnation.boot-salt.number",
     "side": "entry or exit",
     "ask.code": "the code as read: at most 200 printable ASCII characters",
     "event.code": "why the node refused on its own (a decision code)",

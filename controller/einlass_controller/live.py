@@ -45,6 +45,11 @@ LIST_RANGE = 1_000_000
 LISTED_EPOCHS_MAX = 400
 
 
+def next_range(number: int, epoch: int) -> int:
+    """Where lists go on after a restore: no list that was told before has come so far."""
+    return max((number // LIST_RANGE + 2) * LIST_RANGE, lists_begin(epoch))
+
+
 def lists_begin(epoch: int) -> int:
     """The least number of a change in an epoch: also when the controller starts anew before anything has changed."""
     return max(1, 2 * min(epoch, LISTED_EPOCHS_MAX) * LIST_RANGE)
@@ -323,6 +328,7 @@ def load(connection: Connection) -> Live:
     newest_listed = connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0
     live.list_number = max(lists_begin(live.epoch), newest_listed)
     live.vouchers = load_book(connection)
+    live.vouchers.list_number = max(lists_begin(live.epoch), live.vouchers.list_number)
     for row in reversed(newest):
         live.recent.append({"number": row.number, "at_ms": row.at_ms, "kind": row.kind, "body": json.loads(row.body)})
     return live

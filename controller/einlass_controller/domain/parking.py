@@ -1,4 +1,4 @@
-"""A parking stay, from the entry ticket to the exit; what it owes is worked out by domain.parking_fee.
+"""A parking stay, from the entry ticket to the exit; what it owes is worked out by einlass_tariff.due.
 
 issued --passed--> inside --left--> left        issued --nobody drove in--> unused
 A stay of pay and display begins with its payment, as inside, and ends with the time that was paid for.
@@ -59,12 +59,3 @@ STAY_FIELDS = tuple(item.name for item in fields(ParkingStay) if item.name != "p
 def said_of_stay(row: Mapping[str, Any]) -> dict[str, Any]:
     """How it stands in the ledger, from its table's columns: what says something."""
     return {name: row[name] for name in STAY_FIELDS if row[name] is not None and row[name] != ""}
-
-
-def spans_of(text: str) -> tuple[tuple[int, int], ...]:
-    """The spans in a stay's text, in milliseconds."""
-    found = []
-    for part in text.split():
-        first, _, last = part.partition("-")
-        found.append((int(first), int(last)))
-    return tuple(found)

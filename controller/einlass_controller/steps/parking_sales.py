@@ -13,7 +13,6 @@ from sqlalchemy import delete, func, insert, select, update
 
 from einlass_controller.domain import parking, vouchers
 from einlass_controller.domain.parking import INSIDE, LEFT, ParkingStay
-from einlass_controller.domain.parking_fee import tariff_of
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.domain.visits import PRESENT, Visit
@@ -26,6 +25,7 @@ from einlass_controller.steps import parking_stays, parking_visits, voucher_paym
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import CLAIM, PRICE, SALE, TILL, VOUCHER
 from einlass_core import codes, wire
+from einlass_tariff.due import tariff_of
 
 OPEN, PAID, ENDED = "open", "paid", "ended"
 OWED, CARD = "owed", "card"

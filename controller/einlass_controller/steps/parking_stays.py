@@ -6,13 +6,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from einlass_controller.domain import parking, parking_fee, visits
+from einlass_controller.domain import parking, visits
 from einlass_controller.domain.parking import INSIDE, ISSUED, LEFT, UNUSED, ParkingStay
-from einlass_controller.domain.parking_fee import Bill, Shown
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.store.schema import STAY
+from einlass_tariff import due
+from einlass_tariff.due import Bill, Shown
 from einlass_tariff.problems import StayError
 
 # So long after an exit said yes the car may take to pass it.
@@ -56,7 +57,7 @@ def changed(batch: Batch, stay: ParkingStay) -> None:
 def bill_of(batch: Batch, stay: ParkingStay, at_ms: int, shown: Iterable[Shown] = ()) -> Bill:
     """What is due at an instant. Raises StayError."""
     book = batch.live.parking
-    return parking_fee.bill(book.book_of(stay.zone), stay, at_ms, book.lost_cents(stay.zone), tuple(shown))
+    return due.bill(book.book_of(stay.zone), stay, at_ms, book.lost_cents(stay.zone), tuple(shown))
 
 
 def follow(batch: Batch) -> None:

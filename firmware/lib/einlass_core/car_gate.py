@@ -215,7 +215,7 @@ class CarGate(Gate):
             self._forget_code()
         effects = super()._not_recorded(now_ms, event)
         if asked is not None:
-            self._owe(now_ms, "given_up", asked)
+            self._owe("given_up", asked)
         if self._just_released:
             # Whether the exit's own record was kept is not known here: it stands before this one, or is told next.
             effects = [e for e in effects if not (isinstance(e, SetBolt) and e.side == EXIT)]

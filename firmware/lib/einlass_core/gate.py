@@ -455,14 +455,15 @@ class Gate:
             self._left = 0
             self._enter(LOCKED, None)
             self._forget_code()
-            self._owe(now_ms, "given_up", {"nonce": self._nonce, "side": ENTRY})
+            self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         else:
-            self._owe(now_ms, event.kind, event.fields)
+            event.fields.setdefault("ms", now_ms)  # A count of the people may come before it can be written.
+            self._owe(event.kind, event.fields)
             if self.entry == ASKING:
                 # The Ask may have stood behind the record; an answer would meet a journal that takes no release.
                 self._enter(LOCKED, None)
                 self._forget_code()
-                self._owe(now_ms, "given_up", {"nonce": self._nonce, "side": ENTRY})
+                self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
         if self.entry == RELEASED:
@@ -473,13 +474,13 @@ class Gate:
         self._show(now_ms, "error", effects)
         return effects
 
-    def _owe(self, now_ms: int, kind: str, fields: "dict[str, Any]") -> None:
-        fields.setdefault("ms", now_ms)  # When it happened: a count that has it in it already was made after that.
+    def _owe(self, kind: str, fields: "dict[str, Any]") -> None:
         for owed_kind, owed in self._owed:
             if owed_kind == kind and "persons" in owed and owed.get("nonce") == fields.get("nonce"):
                 if owed.get("side") == fields.get("side"):
                     owed["persons"] += fields.get("persons", 0)
-                    if owed["side"] != EXIT:  # Who came in counts from the last on, who went out from the first.
+                    if fields.get("side") == ENTRY and "ms" in fields:
+                        # Whoever counts in between has too many rather than too few: the first out, the last in.
                         owed["ms"] = fields["ms"]
                     return
         if len(self._owed) >= OWED_MAX:

@@ -179,7 +179,7 @@ class Truth:
         persons = int(fields["persons"])
         digest = str(fields.get("digest", ""))
         self.admissions += persons
-        if nonce in own.released and not own.lost_unknown:  # an old image numbers from where it was
+        if nonce in own.released:
             self.violation(f"released_twice: {lane.name} {nonce}")
         own.released[nonce] = (digest, persons)
         account = lane.gate.account
@@ -433,7 +433,7 @@ class Truth:
                     )
         self.world.sometimes["conflict_reported"] += sum(conflicts.values())
         reused = self.world.office.rows("SELECT count(*) FROM dead_letter WHERE reason LIKE 'nonce%'")[0][0]
-        if reused and not any(own.lost_unknown for own in self.lanes):  # an old image numbers from where it was
+        if reused:
             self.violation(f"nonce_reused: {reused} times")
         if any(own.wiped for own in self.lanes):
             return
