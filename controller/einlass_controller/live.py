@@ -213,6 +213,11 @@ class Live:
         """A zone and all it lies in, the innermost first; nothing for outside."""
         return self.chains.get(zone, ())
 
+    def is_for_cars(self, zone: str) -> bool:
+        """Whether it is a car park, or lies in one: whoever is in there is a car, and its driver may be anywhere."""
+        parks = self.parking.zones
+        return bool(parks) and any(name in parks for name in self.chain_of(zone))
+
     def takes_in(self, zone: str, now_ms: int) -> bool:
         """Whether people are let in there now: by its hours, and nobody closed it or the whole site."""
         return not (self.site.mode or self.areas[zone].shut_at(now_ms)) and self.opening(zone, now_ms).is_open
