@@ -90,7 +90,7 @@ FIELDS = {
     "reply.code": "ok, expired, refused, repeated, clock_untrusted or unknown",
     "answer.code": "the decision code; ok and ok_reentry release the lane",
     "kind": "what happened",
-    "ms": "the node's own clock, which only counts up",
+    "ms": "the node's own clock, which only counts up; of an event: when it happened, though it was written later",
     "time.unix_ms": "UTC",
     "event.unix_ms": "UTC by the controller's clock as told to the node; 0: the node was never told",
     "event.persons": "how many persons it is about, 1 where it is missing; in a refusal without a code, how many scans",

@@ -241,6 +241,7 @@ class Lane:
             raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
         self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.listed.kept()
         return True
 
     # -- emergency: a button, or the controller's word, which counts as one more
