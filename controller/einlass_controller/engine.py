@@ -6,10 +6,11 @@ Synchronous and without a clock: the caller says what time it is, so a simulator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout

@@ -13,6 +13,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine
@@ -24,7 +25,7 @@ from einlass_controller.plan import Plan, plan_of
 from einlass_controller.setup import seed_site
 from einlass_controller.store import sqlite
 from einlass_controller.store.database import migrate
-from einlass_core import codes, wire
+from einlass_core import codes
 from einlass_sim.world.drawn import MINUTE_MS
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Office:
         """Who is let in now was let in before (the answer is given again), or should not be."""
         for topic, payload in outcome.outbound:
             if topic.endswith("/answer"):
-                answer = wire.decode("answer", payload)
+                answer = fastwire.decode("answer", payload)
                 if answer["code"] in ("ok", "ok_reentry") and int(answer["id"][1:]) > decided:
                     self.world.truth.violation(f"let_in_while_shut: {answer['id']}, {why}")
 

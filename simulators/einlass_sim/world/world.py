@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_core import codes, wire
 from einlass_core.events import PassageBusy
@@ -163,7 +164,7 @@ class World:
             self.at(at_ms, lambda: self._arrive_up(epoch, topic, payload))
 
     def _remember_ask(self, lane: Lane, payload: bytes) -> None:
-        fields = wire.decode("ask", payload)
+        fields = fastwire.decode("ask", payload)
         self.truth.asked[f"{lane.name}/{fields['nonce']}"] = codes.digest(fields["code"])
 
     def _arrive_up(self, epoch: int, topic: str, payload: bytes) -> None:
@@ -186,7 +187,11 @@ class World:
         if epoch != self.broker_epoch or not lane.powered or not lane.linked or lane.cut_down:
             return
         self.hash(lane, f"< {kind}")
-        if kind == "answer" and lane.gate.entry == "locked" and wire.decode(kind, payload)["nonce"] == lane.gate._nonce:
+        if (
+            kind == "answer"
+            and lane.gate.entry == "locked"
+            and fastwire.decode(kind, payload)["nonce"] == lane.gate._nonce
+        ):
             self.sometimes["a_late_answer_met_a_locked_lane"] += 1
         lane.receive(kind, payload)
 
@@ -220,7 +225,7 @@ class World:
 
     def _will(self, lane: Lane) -> None:
         if not lane.powered or not lane.linked:
-            self.office.heard(wire.topic_state("pool", lane.name), wire.encode("state", {"online": False}))
+            self.office.heard(wire.topic_state("pool", lane.name), fastwire.encode("state", {"online": False}))
 
     # -- faults
 
