@@ -70,6 +70,25 @@ class Totals:
         if found.violation:
             self.violations.append({"seed": found.seed, "what": found.violation})
 
+    def join(self, other: "Totals") -> None:
+        """What other seeds came to, too."""
+        self.seeds += other.seeds
+        self.gate_hours += other.gate_hours
+        self.admissions += other.admissions
+        self.faults.update(other.faults)
+        self.sometimes.update(other.sometimes)
+        self.violations += other.violations
+        self.cpu_s += other.cpu_s
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> "Totals":
+        """What as_dict() said."""
+        found = cls(int(told["seeds"]), float(told["gate_hours"]), int(told["admissions"]))
+        found.faults.update(told["faults"])
+        found.sometimes.update(told["sometimes"])
+        found.violations, found.cpu_s = list(told["violations"]), float(told["cpu_s"])
+        return found
+
     def missed(self) -> list[str]:
         """States that were not reached often enough for so many seeds."""
         least = self.seeds * SOMETIMES_A_THOUSAND / 1000
