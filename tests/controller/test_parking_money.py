@@ -17,11 +17,11 @@ from tests.controller.car_park import HOUR, Entry, Exit, ScriptedTill, plan, tak
 from tests.controller.conftest import Bench
 from tests.controller.voucher_desk import Shop, check_ledger
 
-from einlass_controller.domain import parking_fee
 from einlass_controller.domain.parking import INSIDE, TICKET, ParkingStay
-from einlass_controller.domain.parking_fee import Shown
 from einlass_controller.messages import Tick
 from einlass_controller.tariffs import load_book
+from einlass_tariff import due
+from einlass_tariff.due import Shown
 
 SEEDS = range(4)
 ACTIONS = 90
@@ -192,9 +192,9 @@ def test_a_bill_adds_up_and_takes_only_what_helps(
     now_ms = 1_790_000_000_000
     entered = now_ms - minutes * 60_000
     old = ParkingStay("T", "park", TICKET, INSIDE, "T", entered, None, paid, credit, old_minutes, old_minutes // 60)
-    plain = parking_fee.bill(BOOK, old, now_ms)
+    plain = due.bill(BOOK, old, now_ms)
     shown = [Shown(place, kind, value) for place, (kind, value) in enumerate(offered)]
-    found = parking_fee.bill(BOOK, old, now_ms, 0, shown)
+    found = due.bill(BOOK, old, now_ms, 0, shown)
     assert 0 <= found.due_cents <= plain.due_cents
     assert found.saved_cents == plain.due_cents - found.due_cents
     assert all(item.saved_cents >= 0 and 0 < item.value <= offered[item.place][1] for item in found.taken)
@@ -202,7 +202,7 @@ def test_a_bill_adds_up_and_takes_only_what_helps(
         assert sum(cents for _, _, cents in found.lines) == found.due_cents
     for item in found.taken:
         without = [one for one in shown if one.place in {other.place for other in found.taken} - {item.place}]
-        assert parking_fee.bill(BOOK, old, now_ms, 0, without).due_cents > found.due_cents, "each one helps"
+        assert due.bill(BOOK, old, now_ms, 0, without).due_cents > found.due_cents, "each one helps"
 
 
 @settings(max_examples=60, deadline=None)
@@ -210,8 +210,8 @@ def test_a_bill_adds_up_and_takes_only_what_helps(
 def test_money_to_time_is_the_inverse(cents: int, before: int) -> None:
     now_ms = 1_790_000_000_000
     old = ParkingStay("", "park", "display", INSIDE, "", now_ms, None, before)
-    found = parking_fee.display(BOOK, old, cents)
+    found = due.display(BOOK, old, cents)
     assert 0 <= found.due_cents <= cents
     until_s = found.until_ms // 1000
     as_exit = ParkingStay("", "park", TICKET, INSIDE, "", now_ms)
-    assert parking_fee.bill(BOOK, as_exit, until_s * 1000).fee_cents <= before + cents
+    assert due.bill(BOOK, as_exit, until_s * 1000).fee_cents <= before + cents

@@ -10,6 +10,8 @@ from tests.controller.conftest import Bench
 from tests.controller.voucher_desk import Box, Shop, check_ledger
 
 from einlass_controller.domain.vouchers import Limits
+from einlass_controller.live import LIST_RANGE
+from einlass_controller.orders import Restored
 from einlass_controller.orders_vouchers import Changed, HandOver
 from einlass_core import codes
 
@@ -220,6 +222,36 @@ def test_used_at_two_cut_off_tills_is_found_afterwards(town: Town) -> None:
     assert len([reason for reason in town.alarms() if "not its own any more" in reason]) == 2
     assert takings(town.bench) == 0
     check_ledger(town.bench)
+
+
+def test_a_list_from_before_a_restore_is_replaced_though_its_numbers_are_used_again(town: Town) -> None:
+    shop, bench, till = town.shop, town.bench, town.tills[0]
+    cards = shop.cards(shop.lot(8, while_cut_off="report"), 4)
+    till.sync()
+    copy = (town.bench.engine.live.vouchers.list_number, dict(till.list))
+    # The database comes back from a copy; since then this till was told that one is off, and of one more, by numbers
+    # that the restored controller would give out anew.
+    lost = codes.digest("gone with the copy")
+    till.list[lost] = next(iter(till.list.values()))
+    till.version = {"added": copy[0] + 2, "removed": copy[0] + 1}
+    bench.order(Restored("it was restored", 1))
+    shop.change("block", min(cards))
+    shop.change("void", min(cards) + 1)
+    shop.change("unblock", min(cards))
+    till.sync()
+    assert lost not in till.list
+    assert town.on_list(till, cards) == set(cards) - {min(cards) + 1}
+    assert till.version["added"] > copy[0] + 2
+    number = bench.engine.live.vouchers.list_number
+    bench.restart()
+    assert bench.engine.live.vouchers.list_number == number
+
+
+def test_a_restored_controller_that_starts_again_before_anything_changed_does_not_use_old_numbers(town: Town) -> None:
+    before = town.bench.engine.live.vouchers.list_number
+    town.bench.order(Restored("it was restored", 1))
+    town.bench.restart()
+    assert town.bench.engine.live.vouchers.list_number >= LIST_RANGE > before
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -18,7 +18,7 @@ def awaiting() -> Splitter:
 
 
 def test_an_acknowledgement_glued_to_a_code() -> None:
-    assert awaiting().feed(ACK + b"E1:ABC\r" + ACK + b"X\r\n") == ([b"E1:ABC", b"X"], [b"\x00", b"\x00"])
+    assert awaiting().feed(ACK + b"E1:ABC\r" + ACK + b"X\r\n") == ([b"E1:ABC", b"X"], [b"\x00\x00", b"\x00\x00"])
 
 
 def test_the_same_byte_by_byte() -> None:
@@ -28,7 +28,7 @@ def test_the_same_byte_by_byte() -> None:
         got = splitter.feed(bytes((byte,)))
         codes += got[0]
         replies += got[1]
-    assert (codes, replies) == ([b"E1:ABC", b"X"], [b"\x00", b"\x00"])
+    assert (codes, replies) == ([b"E1:ABC", b"X"], [b"\x00\x00", b"\x00\x00"])
 
 
 def test_an_overlong_code_is_cut_and_the_next_is_whole() -> None:

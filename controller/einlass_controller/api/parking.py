@@ -16,7 +16,6 @@ from einlass_controller.api.access import Anybody, ClientOf, ControllerOf, Offic
 from einlass_controller.api.house import now_ms, read, unix_ms
 from einlass_controller.api.models import Reasoned
 from einlass_controller.api.vouchers import do
-from einlass_controller.domain import parking_fee
 from einlass_controller.domain.hours import DAY_MS, local_instant
 from einlass_controller.domain.parking import DISPLAY, LEFT, TICKET, ParkingStay
 from einlass_controller.issuing import new_code
@@ -27,6 +26,7 @@ from einlass_controller.steps.parking_stays import STAY_COLUMNS
 from einlass_controller.store.schema import CLAIM, SALE, STAY, TARIFF
 from einlass_controller.view import reachable
 from einlass_core import codes
+from einlass_tariff import due
 from einlass_tariff.problems import StayError
 
 CSV = "text/csv"
@@ -68,16 +68,16 @@ async def export(
 ) -> Response:
     """Stays that began on these days and are over, as `einlass tariff compare --stays` reads them."""
     clocks, begin, ends, from_ms, until_ms = _span(controller, first, last)
-    columns = (STAY.c.entered_ms, STAY.c.left_ms, STAY.c.cards, STAY.c.zone, STAY.c.paid_cents, STAY.c.unpaid_cents)
+    columns = STAY.c.cards, STAY.c.pass_name, STAY.c.zone, STAY.c.paid_cents, STAY.c.unpaid_cents
     wanted = [STAY.c.state == LEFT, STAY.c.kind == TICKET, STAY.c.reason.not_like("goes on as %")]
     wanted += [STAY.c.entered_ms >= from_ms, STAY.c.entered_ms < until_ms]
     wanted += [STAY.c.zone == zone] if zone else []
-    statement = select(*columns).where(*wanted).order_by(STAY.c.entered_ms)
+    statement = select(STAY.c.entered_ms, STAY.c.left_ms, *columns).where(*wanted).order_by(STAY.c.entered_ms)
 
     def load(connection: Connection) -> str:
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(("entry", "exit", "vouchers", "zone", "paid_cents", "unpaid_cents"))
+        writer.writerow(("entry", "exit", "vouchers", "pass", "zone", "paid_cents", "unpaid_cents"))
         for entered_ms, left_ms, *rest in connection.execute(statement):
             at = [
                 datetime.fromtimestamp(ms // 1000, UTC).astimezone(clocks).isoformat() for ms in (entered_ms, left_ms)
@@ -255,10 +255,10 @@ async def _explained(controller: Controller, name: str) -> models.StayExplained:
         raise HTTPException(409, f"zone {stay.zone!r} has no tariff any more")
     at_ms = stay.left_ms or now_ms()
     if stay.kind == DISPLAY:
-        bill = parking_fee.Bill(stay.paid_cents + stay.credit_cents, 0, stay.until_ms)
+        bill = due.Bill(stay.paid_cents + stay.credit_cents, 0, stay.until_ms)
     else:
         try:
-            bill = parking_fee.bill(book.book_of(stay.zone), stay, at_ms, book.lost_cents(stay.zone))
+            bill = due.bill(book.book_of(stay.zone), stay, at_ms, book.lost_cents(stay.zone))
         except StayError as error:
             raise HTTPException(409, f"this stay has no price: {error}") from error
     columns = (SALE.c.key, SALE.c.node, SALE.c.what, SALE.c.paid_ms, SALE.c.coins_cents, SALE.c.card_cents)

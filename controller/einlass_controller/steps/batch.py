@@ -19,7 +19,7 @@ from einlass_controller.domain.parking import ParkingStay, said_of_stay
 from einlass_controller.domain.shares import ends_ms
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
-from einlass_controller.live import LIST_RANGE, Lane, Live, Node, lists_begin
+from einlass_controller.live import Lane, Live, Node, next_range
 from einlass_controller.messages import Outbound
 from einlass_controller.store.schema import EPOCH
 from einlass_controller.store.work import Rows
@@ -232,7 +232,8 @@ class Batch:
         live.epoch = max(epoch, live.epoch + 1, *(account.epoch + 1 for account in live.books.accounts.values()))
         live.books = recount.restart(live.books, live.epoch)
         live.recount = live.recount or reason[:REASON_LENGTH_MAX]
-        live.list_number = max((live.list_number // LIST_RANGE + 2) * LIST_RANGE, lists_begin(live.epoch))
+        live.list_number = next_range(live.list_number, live.epoch)
+        live.vouchers.list_number = next_range(live.vouchers.list_number, live.epoch)
         log.error("recount_needed", reason=reason, epoch=live.epoch)
         for lane in live.lanes.values():
             if lane.node:  # older books do not know what was lent since, to whom, and when

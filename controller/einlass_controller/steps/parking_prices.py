@@ -10,9 +10,8 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from einlass_controller.domain import decision as codes
-from einlass_controller.domain import parking, parking_fee, vouchers
+from einlass_controller.domain import parking, vouchers
 from einlass_controller.domain.parking import LEFT, ParkingStay
-from einlass_controller.domain.parking_fee import Bill, Shown
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.live import Node
 from einlass_controller.messages import Price
@@ -25,6 +24,8 @@ from einlass_controller.steps.parking_sales import OPEN, asked, new_sale
 from einlass_controller.steps.presenting import present
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.schema import PRICE, SALE
+from einlass_tariff import due
+from einlass_tariff.due import Bill, Shown
 from einlass_tariff.problems import StayError
 
 OK = "ok"
@@ -113,8 +114,8 @@ def _stay(batch: Batch, message: Price, machine: Machine) -> tuple[ParkingStay |
     ticket = present(batch, message.proof).ticket
     if ticket is None:
         return None, codes.STAFF if an_entry_is_away(batch, machine.zone) else codes.INVALID
-    stay = parking_stays.stay_of(batch, ticket.id)
-    if stay is None:
+    stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone)
+    if stay is None or (stay.is_of_visit and ticket.status != VALID):
         return None, _no_stay(batch, ticket, machine)
     if stay.zone != machine.zone:
         return None, codes.WRONG_ZONE
@@ -146,7 +147,7 @@ def _of_stay(batch: Batch, message: Price, machine: Machine, stay: ParkingStay, 
         return _Answer(refused)
     shown = [item.shown for item in held]
     if stay.kind == parking.DISPLAY:
-        bill = parking_fee.display(book.book_of(stay.zone), stay, message.paid_cents, shown)
+        bill = due.display(book.book_of(stay.zone), stay, message.paid_cents, shown)
         bill = replace(bill, until_ms=max(bill.until_ms, batch.now_ms))
     else:
         bill = parking_stays.bill_of(batch, stay, batch.now_ms, shown)
@@ -162,7 +163,7 @@ def _of_stay(batch: Batch, message: Price, machine: Machine, stay: ParkingStay, 
     return _Answer(OK, bill, stay, tuple(item.place for item in kept), tuple(uses))
 
 
-def _use(item: _Held, taken: parking_fee.Taken) -> dict[str, Any]:
+def _use(item: _Held, taken: due.Taken) -> dict[str, Any]:
     said: dict[str, Any] = {"place": item.place, "digest": item.digest, "kind": taken.kind, "value": taken.value}
     said |= {"saved": taken.saved_cents, "span": list(taken.span_ms)}
     return said | {"serial": item.serial, "code": item.code, "visit": item.visit, "worth": item.shown.value}

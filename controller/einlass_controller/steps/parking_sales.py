@@ -13,7 +13,6 @@ from sqlalchemy import delete, func, insert, select, update
 
 from einlass_controller.domain import parking, vouchers
 from einlass_controller.domain.parking import INSIDE, LEFT, ParkingStay
-from einlass_controller.domain.parking_fee import tariff_of
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.domain.tickets import VALID, Ticket
 from einlass_controller.domain.visits import PRESENT, Visit
@@ -26,6 +25,7 @@ from einlass_controller.steps import parking_stays, parking_visits, voucher_paym
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import CLAIM, PRICE, SALE, TILL, VOUCHER
 from einlass_core import codes, wire
+from einlass_tariff.due import tariff_of
 
 OPEN, PAID, ENDED = "open", "paid", "ended"
 OWED, CARD = "owed", "card"
@@ -279,7 +279,7 @@ def _pay_for(
     if stay is None and sale.what == parking.EXIT:
         batch.rows.tickets_with(sale.subject)
         ticket = batch.rows.by_digest.get(sale.subject)
-        stay = parking_stays.stay_of(batch, ticket.id) if ticket is not None else None
+        stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone) if ticket is not None else None
     if stay is not None and stay.zone not in batch.live.parking.zones:
         stay = None
     if stay is None and sale.what not in (parking.DISPLAY, parking.LOST):
@@ -327,7 +327,7 @@ def _credit(
     stay.until_ms = max(stay.until_ms, sale.until_ms)
     if stay.kind != parking.DISPLAY and (sale.cents or uses):
         # The slip says what held when the price was told; who paid has the whole grace from then on.
-        tariff = tariff_of(batch.live.parking.book_of(stay.zone), stay.entered_ms)
+        tariff = tariff_of(batch.live.parking.book_of(stay.zone), stay.entered_ms, stay.pass_name)
         stay.until_ms = max(stay.until_ms, at_ms + tariff.grace_s * 1000)
     spans = [stay.spans] if stay.spans else []
     for item in uses:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from einlass_core.codes import CODE_LENGTH_MAX
 from einlass_core.events import Scanned
-from einlass_edge.drivers.driver import Backoff, Feed, Now, Trouble
+from einlass_edge.drivers.driver import Feed, Now, Trouble
+from einlass_edge.drivers.lasting import lasting
 from einlass_edge.drivers.qr_reader import LONG_SIDE_MAX, FrameError, QrReader, SeenCodes, unpack
 
 FRAME_BYTES_MAX = 2 * 1024 * 1024
@@ -88,31 +89,17 @@ class Camera:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"qr-{self._side}") as thread:
             decoding = asyncio.create_task(self._decode(thread))
             try:
-                await self._capture()
+                await lasting(self._serve, f"{self._side}_camera_lost", self._side, self._trouble)
             finally:
                 decoding.cancel()
                 await asyncio.gather(decoding, return_exceptions=True)
 
-    async def _capture(self) -> None:
-        reason = f"{self._side}_camera_lost"
-        backoff = Backoff()
-        lost = False
-        while True:
-            try:
-                async with contextlib.aclosing(self._frames()) as frames:
-                    async for frame in frames:
-                        if lost:
-                            lost = False
-                            self._trouble(reason, False)
-                        backoff.reset()
-                        self._newest = frame
-                        self._arrived.set()
-            except (TimeoutError, OSError) as error:
-                if not lost:
-                    lost = True
-                    log.warning("camera_lost", side=self._side, error=str(error) or "no frame in time")
-                    self._trouble(reason, True)
-            await asyncio.sleep(backoff.next_s())
+    async def _serve(self, works: Callable[[], None]) -> None:
+        async with contextlib.aclosing(self._frames()) as frames:
+            async for frame in frames:
+                works()
+                self._newest = frame
+                self._arrived.set()
 
     async def _decode(self, thread: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()

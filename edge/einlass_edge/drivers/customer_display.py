@@ -7,18 +7,16 @@ the lines are sent again every REFRESH_S, for one that was without power.
 
 import asyncio
 import contextlib
-
-import structlog
+from collections.abc import Callable
 
 from einlass_edge.drivers import escpos
-from einlass_edge.drivers.driver import Backoff, Trouble
+from einlass_edge.drivers.driver import Trouble
+from einlass_edge.drivers.lasting import lasting
 from einlass_edge.drivers.tty import Tty
 
 COLUMNS = 20
 REFRESH_S = 10.0
 WRITE_S_MAX = 2.0
-
-log = structlog.get_logger(__name__)
 
 
 class CustomerDisplay:
@@ -44,22 +42,12 @@ class CustomerDisplay:
 
     async def run(self) -> None:
         """Until cancelled: write what is to be shown, again and again; the line is opened again when it is lost."""
-        backoff = Backoff()
-        lost = False
-        while True:
-            try:
-                with Tty(self._port, self._baud) as tty:
-                    if lost:
-                        lost = False
-                        self._trouble("display_lost", False)
-                    backoff.reset()
-                    await self._keep_writing(tty)
-            except OSError as error:
-                if not lost:
-                    lost = True
-                    log.warning("display_lost", port=self._port, error=str(error))
-                    self._trouble("display_lost", True)
-            await asyncio.sleep(backoff.next_s())
+        await lasting(self._serve, "display_lost", self._port, self._trouble)
+
+    async def _serve(self, works: Callable[[], None]) -> None:
+        with Tty(self._port, self._baud) as tty:
+            works()
+            await self._keep_writing(tty)
 
     async def _keep_writing(self, tty: Tty) -> None:
         page = escpos.ESC + b"t" + bytes([escpos.CODE_PAGES[self._code_page]])

@@ -7,12 +7,14 @@ import asyncio
 import fcntl
 import os
 import struct
+from collections.abc import Callable
 
 import structlog
 
 from einlass_core.codes import CODE_LENGTH_MAX
 from einlass_core.events import Scanned
-from einlass_edge.drivers.driver import Backoff, Feed, Trouble
+from einlass_edge.drivers.driver import Feed, Trouble
+from einlass_edge.drivers.lasting import lasting
 
 _EVENT = struct.Struct("llHHi")  # seconds, microseconds, type, code, value
 _EV_KEY = 1
@@ -81,28 +83,17 @@ class HidScanner:
 
     async def run(self) -> None:
         """See Reader."""
-        reason = f"{self._side}_scanner_lost"
-        backoff = Backoff()
-        lost = False
-        while True:
-            try:
-                device = _open_grabbed(self._path)
-                try:
-                    if lost:
-                        lost = False
-                        self._trouble(reason, False)
-                    backoff.reset()
-                    await self._serve(device)
-                finally:
-                    os.close(device)
-            except OSError as error:
-                if not lost:
-                    lost = True
-                    log.warning("scanner_lost", side=self._side, port=self._path, error=str(error))
-                    self._trouble(reason, True)
-            await asyncio.sleep(backoff.next_s())
+        await lasting(self._serve, f"{self._side}_scanner_lost", self._path, self._trouble)
 
-    async def _serve(self, device: int) -> None:
+    async def _serve(self, works: Callable[[], None]) -> None:
+        device = _open_grabbed(self._path)
+        try:
+            works()
+            await self._read(device)
+        finally:
+            os.close(device)
+
+    async def _read(self, device: int) -> None:
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[None] = loop.create_future()
         keys = Keys()

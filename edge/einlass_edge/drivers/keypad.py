@@ -4,20 +4,16 @@ Letters, digits, `-` and blank are typed. CR is OK, ESC cancels, BS takes a char
 `#` for the language, `?` for a lost ticket. Other bytes are noise and dropped.
 """
 
-import asyncio
 from collections.abc import Callable
 
-import structlog
-
-from einlass_edge.drivers.driver import Backoff, Trouble
+from einlass_edge.drivers.driver import Trouble
+from einlass_edge.drivers.lasting import lasting
 from einlass_edge.drivers.tty import Tty
 
 OK, CANCEL, BACK, CARD, LANGUAGE, LOST = "\r", "\x1b", "\x08", "*", "#", "?"
 _TYPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789- ")
 KEYS = _TYPED | {OK, CANCEL, BACK, CARD, LANGUAGE, LOST}
 WAIT_S = 5.0
-
-log = structlog.get_logger(__name__)
 
 
 class Keypad:
@@ -31,24 +27,14 @@ class Keypad:
 
     async def run(self) -> None:
         """Until cancelled: the line is opened again when it is lost."""
-        backoff = Backoff()
-        lost = False
-        while True:
-            try:
-                with Tty(self._port, self._baud) as tty:
-                    if lost:
-                        lost = False
-                        self._trouble("keys_lost", False)
-                    backoff.reset()
-                    tty.drop_input()  # What was pressed while nobody listened is nobody's wish any more.
-                    while True:
-                        self._take(await tty.read(WAIT_S))
-            except OSError as error:
-                if not lost:
-                    lost = True
-                    log.warning("keys_lost", port=self._port, error=str(error))
-                    self._trouble("keys_lost", True)
-            await asyncio.sleep(backoff.next_s())
+        await lasting(self._serve, "keys_lost", self._port, self._trouble)
+
+    async def _serve(self, works: Callable[[], None]) -> None:
+        with Tty(self._port, self._baud) as tty:
+            works()
+            tty.drop_input()  # What was pressed while nobody listened is nobody's wish any more.
+            while True:
+                self._take(await tty.read(WAIT_S))
 
     def _take(self, data: bytes) -> None:
         for byte in data:

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import serial
 import structlog
 
 from einlass_core.events import Scanned
-from einlass_core.gm65 import REGISTER_SETTING_CODES, SETTING_CODES_OFF, provision, write_register
-from einlass_edge.drivers.driver import Backoff, Feed, Trouble
-from einlass_edge.drivers.gm65 import MODE, MODE_CONTINUOUS, MODE_MASK, Answer, Code, Line, read_register
+from einlass_core.gm65 import REGISTER_SETTING_CODES, SETTING_CODES_OFF, Splitter, provision, write_register
+from einlass_edge.drivers.driver import Feed, Trouble
+from einlass_edge.drivers.gm65 import MODE, MODE_CONTINUOUS, MODE_MASK, Answer, answer_of, read_register
+from einlass_edge.drivers.lasting import lasting
 
 READ_BYTES_MAX = 4096
 # At 9600 baud a byte takes 1 ms and a USB adapter hands over every 16 ms: a longer pause ends a code.
@@ -35,7 +37,7 @@ class SerialScanner:
         self._is_gm65 = is_gm65
         self._feed = feed
         self._trouble = trouble
-        self._line = Line()
+        self._splitter = Splitter()
         self._tty: serial.Serial | None = None
         self._failed: asyncio.Future[None] | None = None
         self._answer: asyncio.Future[Answer] | None = None
@@ -43,30 +45,17 @@ class SerialScanner:
 
     async def run(self) -> None:
         """See Reader."""
-        backoff = Backoff()
-        lost = False
-        while True:
-            try:
-                with self._opened() as tty:
-                    if lost:
-                        lost = False
-                        self._trouble(f"{self._side}_scanner_lost", False)
-                    backoff.reset()
-                    await self._serve(tty)
-            except OSError as error:  # serial.SerialException is one
-                if not lost:
-                    lost = True
-                    log.warning("scanner_lost", side=self._side, port=self._port, error=str(error))
-                    self._trouble(f"{self._side}_scanner_lost", True)
-            await asyncio.sleep(backoff.next_s())
+        await lasting(self._serve, f"{self._side}_scanner_lost", self._port, self._trouble)
 
-    def _opened(self) -> serial.Serial:
-        return serial.Serial(self._port, self._baud, timeout=0, write_timeout=0, exclusive=True)
+    async def _serve(self, works: Callable[[], None]) -> None:
+        with serial.Serial(self._port, self._baud, timeout=0, write_timeout=0, exclusive=True) as tty:
+            works()
+            await self._read(tty)
 
-    async def _serve(self, tty: serial.Serial) -> None:
+    async def _read(self, tty: serial.Serial) -> None:
         loop = asyncio.get_running_loop()
         self._tty = tty
-        self._line = Line()
+        self._splitter = Splitter()
         self._failed = loop.create_future()
         loop.add_reader(tty.fileno(), self._readable)
         setup = asyncio.create_task(self._set_up()) if self._is_gm65 else None
@@ -90,26 +79,24 @@ class SerialScanner:
                 asyncio.get_running_loop().remove_reader(self._tty.fileno())
             return
         self._cancel_pause()
-        self._take(self._line.feed(data))
-        if self._line.waiting:
+        codes, replies = self._splitter.feed(data)
+        self._take(codes)
+        if replies and self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer_of(replies[0]))
+        if self._splitter.waiting:
             self._pause = asyncio.get_running_loop().call_later(PAUSE_S, self._paused)
 
     def _paused(self) -> None:
         self._pause = None
-        self._take(self._line.paused())
+        self._take(self._splitter.paused())
 
     def _cancel_pause(self) -> None:
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
 
-    def _take(self, found: "list[Code | Answer]") -> None:
-        unheard = 0
-        for item in found:
-            if isinstance(item, Code):
-                unheard += not self._feed(Scanned(self._side, item.raw))
-            elif self._answer is not None and not self._answer.done():
-                self._answer.set_result(item)
+    def _take(self, codes: list[bytes]) -> None:
+        unheard = sum(not self._feed(Scanned(self._side, code)) for code in codes)
         if unheard:
             log.warning("scans_dropped", side=self._side, count=unheard)
 
@@ -146,7 +133,7 @@ class SerialScanner:
         assert self._tty is not None
         for _ in range(SETUP_TRIES):
             self._answer = asyncio.get_running_loop().create_future()
-            self._line.answers_awaited = 1
+            self._splitter.awaits_reply = True
             try:
                 self._tty.write(frame)
                 with contextlib.suppress(asyncio.TimeoutError):
@@ -155,6 +142,6 @@ class SerialScanner:
                     if answer.ok and answer.data:
                         return answer.data[0]
             finally:
-                self._line.answers_awaited = 0
+                self._splitter.awaits_reply = False
                 self._answer = None
         raise SetupError(f"no answer to {frame.hex(' ')}: is it a GM65, at {self._baud} baud?")

@@ -54,7 +54,7 @@ class Splitter:
         return self._overlong or self._buffer != b""
 
     def feed(self, data: bytes) -> "tuple[list[bytes], list[bytes]]":
-        """(codes, data of replies) that are complete now."""
+        """(codes, replies: status and data) that are complete now."""
         codes: "list[bytes]" = []
         replies: "list[bytes]" = []
         self._buffer += data
@@ -93,7 +93,7 @@ class Splitter:
         if crc16(buffer[2 : end - 2]) != buffer[end - 2] << 8 | buffer[end - 1]:
             return b""
         self._buffer = buffer[end:]
-        return buffer[4 : 4 + length]
+        return buffer[2:3] + buffer[4 : 4 + length]
 
     def _take_code(self, codes: "list[bytes]") -> bool:
         end = -1

@@ -1,15 +1,14 @@
 """What a stay owes now, and which of the vouchers shown to the till help: pure, on top of the tariff engine.
 
-A late exit costs the fee from entry to now less what was paid. Vouchers of earlier payments go on counting; a new one
-is used only if it lowers what is still to be paid, all others are handed back.
+Controller and tills that are cut off have the very same reckoning. A late exit costs the fee from entry to now less
+what was paid. Vouchers of earlier payments go on counting; a new one is used only if it lowers what is still to be
+paid, all others are handed back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from einlass_controller.domain import vouchers
-from einlass_controller.domain.parking import LOST, ParkingStay, spans_of
-from einlass_controller.domain.public_codes import FREE
 from einlass_tariff.book import Book
 from einlass_tariff.buy import buy
 from einlass_tariff.fee import fee
@@ -17,11 +16,82 @@ from einlass_tariff.model import Tariff
 from einlass_tariff.problems import StayError
 from einlass_tariff.result import Card, Fee, Stay
 
+# Kinds of vouchers, in the order in which they are used; `free` makes a span of time free and comes before all.
+MINUTES, CENTS, PERCENT = KINDS = ("minutes", "cents", "percent")
+FREE = "free"
+# A stay without its ticket, which costs a flat sum.
+LOST = "lost"
 MS = 1000
 CARD_MINUTES_MAX = 60 * 24 * 31
 # Which vouchers help is found by pricing the stay many times: for a longer one they are handed back, nobody is to wait.
 CARDS_STAY_MS_MAX = 14 * 24 * 3600 * MS
 Span = tuple[int, int]
+
+
+class Owing(Protocol):
+    """A stay as far as its fee depends on it. Instants are Unix milliseconds.
+
+    paid_cents: money; credit_cents: what vouchers in money and percent took off; card_minutes, cards: vouchers in
+    minutes that were used, and how many of all kinds. spans: what is free, as "from-to" in ms, joined by blanks.
+    until_ms: the grace after a payment, or the time bought, ends. pass_name: of the tariff, it is priced by that until
+    pass_until_ms (None: without end).
+    """
+
+    @property
+    def kind(self) -> str:
+        """LOST, or anything else."""
+
+    @property
+    def entered_ms(self) -> int:
+        """When it began."""
+
+    @property
+    def paid_cents(self) -> int:
+        """Money."""
+
+    @property
+    def credit_cents(self) -> int:
+        """Vouchers in money and percent."""
+
+    @property
+    def card_minutes(self) -> int:
+        """Vouchers in minutes."""
+
+    @property
+    def cards(self) -> int:
+        """Vouchers of all kinds."""
+
+    @property
+    def spans(self) -> str:
+        """What is free."""
+
+    @property
+    def until_ms(self) -> int:
+        """The end of what was paid for."""
+
+    @property
+    def pass_name(self) -> str:
+        """The pass of its holder; "": none."""
+
+    @property
+    def pass_until_ms(self) -> int | None:
+        """The end of that pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An Owing, for who has no stay of his own."""
+
+    entered_ms: int
+    kind: str = ""
+    paid_cents: int = 0
+    credit_cents: int = 0
+    card_minutes: int = 0
+    cards: int = 0
+    spans: str = ""
+    until_ms: int = 0
+    pass_name: str = ""
+    pass_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +137,9 @@ class Bill:
         return sum(item.saved_cents for item in self.taken)
 
 
-def bill(
-    book: Book, stay: ParkingStay, now_ms: int, lost_cents: int | None = None, shown: Sequence[Shown] = ()
-) -> Bill:
+def bill(book: Book, stay: Owing, now_ms: int, lost_cents: int | None = None, shown: Sequence[Shown] = ()) -> Bill:
     """What is due for a stay now. lost_cents: the price of a lost ticket. Raises StayError when there is no answer."""
-    tariff = tariff_of(book, stay.entered_ms)
+    tariff = tariff_of(book, stay.entered_ms, stay.pass_name)
     grace_ms = now_ms + tariff.grace_s * MS
     if stay.kind == LOST:
         if lost_cents is None:
@@ -93,7 +161,7 @@ def bill(
     return Bill(plain.fee_cents, _due(stay, answer), grace_ms, taken, tuple(lines), *_named(tariff))
 
 
-def display(book: Book, stay: ParkingStay, cents: int, shown: Sequence[Shown] = ()) -> Bill:
+def display(book: Book, stay: Owing, cents: int, shown: Sequence[Shown] = ()) -> Bill:
     """Pay and display: how long so many cents last, on top of what this plate has paid. due_cents: the least for it."""
     tariff = tariff_of(book, stay.entered_ms)
     cards = [item for item in shown if item.kind != FREE]
@@ -111,32 +179,41 @@ def display(book: Book, stay: ParkingStay, cents: int, shown: Sequence[Shown] = 
     return Bill(due + sum(item.saved_cents for item in taken), due, until_ms, taken, tuple(lines), *_named(tariff))
 
 
-def tariff_of(book: Book, entered_ms: int) -> Tariff:
-    """The version that a stay belongs to."""
+def tariff_of(book: Book, entered_ms: int, pass_name: str = "") -> Tariff:
+    """The version that a stay belongs to, as it is for holders of this pass."""
     at_s = entered_ms // MS
-    return book.plan(at_s, at_s, "")[0][2].tariff
+    return book.plan(at_s, at_s, pass_name)[0][2].tariff
 
 
 def _named(tariff: Tariff) -> tuple[str, str]:
     return f"{tariff.name} {tariff.valid_from.isoformat()}", tariff.digest
 
 
-def _ask(book: Book, stay: ParkingStay, now_ms: int, cards: Sequence[Card] = (), spans: Sequence[Span] = ()) -> Fee:
+def _ask(book: Book, stay: Owing, now_ms: int, cards: Sequence[Card] = (), spans: Sequence[Span] = ()) -> Fee:
     """The fee of the stay so far, with the vouchers of earlier payments before these."""
     entry_s = stay.entered_ms // MS
     # Full seconds of the time that has passed: exactly n minutes are n minutes.
     exit_s = entry_s + max(0, now_ms - stay.entered_ms) // MS
-    old = (Card(vouchers.MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
+    old = (Card(MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
     free = tuple((first // MS, last // MS) for first, last in (*spans_of(stay.spans), *spans))
-    return fee(book, Stay(entry_s, exit_s, (*old, *cards), free_spans=free))
+    asked = Stay(entry_s, exit_s, (*old, *cards), stay.pass_name, free_spans=free)
+    until_ms = stay.pass_until_ms if stay.pass_name else None
+    if until_ms is None or exit_s <= until_ms // MS:
+        return fee(book, asked)
+    # The pass ended meanwhile: from then on the car parks like any other, and cards take off what that costs.
+    ends_s = max(entry_s, until_ms // MS)
+    first = fee(book, replace(asked, exit_s=ends_s, cards=()))
+    then = fee(book, replace(asked, entry_s=ends_s, pass_name=""))
+    cents = first.fee_cents + then.fee_cents
+    return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
 
 
-def _due(stay: ParkingStay, answer: Fee) -> int:
+def _due(stay: Owing, answer: Fee) -> int:
     return max(0, answer.fee_cents - stay.credit_cents - stay.paid_cents)
 
 
 def _help(
-    book: Book, stay: ParkingStay, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
+    book: Book, stay: Owing, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
 ) -> tuple[tuple[Taken, ...], Fee]:
     """The vouchers that lower what is due, as few as do it, each with what it takes off; and the fee with them."""
     if now_ms - stay.entered_ms > CARDS_STAY_MS_MAX:
@@ -160,7 +237,7 @@ def _help(
     best = answer([*chosen, *cards])
     if _due(stay, best) < least:
         helping = {use.number - old for use in best.uses if use.number >= old}
-        order = sorted(helping, key=lambda number: (vouchers.KINDS.index(cards[number].kind), number))
+        order = sorted(helping, key=lambda number: (KINDS.index(cards[number].kind), number))
         chosen, least = [*chosen, *[cards[number] for number in order]], _due(stay, best)
     for item in reversed(list(chosen)):
         without = [other for other in chosen if other is not item]
@@ -196,7 +273,7 @@ def _shared(chosen: Sequence[tuple[Shown, int]], saved: int) -> tuple[Taken, ...
     return tuple(taken)
 
 
-def _lines(stay: ParkingStay, answer: Fee) -> list[tuple[str, str, int]]:
+def _lines(stay: Owing, answer: Fee) -> list[tuple[str, str, int]]:
     lines = [(line.words[0], line.words[1], line.cents) for line in answer.lines]
     credit = min(stay.credit_cents, answer.fee_cents)
     if credit:
@@ -204,5 +281,14 @@ def _lines(stay: ParkingStay, answer: Fee) -> list[tuple[str, str, int]]:
     return [*lines, *_paid(stay, answer.fee_cents - credit)]
 
 
-def _paid(stay: ParkingStay, fee_cents: int) -> list[tuple[str, str, int]]:
+def _paid(stay: Owing, fee_cents: int) -> list[tuple[str, str, int]]:
     return [("Schon bezahlt", "Paid before", -min(stay.paid_cents, fee_cents))] if stay.paid_cents else []
+
+
+def spans_of(text: str) -> tuple[Span, ...]:
+    """The spans in a stay's text, in milliseconds."""
+    found = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        found.append((int(first), int(last)))
+    return tuple(found)
