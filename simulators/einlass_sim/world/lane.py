@@ -33,7 +33,9 @@ class Lane:
         self.world = world
         self.number = number
         self.name = f"gate-{number}"
-        self._topics = {kind: wire.topic_up("pool", self.name, kind) for kind in wire.UP}
+        self.id = f"lane-{number}"
+        self.topics = {kind: wire.topic_up("pool", self.name, kind) for kind in wire.UP}
+        self.topics["state"] = wire.topic_state("pool", self.name)
         self.policy = policy
         self.rate = rate
         self.disk = Disk(self._io)
@@ -287,7 +289,7 @@ class Lane:
         self.world.note(self, "connected")
         self.publish("hello", messages.hello(self.journal, VERSION, "sim", "power"))
         state = {"online": True, "inc": self.journal.incarnation, "boot": self.journal.boot, "software": VERSION}
-        self.world.send_up(self, wire.topic_state("pool", self.name), fastwire.encode("state", state))
+        self.world.send_up(self, "state", fastwire.encode("state", state))
         self.status_due_ms = 0
         self.step(Linked(True))
 
@@ -326,7 +328,7 @@ class Lane:
 
     def publish(self, kind: str, fields: dict[str, Any]) -> None:
         """To the controller, if the network lets it through."""
-        self.world.send_up(self, self._topics[kind], fastwire.encode(kind, fields))
+        self.world.send_up(self, kind, fastwire.encode(kind, fields))
 
     def receive(self, kind: str, payload: bytes) -> None:
         """A message from the controller."""

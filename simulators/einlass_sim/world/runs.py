@@ -1,5 +1,6 @@
 """Many seeds, what they found, and how a seed that fails is made short enough to read."""
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -124,9 +125,12 @@ def kinds_of(text: str) -> frozenset[str]:
 
 
 def prepare() -> None:
-    """Once in a process, before the first world."""
+    """Before a world; once in a process is enough."""
     quiet()
     keep_rules()
+    if not gc.get_freeze_count():  # as the controller does: what is there now stays and is not looked through again
+        gc.collect()
+        gc.freeze()
 
 
 def play(drawn: Drawn, tell: bool = False) -> Found:
