@@ -14,7 +14,6 @@ from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, in_force, r
 from einlass_controller.domain.hours import Opening
 from einlass_controller.domain.occupancy import Account, Books, Zone
 from einlass_controller.domain.shares import Demand, Leasing
-from einlass_controller.domain.signed import PublicKey
 from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.messages import Ask
 from einlass_controller.parking_book import ParkingBook, load_parking, with_products
@@ -23,6 +22,7 @@ from einlass_controller.store.schema import (
     DEAD_LETTER,
     DECISION,
     EPOCH,
+    HELD_BACK,
     LANE,
     LEDGER,
     NODE,
@@ -35,6 +35,7 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.voucher_book import VoucherBook, load_book
+from einlass_core.signed import PublicKey
 
 RECENT_MAX = 50
 PAST_INCARNATIONS_MAX = 50
@@ -53,7 +54,7 @@ _LAST_ENTRY = select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.de
 _RECENT = select(LEDGER).where(LEDGER.c.kind != CHANGES).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)
 _LAST_DECISION = select(func.max(DECISION.c.number))
 _LAST_LETTER = select(func.max(DEAD_LETTER.c.number))
-_LAST_LISTED = select(func.max(TICKET.c.listed_number))
+_LAST_LISTED = [select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)]
 _GRANTED = (
     select(VISIT.c.lane, func.sum(VISIT.c.persons)).where(VISIT.c.state == visits.RESERVED).group_by(VISIT.c.lane)
 )
@@ -177,6 +178,9 @@ class Node:
     list_to: tuple[int, int] = (0, 0)  # the version that it has when it has taken what was sent last
     list_number: int = 0  # of the change up to which nothing was found that it lacks
     list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
+    trust: tuple[int, str] | None = None  # which keys and products it judges signed tickets by; None: it does not
+    trust_sent_ms: int = 0
+    is_trust_current: bool = False
 
 
 class WaitingAsk(NamedTuple):
@@ -286,6 +290,7 @@ class Live:
                 node.waiting, node.lane_state = before.waiting, before.lane_state
                 node.cut_off, node.wish, node.listed = before.cut_off, before.wish, before.listed
                 node.listed_ms = before.listed_ms
+                node.trust, node.is_trust_current = before.trust, before.is_trust_current
 
 
 def load(connection: Connection) -> Live:
@@ -345,8 +350,8 @@ def load(connection: Connection) -> Live:
     live.imports_open = set(connection.execute(_UNFINISHED).scalars())
     count = connection.execute(_EPOCH).first()
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
-    newest_listed = connection.execute(_LAST_LISTED).scalar() or 0
-    live.list_number = max(lists_begin(live.epoch), newest_listed)
+    newest_listed = [connection.execute(statement).scalar() or 0 for statement in _LAST_LISTED]
+    live.list_number = max(lists_begin(live.epoch), *newest_listed)
     live.vouchers = load_book(connection)
     live.vouchers.list_number = max(lists_begin(live.epoch), live.vouchers.list_number)
     for row in reversed(newest):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from einlass_controller.domain.occupancy import Report
-from einlass_controller.domain.signed import Signed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.orders import OfficeOrder
+from einlass_core.signed import Signed
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -118,6 +118,7 @@ class Status(Struct, frozen=True):
     cut_off: str = ""
     listed: tuple[int, int] | None = None
     listed_age_ms: int = 0
+    trust: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
