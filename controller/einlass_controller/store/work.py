@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Column, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.compact import compact
@@ -36,8 +37,7 @@ DEAD_LETTERS_MAX = 10_000
 REPLACED_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A decision as it was answered; number 0 is never used. ticket "": none."""
 
     key: str
@@ -57,7 +57,7 @@ class Stored:
 _TICKET_COLUMNS = Columns(TICKET, [item.name for item in fields(Ticket)])
 _LISTED_COLUMNS = Columns(TICKET, ("id", "listed", "listed_number"))
 _VISIT_COLUMNS = Columns(VISIT, [item.name for item in fields(Visit)])
-_DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
+_DECISION_COLUMNS = Columns(DECISION, Stored.__struct_fields__)
 _ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
 _ACCOUNT_COLUMNS = Columns(
     ACCOUNT,
