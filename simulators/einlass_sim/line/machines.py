@@ -1,0 +1,54 @@
+"""What a machine does to the programs on it: its wall clock is set, it starts anew with a clock that begins again."""
+
+import shutil
+import struct
+import subprocess
+from functools import cache
+from pathlib import Path
+
+SEAM = Path(__file__).with_name("wall_clock")
+PROBE_S_MAX = 10.0
+_SHIFT = struct.Struct("<q")
+
+
+class WallClock:
+    """The wall clock of one program; env() is what it has to be started with."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+        self._path.write_bytes(_SHIFT.pack(0))
+
+    def env(self) -> dict[str, str]:
+        """For the program's environment."""
+        return {"PYTHONPATH": str(SEAM), "WALL_CLOCK": str(self._path)}
+
+    def set(self, shift_ms: int) -> None:
+        """From now on it is off by so much; the program sees it at its next look."""
+        with self._path.open("r+b") as file:
+            file.write(_SHIFT.pack(shift_ms))
+
+
+@cache
+def can_begin_clocks() -> bool:
+    """Whether this machine lets us start programs whose counting clocks begin anew (time namespaces of the kernel)."""
+    if shutil.which("unshare") is None:
+        return False
+    try:
+        done = subprocess.run(begun_anew(1, ["true"]), capture_output=True, timeout=PROBE_S_MAX, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def begun_anew(since_start_s: int, command: list[str]) -> list[str]:
+    """The command on a machine that was started so many seconds ago."""
+    offset = str(since_start_s - int(float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])))
+    clocks = ["--boottime", offset, "--monotonic", offset]
+    return ["unshare", "--user", "--map-root-user", "--time", "--kill-child", *clocks, *command]
+
+
+def program_of(pid: int) -> int:
+    """The process that does the work: `unshare` waits for a child of its own."""
+    name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return int(children[0]) if name == "unshare" and children else pid
