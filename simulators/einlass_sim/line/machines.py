@@ -1,5 +1,6 @@
 """What a machine does to the programs on it: its wall clock is set, it starts anew with a clock that begins again."""
 
+import os
 import shutil
 import struct
 import subprocess
@@ -20,7 +21,8 @@ class WallClock:
 
     def env(self) -> dict[str, str]:
         """For the program's environment."""
-        return {"PYTHONPATH": str(SEAM), "WALL_CLOCK": str(self._path)}
+        path = os.pathsep.join(filter(None, (str(SEAM), os.environ.get("PYTHONPATH", ""))))
+        return {"PYTHONPATH": path, "WALL_CLOCK": str(self._path)}
 
     def set(self, shift_ms: int) -> None:
         """From now on it is off by so much; the program sees it at its next look."""

@@ -39,6 +39,10 @@ class LeasedLine(Line):
 
     cut_off = "leased"
 
+    async def settled(self) -> None:
+        """As Line.settled(), but places may be lent."""
+        await self.until("the controller's count is the truth", self.counts_agree)
+
 
 class People:
     """One after the other at each lane."""
