@@ -14,7 +14,7 @@ from typing import Any
 from einlass_controller.broker import CONTROLLER_NAME
 from einlass_core.events import ENTRY
 from einlass_sim.demo.parts import PI_NODE
-from einlass_sim.line.machines import can_begin_clocks
+from einlass_sim.line.machines import can_begin_clocks, can_drop_packets, packets_dropped
 from einlass_sim.line.whole import LANE_MS, NODES, Line
 
 CLIENTS = (*NODES, CONTROLLER_NAME)
@@ -196,6 +196,12 @@ async def _reboot(faults: Faults) -> None:
         await faults.at_work(PI_NODE)
 
 
+async def _cable(faults: Faults) -> None:
+    """The kernel drops whatever the broker sends: half of every connection is gone, and nobody is told."""
+    with packets_dropped():
+        await faults.wait(LONG_S)
+
+
 KINDS: dict[str, Fault] = {
     "reset": _reset,
     "torn": _torn,
@@ -212,9 +218,11 @@ KINDS: dict[str, Fault] = {
     "broker_restart": _broker_restart,
     "clock_jump": _clock_jump,
     "reboot": _reboot,
+    "cable": _cable,
 }
 
 
 def impossible() -> dict[str, str]:
     """Kinds that this machine does not let us play, and why."""
-    return {} if can_begin_clocks() else {"reboot": "the kernel lets this user make no time namespace"}
+    found = {} if can_begin_clocks() else {"reboot": "the kernel lets this user make no time namespace"}
+    return found if can_drop_packets() else found | {"cable": "not in a network namespace of its own: --own-network"}

@@ -1,14 +1,21 @@
-"""What a machine does to the programs on it: its wall clock is set, it starts anew with a clock that begins again."""
+"""What a machine does to the programs on it: its wall clock is set, it starts anew with a clock that begins again, its
+kernel drops what is sent to an address.
+"""
 
 import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 SEAM = Path(__file__).with_name("wall_clock")
 PROBE_S_MAX = 10.0
+# Where the clients' packets come from, as the broker sees them: all of 127.0.0.0/8 is this machine.
+CLIENTS_ADDRESS = "127.0.0.77"
+OWN_NETWORK = "EINLASS_OWN_NETWORK"
 _SHIFT = struct.Struct("<q")
 
 
@@ -54,3 +61,25 @@ def program_of(pid: int) -> int:
     name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return int(children[0]) if name == "unshare" and children else pid
+
+
+def can_drop_packets() -> bool:
+    """Whether this is a network namespace that own_network() made: elsewhere routes are others' business."""
+    return os.environ.get(OWN_NETWORK) == "1" and shutil.which("ip") is not None
+
+
+def own_network(command: list[str]) -> list[str]:
+    """The command in a network namespace of its own."""
+    there = f'ip link set lo up && {OWN_NETWORK}=1 exec "$@"'
+    return ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", there, "sh", *command]
+
+
+@contextmanager
+def packets_dropped() -> Iterator[None]:
+    """No packet reaches CLIENTS_ADDRESS, and nobody is told. Connections go on afterwards where they were."""
+    road = ["blackhole", f"{CLIENTS_ADDRESS}/32", "table", "local"]
+    subprocess.run(["ip", "route", "add", *road], timeout=PROBE_S_MAX, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "route", "del", *road], timeout=PROBE_S_MAX, check=True)

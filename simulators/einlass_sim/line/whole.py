@@ -31,7 +31,7 @@ from einlass_sim.demo.parts import ESP32_NODE, PI_NODE, SITE
 from einlass_sim.demo.tally import Truth
 from einlass_sim.devices.board import Board
 from einlass_sim.devices.lane import Fate, Scan, SimulatedLane, esp32_lane, pi_lane, wiring
-from einlass_sim.line.machines import WallClock, begun_anew, program_of
+from einlass_sim.line.machines import CLIENTS_ADDRESS, WallClock, begun_anew, program_of
 from einlass_sim.people import Behaviour
 from einlass_sim.plant import BodyWentIn, BodyWentOut
 from einlass_sim.processes import Process, free_port
@@ -103,7 +103,7 @@ class Line:
     async def _start(self) -> None:
         directory = self.directory
         broker_port, http_port = free_port(), free_port()
-        self.tap = Tap(broker_port)
+        self.tap = Tap(broker_port, CLIENTS_ADDRESS)
         port = await self.tap.start()
         firmware = await asyncio.to_thread(build, directory / "firmware")
         prepared = await asyncio.to_thread(parts.prepare_site, directory, self.cap, port, http_port)
