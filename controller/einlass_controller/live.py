@@ -201,6 +201,7 @@ class Live:
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)
+    stamp_secret: bytes = field(default=b"", repr=False)  # keys on parking tickets are made of it; b"": there are none
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -253,6 +254,7 @@ class Live:
         self.recent = old.recent
         self.vouchers.guesses = old.vouchers.guesses
         self.parking.shown = old.parking.shown
+        self.stamp_secret = old.stamp_secret
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)

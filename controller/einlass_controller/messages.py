@@ -104,7 +104,11 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a node is; repeated every few seconds."""
+    """How a node is; repeated every few seconds.
+
+    book: the tariff that a till has (digest), which one is coming in, and the next piece of that. stamp: the newest day
+    whose key for tickets the node has.
+    """
 
     node: str
     boot: int
@@ -116,6 +120,8 @@ class Status:
     cut_off: str = ""
     listed: tuple[int, int] | None = None
     listed_age_ms: int = 0
+    book: tuple[str, str, int] | None = None
+    stamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ _VALUES = {
     "text": st.text(max_size=40),
     "code": st.text(max_size=60),
     "entries": st.text(max_size=60),
+    "piece": st.text(max_size=60),
     "cards": st.text(max_size=60),
     "held": st.text(max_size=24),
 }

@@ -299,7 +299,7 @@ def test_a_record_of_a_sale_alone_has_room() -> None:
     world.is_linked = False
     world.lots.update({MINE: lot("own")})
     cards = [codes.opaque(number) for number in range(CARDS_MAX)]
-    world.listed = dict([(codes.digest(card), MINE) for card in cards])
+    world.listed = {codes.digest(card): MINE for card in cards}
     account = world.till.account
     account.sale = 9_999_999
     world.in_total = world.out_total = account.taken = account.given = 999_000_000

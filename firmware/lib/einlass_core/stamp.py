@@ -73,7 +73,7 @@ def entered(raw: bytes, keys: "dict[int, bytes]", now_s: int) -> Entered:
 
 def _is_number(text: str) -> bool:
     """Written as str() writes it, and not longer than a time is."""
-    return 0 < len(text) <= 11 and all([character in "0123456789" for character in text]) and str(int(text)) == text
+    return 0 < len(text) <= 11 and all(character in "0123456789" for character in text) and str(int(text)) == text
 
 
 def _mac(key: bytes, text: str) -> str:

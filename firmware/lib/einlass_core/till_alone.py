@@ -93,7 +93,7 @@ class Alone:
                 count += 1
                 cents += saved
         # In all, whichever lots they are of: each lot's own limit holds for the sum.
-        return all([w.limits is None or (count <= w.limits[0] and cents <= w.limits[1]) for w, _ in taken])
+        return all(w.limits is None or (count <= w.limits[0] and cents <= w.limits[1]) for w, _ in taken)
 
     def unheard(self) -> "tuple[int, int]":
         """How many vouchers of others, and for how much, were used here without the controller having heard of it."""
@@ -171,5 +171,5 @@ class Alone:
 def _may_be_public(code: str) -> bool:
     """As the controller reads a code for everybody: 4 to 8 letters or digits."""
     plain = "".join(code.split()).replace("-", "").upper()
-    letters = all(["0" <= character <= "9" or "A" <= character <= "Z" for character in plain])
+    letters = all("0" <= character <= "9" or "A" <= character <= "Z" for character in plain)
     return PUBLIC_LENGTHS[0] <= len(plain) <= PUBLIC_LENGTHS[1] and letters
