@@ -14,7 +14,7 @@ FORMS = ("json", "csv")
 
 parking = typer.Typer(help="Car parks: stays, lost tickets, takings, tariffs.", no_args_is_help=True)
 
-StayId = Annotated[str, typer.Argument(help="The stay's id, which is that of its ticket.")]
+StayId = Annotated[str, typer.Argument(help="The stay's id: that of its ticket, or for a pass its own.")]
 
 
 @parking.command("stays")
@@ -33,7 +33,9 @@ def stays(
     for item in found:
         typer.echo(
             f"{item['id']}  {item['zone']}  {item['state']}  {instant(item['entered_ms'])}  "
-            f"{_money(item['paid_cents'])} paid" + (f"  {_money(item['unpaid_cents'])} open" if unpaid else "")
+            f"{_money(item['paid_cents'])} paid"
+            + (f"  {_money(item['unpaid_cents'])} open" if unpaid else "")
+            + (f"  {item['pass_name']}" if item["pass_name"] else "")
         )
     _end({"stays": found}, as_json)
 
@@ -184,7 +186,9 @@ def tariffs(directory: Directory, as_json: AsJson = False) -> None:
 
 
 def _show(found: dict[str, Any], language: str) -> None:
-    typer.echo(f"{found['id']}  {found['zone']}  {found['state']}  {instant(found['entered_ms'])}  {found['tariff']}")
+    held = f" [{found['pass_name']}]" if found["pass_name"] else ""
+    when = f"{found['state']}  {instant(found['entered_ms'])}"
+    typer.echo(f"{found['id']}  {found['zone']}  {when}  {found['tariff']}{held}")
     for line in found["lines"]:
         typer.echo(f"  {_money(line['cents']):>10}  {line[language]}")
     typer.echo(f"  {_money(found['due_cents']):>10}  {'zu zahlen' if language == 'de' else 'to pay'}")

@@ -149,12 +149,14 @@ class Node:
     gap_told_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
+    past_strikes: int = 0  # messages of a past incarnation since the last one of the present
     cut_off: str = ""  # what its lane does alone
     wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
     leased: tuple[int, int] = (0, 0)  # the request that was answered last
     listed: tuple[int, int] | None = None  # the version of its list (added, removed)
     listed_ms: int = 0  # when it last was as new as ours
     list_sent_ms: int = 0
+    list_to: tuple[int, int] = (0, 0)  # the version that it has when it has taken what was sent last
     list_number: int = 0  # of the change up to which nothing was found that it lacks
     list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
 
@@ -211,6 +213,11 @@ class Live:
     def chain_of(self, zone: str) -> tuple[str, ...]:
         """A zone and all it lies in, the innermost first; nothing for outside."""
         return self.chains.get(zone, ())
+
+    def is_for_cars(self, zone: str) -> bool:
+        """Whether it is a car park, or lies in one: whoever is in there is a car, and its driver may be anywhere."""
+        parks = self.parking.zones
+        return bool(parks) and any(name in parks for name in self.chain_of(zone))
 
     def takes_in(self, zone: str, now_ms: int) -> bool:
         """Whether people are let in there now: by its hours, and nobody closed it or the whole site."""

@@ -74,6 +74,16 @@ class ParkingBook:
         """The tariff of a car park, all its versions."""
         return self.books[self.zones[zone].tariff]
 
+    def no_pass(self, catalogue: Catalogue) -> str:
+        """A product whose parking_pass no tariff has, in words; "": none."""
+        known = {name for book in self.books.values() for name in book.versions[-1].passes}
+        for product in catalogue.products.values():
+            if product.parking_pass and product.parking_pass not in known:
+                shown = ", ".join(sorted(known)) or "none"
+                name = product.parking_pass
+                return f"product {product.id!r}: no car park's tariff has [pass.{name}]; there is: {shown}"
+        return ""
+
     def lost_cents(self, zone: str) -> int | None:
         """What a lost ticket costs; None: nobody has said so."""
         told = self.zones[zone].lost_ticket_cents

@@ -62,14 +62,14 @@ class Books:
 
 def stays_csv(connection: Connection, from_ms: int, until_ms: int, zones: frozenset[str], clocks: tzinfo) -> str:
     """Stays of these zones that left in a time, in the form of a stays file; no plate, no code, no ticket is in it."""
-    columns = (STAY.c.entered_ms, STAY.c.left_ms, STAY.c.cards)
+    columns = (STAY.c.entered_ms, STAY.c.left_ms, STAY.c.cards, STAY.c.pass_name)
     wanted = (STAY.c.state == LEFT, STAY.c.kind != DISPLAY, STAY.c.zone.in_(sorted(zones)))
     span = (STAY.c.left_ms >= from_ms, STAY.c.left_ms < until_ms)
     rows = connection.execute(select(*columns).where(*wanted, *span).order_by(STAY.c.left_ms).limit(STAYS_MAX))
-    lines = ["entry,exit,vouchers"]
-    for entered_ms, left_ms, cards in rows:
+    lines = ["entry,exit,vouchers,pass"]
+    for entered_ms, left_ms, cards, pass_name in rows:
         first, last = (_local(at_ms, clocks) for at_ms in (entered_ms, left_ms))
-        lines.append(f"{first},{last},{cards}")
+        lines.append(f"{first},{last},{cards},{pass_name}")
     return "\r\n".join(lines) + "\r\n"
 
 

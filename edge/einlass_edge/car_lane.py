@@ -27,7 +27,7 @@ def is_car_exit(config: NodeConfig) -> bool:
 
 def gate_for(config: NodeConfig, settings: GateSettings, journal: Journal, listed: Callable[[str], int]) -> Gate:
     """The state machine of this lane: a car park's exit asks, every other lane is as gate.py says."""
-    prefix = f"{journal.incarnation}.{journal.boot}"
+    prefix = journal.prefix
     if is_car_exit(config):
         policy = config.lane.exit_cut_off
         settings.cut_off = SECURE  # Nobody drives in here: places lent to this lane would be kept from others.

@@ -146,6 +146,7 @@ class Node(Shell):
         except OSError as error:
             self._not_written(effect.kind, error)
             return False
+        self._list.kept()
         self._durable = self._gate.account.as_dict()
         self._written(effect.kind, effect.fields)
         if effect.kind == "rearmed":

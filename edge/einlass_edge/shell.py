@@ -67,7 +67,7 @@ class Shell:
             self._database.close()
             raise
         self._reason = "restart" if self._journal.seq else "first_start"
-        self._prefix = f"{self._journal.incarnation}.{self._journal.boot}"
+        self._prefix = self._journal.prefix
         self._durable = self._journal.account.as_dict()
         self._inbox = Inbox()
         self._kept = KeptEvents(self._inbox.put)

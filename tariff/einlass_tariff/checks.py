@@ -24,11 +24,11 @@ def sense(tariff: m.Tariff, found: list[Problem], path: str = "") -> None:
 def _holidays(tariff: m.Tariff, found: list[Problem], path: str) -> None:
     if tariff.holidays.any:
         return
-    for number, window in enumerate((one for one in tariff.windows if not one.event), 1):
-        if m.HOLIDAY in window.kinds and window.kinds != m.ALL_KINDS:
+    for place, window in _placed(tariff):
+        if m.HOLIDAY in window.kinds and window.kinds != m.ALL_KINDS and (window.included or not window.event):
             found.append(
                 Problem(
-                    f"{path}window[{number}].days",
+                    f"{path}{place}.days",
                     'names holidays, but nothing says which days those are: add [holidays], state = "RP"',
                     'nennt Feiertage, aber nirgends steht, welche Tage das sind: [holidays] mit state = "RP" dazu',
                 )
@@ -44,8 +44,17 @@ def _holidays(tariff: m.Tariff, found: list[Problem], path: str) -> None:
             )
 
 
+def _placed(tariff: m.Tariff) -> Iterator[tuple[str, m.Window]]:
+    """Every window with the place that it has in the text."""
+    counts: dict[str, int] = {}
+    for window in tariff.windows:
+        key = "included" if window.included else "event" if window.event else "window"
+        counts[key] = counts.get(key, 0) + 1
+        yield f"{key}[{counts[key]}]", window
+
+
 def _seasons(tariff: m.Tariff, found: list[Problem], path: str) -> None:
-    named = [(f"window[{number}]", one.season) for number, one in enumerate(tariff.windows, 1)]
+    named = [(place, one.season) for place, one in _placed(tariff)]
     named += [(f"cap[{number}]", one.season) for number, one in enumerate(tariff.caps, 1)]
     for place, season in named:
         if season and season not in tariff.seasons:
@@ -83,7 +92,7 @@ def _days_of(season: m.Season) -> Iterator[int]:
 
 
 def _events(tariff: m.Tariff, found: list[Problem], path: str) -> None:
-    events = [window for window in tariff.windows if window.event]
+    events = [window for window in tariff.windows if window.event and not window.included]
     for number, later in enumerate(events):
         for earlier in events[:number]:
             if earlier.only_entered != later.only_entered:

@@ -99,6 +99,8 @@ class _Words:
             price = self.say("pauschal ", "flat ") + self.money(window.flat_cents)
         elif window.rate:
             price = window.rate
+        elif window.included:
+            price = self.say("im Ausweis enthalten", "included in the pass")
         else:
             price = self.say("frei", "free")
         if window.max_cents is not None:

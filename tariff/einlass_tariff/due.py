@@ -6,7 +6,7 @@ paid, all others are handed back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from einlass_tariff.book import Book
@@ -33,7 +33,8 @@ class Owing(Protocol):
 
     paid_cents: money; credit_cents: what vouchers in money and percent took off; card_minutes, cards: vouchers in
     minutes that were used, and how many of all kinds. spans: what is free, as "from-to" in ms, joined by blanks.
-    until_ms: the grace after a payment, or the time bought, ends.
+    until_ms: the grace after a payment, or the time bought, ends. pass_name: of the tariff, it is priced by that until
+    pass_until_ms (None: without end).
     """
 
     @property
@@ -68,6 +69,14 @@ class Owing(Protocol):
     def until_ms(self) -> int:
         """The end of what was paid for."""
 
+    @property
+    def pass_name(self) -> str:
+        """The pass of its holder; "": none."""
+
+    @property
+    def pass_until_ms(self) -> int | None:
+        """The end of that pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parked:
@@ -81,6 +90,8 @@ class Parked:
     cards: int = 0
     spans: str = ""
     until_ms: int = 0
+    pass_name: str = ""
+    pass_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +139,7 @@ class Bill:
 
 def bill(book: Book, stay: Owing, now_ms: int, lost_cents: int | None = None, shown: Sequence[Shown] = ()) -> Bill:
     """What is due for a stay now. lost_cents: the price of a lost ticket. Raises StayError when there is no answer."""
-    tariff = tariff_of(book, stay.entered_ms)
+    tariff = tariff_of(book, stay.entered_ms, stay.pass_name)
     grace_ms = now_ms + tariff.grace_s * MS
     if stay.kind == LOST:
         if lost_cents is None:
@@ -176,10 +187,10 @@ def cost_until(book: Book, stay: Owing, until_ms: int, shown: Sequence[Shown] = 
     return max(0, cost - stay.paid_cents)
 
 
-def tariff_of(book: Book, entered_ms: int) -> Tariff:
-    """The version that a stay belongs to."""
+def tariff_of(book: Book, entered_ms: int, pass_name: str = "") -> Tariff:
+    """The version that a stay belongs to, as it is for holders of this pass."""
     at_s = entered_ms // MS
-    return book.plan(at_s, at_s, "")[0][2].tariff
+    return book.plan(at_s, at_s, pass_name)[0][2].tariff
 
 
 def _named(tariff: Tariff) -> tuple[str, str]:
@@ -193,7 +204,16 @@ def _ask(book: Book, stay: Owing, now_ms: int, cards: Sequence[Card] = (), spans
     exit_s = entry_s + max(0, now_ms - stay.entered_ms) // MS
     old = (Card(MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
     free = tuple((first // MS, last // MS) for first, last in (*spans_of(stay.spans), *spans))
-    return fee(book, Stay(entry_s, exit_s, (*old, *cards), free_spans=free))
+    asked = Stay(entry_s, exit_s, (*old, *cards), stay.pass_name, free_spans=free)
+    until_ms = stay.pass_until_ms if stay.pass_name else None
+    if until_ms is None or exit_s <= until_ms // MS:
+        return fee(book, asked)
+    # The pass ended meanwhile: from then on the car parks like any other, and cards take off what that costs.
+    ends_s = max(entry_s, until_ms // MS)
+    first = fee(book, replace(asked, exit_s=ends_s, cards=()))
+    then = fee(book, replace(asked, entry_s=ends_s, pass_name=""))
+    cents = first.fee_cents + then.fee_cents
+    return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
 
 
 def _due(stay: Owing, answer: Fee) -> int:

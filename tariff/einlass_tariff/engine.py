@@ -104,7 +104,7 @@ class Climb:
 
     def _piece(self, number: int, table: Timetable, first: int, last: int, window: m.Window, began: date) -> None:
         if window.is_free:
-            self._note("free_time", first, last, window.name)
+            self._note("included" if window.included else "free_time", first, last, window.name)
             return
         self.priced_s += last - first
         if window.free_minutes_apply:

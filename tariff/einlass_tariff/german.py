@@ -36,6 +36,9 @@ SAYS: Mapping[str, str] = {
     "no more than this in one window": "höchstens so viel in einem Fenster",
     "false: the first free minutes do not help here": "false: die freien Minuten zu Beginn gelten hier nicht",
     "true: comes on top of every maximum": "true: kommt zu jedem Höchstbetrag hinzu",
+    "time that the pass has paid for, above all windows and events, [[pass.NAME.included]]": (
+        "Zeit, die mit dem Ausweis bezahlt ist, vor allen Fenstern und Veranstaltungen, [[pass.NAME.included]]"
+    ),
     "the name of the season it is for": "der Name der Saison, für die es gilt",
     "how many days after its begin it ends": "wie viele Tage nach dem Beginn es endet",
     "names of windows that give way to this one": "Namen der Fenster, die vor diesem zurücktreten",

@@ -60,6 +60,13 @@ EVENT = (
     _days(),
     Key("only_entered", f.BOOL, "true: only for those who come during the event"),
 )
+INCLUDED = (
+    Key("name", f.TEXT, "what it is called on the receipt"),
+    _days(),
+    Key("from", f.TIME, "a time of day like 08:00"),
+    Key("to", f.TIME, "a time of day like 18:00; up to `from` or before: the next day"),
+    Key("season", f.NAME, "the name of the season it is for"),
+)
 CAP = (
     _cents("cents", "the most", low=1, need=True),
     Key("per", f.TEXT, "the period it is the most for", choices=m.PERIODS, need=True),
@@ -111,6 +118,16 @@ PRICES = (
     _cents("min_cents", "the least of a stay that costs at all"),
     Key("percent_off", f.INT, "so many percent less", low=0, high=100),
 )
+PASS = (
+    *PRICES,
+    Key(
+        "included",
+        f.LIST,
+        "time that the pass has paid for, above all windows and events, [[pass.NAME.included]]",
+        of=f.TABLE,
+        keys=INCLUDED,
+    ),
+)
 TARIFF = (
     Key("tariff", f.NAME, "a short name that all versions share", need=True),
     Key("title", f.TEXT, "the name that people read"),
@@ -135,5 +152,5 @@ TARIFF = (
     Key("season", f.NAMED, "seasons, [season.NAME]", keys=SEASON),
     Key("ticket", f.NAMED, "tickets for a span of time, [ticket.NAME]", keys=TICKET),
     *PRICES,
-    Key("pass", f.NAMED, "prices of those who hold a pass, [pass.NAME]", keys=PRICES),
+    Key("pass", f.NAMED, "prices of those who hold a pass, [pass.NAME]", keys=PASS),
 )

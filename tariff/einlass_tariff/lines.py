@@ -118,6 +118,11 @@ def _free(line: Line) -> tuple[str, str]:
     return (f"{name}, " if name else "") + "gebührenfrei", (f"{name}, " if name else "") + "free of charge"
 
 
+def _included(line: Line) -> tuple[str, str]:
+    name = f"{line.name}, " if line.name else ""
+    return f"{name}im Ausweis enthalten", f"{name}included in the pass"
+
+
 def _fixed(german: str, english: str) -> Callable[[Line], tuple[str, str]]:
     return lambda line: (german.format(line=line), english.format(line=line))
 
@@ -128,6 +133,7 @@ _WORDS: dict[str, Callable[[Line], tuple[str, str]]] = {
     m.LINEAR: _linear,
     "flat": _flat,
     "free_time": _free,
+    "included": _included,
     "free_minutes": _fixed("freie Zeit zu Beginn", "free time at the start"),
     "free_step": _fixed("kostenlose Stufe", "step without charge"),
     "paid_step": _fixed("Rest einer schon bezahlten Stufe", "rest of a step paid before"),

@@ -72,6 +72,7 @@ class Window:
 
     It belongs to the day it begins on. `rank`: the higher one is in force where two cover the same time.
     `dates`: only there, in one year or (month, day) in every; `only_entered`: only for stays that begin inside it.
+    `included`: what a pass has paid for.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Window:
     free_minutes_apply: bool = True
     outside_caps: bool = False
     event: bool = False
+    included: bool = False
 
     @property
     def is_free(self) -> bool:

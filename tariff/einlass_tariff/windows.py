@@ -1,18 +1,20 @@
 """Windows and events of a tariff's text as windows of the model."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from einlass_tariff import model as m
 from einlass_tariff.problems import Problem
 
 EVENT_RANK = 1000
+INCLUDED_RANK = EVENT_RANK + 1
 
 
 def read_windows(
     values: Mapping[str, Any], rates: Mapping[str, m.Rate], found: list[Problem], path: str
 ) -> Iterator[m.Window]:
-    """All windows, those that give way first; without any, one over all time for the only rate."""
+    """All windows, those that give way first, last what a pass has; without any, one for the only rate."""
     given = values.get("window", [])
     if not given and values.get("otherwise") is None:
         if len(rates) == 1:
@@ -41,6 +43,11 @@ def read_windows(
         made = _window(one, one.get("name") or f"event {number}", rates, found, place, None)
         if made is not None:
             yield made
+    for number, one in enumerate(values.get("included", []), 1):
+        place = f"{path}included[{number}]"
+        made = _window({**one, "free": True}, one.get("name", ""), rates, found, place, None)
+        if made is not None:
+            yield replace(made, rank=INCLUDED_RANK, included=True)
 
 
 def _window(

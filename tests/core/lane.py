@@ -43,9 +43,8 @@ class Lane:
     def __init__(self, store: "MemoryStore | None" = None, linked: bool = True, **settings: "Any") -> None:
         self.store = store or MemoryStore()
         self.journal = Journal(self.store, "INCARNAT")
-        prefix = "%s.%d" % (self.journal.incarnation, self.journal.boot)
         self.listed: "dict[str, int]" = {}
-        self.gate = self._make_gate(prefix, settings)
+        self.gate = self._make_gate(self.journal.prefix, settings)
         self.bolt = {"entry": False, "exit": True}
         self.shown = ""
         self.recorded: "list[tuple[str, dict[str, object]]]" = []

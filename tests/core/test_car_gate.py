@@ -106,7 +106,7 @@ def test_the_boom_is_raised_only_for_what_is_on_the_disk() -> None:
     assert not lane.bolt[EXIT] and lane.raised == 0 and lane.shown == "error" and lane.gate.exit == LOCKED
     lane.store.full = False
     lane.step(1050, Ticked())
-    assert lane.facts("given_up") == [{"nonce": lane.asked[0].nonce, "side": EXIT}]
+    assert lane.facts("given_up") == [{"nonce": lane.asked[0].nonce, "side": EXIT, "ms": 50}]
     lane.leave(1100)
     lane.decide(1150)
     assert lane.bolt[EXIT]

@@ -33,6 +33,28 @@ def test_what_was_not_written_did_not_happen() -> None:
     assert journal.seq == 0 and journal.append("passed", 0, 0, {}) == 1
 
 
+def test_a_fact_written_late_has_its_own_time_on_both_clocks() -> None:
+    store = MemoryStore()
+    journal = Journal(store, "NEW1")
+    journal.append("passed", 9_000, 1_000_009_000, {"ms": 2_000})
+    journal.append("passed", 9_000, 0, {"ms": 2_000})
+    late, unknown = [event_fields(text) for _, text in store.records]
+    assert (late["ms"], late["unix_ms"]) == (2_000, 1_000_002_000)
+    assert (unknown["ms"], unknown["unix_ms"]) == (2_000, 0), "the time of day is not known"
+
+
+def test_an_older_copy_put_back_does_not_bring_old_names_again() -> None:
+    store = MemoryStore()
+    Journal(store, "NEW1").append("boot", 0, 0, {})
+    copy = list(store.records)
+    second = Journal(store, "NEW2")
+    second.append("boot", 0, 0, {})
+    store.records = copy
+    third = Journal(store, "NEW3")
+    assert (second.incarnation, second.boot) == (third.incarnation, third.boot) == ("NEW1", 2)
+    assert second.prefix != third.prefix
+
+
 def test_acknowledged_records_are_dropped_but_never_the_last() -> None:
     store = MemoryStore()
     journal = Journal(store, "NEW1")

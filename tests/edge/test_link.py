@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from einlass_controller.broker import BrokerUser, controller_user, new_password,
 from einlass_core import wire
 from einlass_edge.link import RETRY_S_MAX, Link
 from einlass_sim.brokers import Broker, start_broker
+from scripted import ScriptedController
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -50,30 +50,19 @@ class Node:
         return {"inc": INC, "boot": 1, "seq": 0, "account": ACCOUNT}
 
 
-class Controller:
+class Controller(ScriptedController):
     def __init__(self, broker: Broker) -> None:
         self.got: list[tuple[str, bytes, bool]] = []
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER.name)
-        self.client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
-        self.client.on_connect = lambda client, *_: client.subscribe("einlass/1/pool/#", 1)
-        self.client.on_message = lambda client, data, message: self.got.append(
-            (message.topic, bytes(message.payload), message.retain)
-        )
-        self.listening = threading.Event()
-        self.client.on_subscribe = lambda *_: self.listening.set()
-        self.client.reconnect_delay_set(1, 1)
-        self.client.connect(broker.host, broker.port)
-        self.client.loop_start()
+        super().__init__(broker, CONTROLLER, "pool")
+
+    def heard(self, message: mqtt.MQTTMessage) -> None:
+        self.got.append((message.topic, bytes(message.payload), message.retain))
 
     def say(self, kind: str, payload: bytes, retain: bool = False) -> None:
-        self.client.publish(DOWN + kind, payload, 1, retain).wait_for_publish(DEADLINE_S)
+        self.publish(DOWN + kind, payload, retain).wait_for_publish(DEADLINE_S)
 
     def topics(self) -> list[str]:
         return [topic.rpartition("gate-1/")[2] for topic, _, _ in self.got]
-
-    def stop(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 def link_to(node: Node, host: str, port: int, user: BrokerUser = GATE, site: str = "pool") -> Link:
@@ -165,7 +154,7 @@ def test_only_what_is_meant_for_this_node_now_is_obeyed(broker: Broker) -> None:
                 controller.say(kind, payload)
             command = {"id": "1", "inc": INC, "do": "x", "issued_ms": 1, "expires_ms": 2, "by": "me"}
             controller.say("command", wire.encode("command", command))
-            controller.client.publish(wire.topic_all("pool", "time"), wire.encode("time", {"unix_ms": 5}), 1)
+            controller.publish(wire.topic_all("pool", "time"), wire.encode("time", {"unix_ms": 5}))
             controller.say("ack", wire.encode("ack", {"inc": INC, "seq": 7}))
             await until(lambda: len(node.heard) == 2, node.heard)
             assert node.heard == [("time", {"unix_ms": 5}), ("ack", {"inc": INC, "seq": 7})]

@@ -19,7 +19,6 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from einlass_controller.broker import controller_user, new_password, node_user
 from einlass_core import wire
@@ -35,6 +34,7 @@ from einlass_sim.devices.io_board import COIL_ENTRY, COIL_EXIT, INPUT_BOLT_ENTRY
 from einlass_sim.devices.lane import SimulatedLane, pi_lane
 from einlass_sim.plant import BodyWentIn, BodyWentOut
 from einlass_sim.processes import Process
+from scripted import ScriptedController, unix_ms
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -74,7 +74,7 @@ port = {board_port}
 """
 
 
-class Controller:
+class Controller(ScriptedController):
     """Asks are answered by TABLE and events acknowledged, as the contract says; both can be held back."""
 
     def __init__(self, broker: Broker) -> None:
@@ -85,21 +85,8 @@ class Controller:
         self.answering = True
         self.acknowledging = True
         self.account: dict[str, Any] = {}
-        self.listening = threading.Event()
         self._lock = threading.Lock()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER.name)
-        self._client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"einlass/1/{SITE}/#", 1)
-        self._client.on_message = self._received
-        self._client.on_subscribe = lambda *_: self.listening.set()
-        self._client.on_socket_open = _no_delay
-        self._client.reconnect_delay_set(1, 1)
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-
-    def stop(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        super().__init__(broker, CONTROLLER, SITE)
 
     @property
     def inc(self) -> str:
@@ -115,13 +102,7 @@ class Controller:
         return any(seen == kind for seen, _ in self.others)
 
     def send(self, kind: str, fields: dict[str, Any]) -> None:
-        self.send_raw(wire.topic_down(SITE, NODE_ID, kind), wire.encode(kind, fields))
-
-    def send_raw(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        self._client.publish(topic, payload, 1, retain)
-
-    def tell_time(self) -> None:
-        self.send_raw(wire.topic_all(SITE, "time"), wire.encode("time", {"unix_ms": _unix_ms()}))
+        self.publish(wire.topic_down(SITE, NODE_ID, kind), wire.encode(kind, fields))
 
     def answer(self, ask: dict[str, Any]) -> None:
         code, persons = TABLE.get(ask["code"], ("invalid", 0))
@@ -134,12 +115,12 @@ class Controller:
         self.send("answer", {**fields, "values": {}})
 
     def command(self, command_id: str, do: str, by: str, valid_ms: int = 30_000) -> dict[str, Any]:
-        now = _unix_ms()
+        now = unix_ms()
         fields = {"id": command_id, "inc": self.inc, "do": do, "by": by, "issued_ms": now, "expires_ms": now + valid_ms}
         self.send("command", fields)
         return fields
 
-    def _received(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def heard(self, message: mqtt.MQTTMessage) -> None:
         kind = wire.kind_of(message.topic)
         if kind == "state":
             self.states.append(wire.decode(kind, bytes(message.payload)))
@@ -358,7 +339,7 @@ def test_malformed_messages_are_ignored_and_the_lane_goes_on(broker: Broker, tmp
                 ("config", b"{}"),
                 ("nonsense/deeper", b""),
             ):
-                it.controller.send_raw(down + kind, payload)
+                it.controller.publish(down + kind, payload)
             await it.admit()
             assert it.node.alive
             assert "message_ignored" in it.node.log_path.read_text()
@@ -527,14 +508,6 @@ def test_two_nodes_cannot_share_a_journal(broker: Broker, tmp_path: Path) -> Non
             assert it.node.alive
 
     run(work)
-
-
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _no_delay(client: mqtt.Client, userdata: Any, connection: Any) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def test_systemd_hears_that_the_node_is_ready_alive_and_stopping(broker: Broker, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from einlass_controller.broker import controller_user, new_password, node_user
 from einlass_core import wire, wire_till
@@ -24,6 +23,7 @@ from einlass_sim.devices.receipt_printer import ReceiptPrinter
 from einlass_sim.devices.scanner import Scanner
 from einlass_sim.devices.ticket_mouth import TicketMouth
 from einlass_sim.processes import Process
+from scripted import ScriptedController
 
 SITE, NODE = "parken", "schranke"
 DEADLINE_S = 40.0
@@ -58,7 +58,7 @@ same_code_ms = 100
 wire_till.join()
 
 
-class Peer:
+class Peer(ScriptedController):
     """Answers asks by `answers` (side and code, else `otherwise` by side), acknowledges events, lends places."""
 
     def __init__(self, broker: Broker) -> None:
@@ -70,20 +70,8 @@ class Peer:
         self.alarms: list[str] = []
         self.hellos: list[dict[str, Any]] = []
         self.statuses: list[dict[str, Any]] = []
-        self.listening = threading.Event()
         self._lock = threading.Lock()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER.name)
-        self._client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"einlass/1/{SITE}/#", 1)
-        self._client.on_message = self._received
-        self._client.on_subscribe = lambda *_: self.listening.set()
-        self._client.reconnect_delay_set(1, 1)
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-
-    def stop(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        super().__init__(broker, CONTROLLER, SITE)
 
     def kinds(self) -> list[str]:
         return [event["kind"] for event in self.events]
@@ -94,7 +82,7 @@ class Peer:
     def send(self, kind: str, **fields: Any) -> None:
         """To the node, in its present incarnation."""
         payload = wire.encode(kind, {"inc": self.hellos[-1]["inc"], **fields})
-        self._client.publish(wire.topic_down(SITE, NODE, kind), payload, 1)
+        self.publish(wire.topic_down(SITE, NODE, kind), payload)
 
     def lend(self) -> None:
         """Places and a lease, as the answer to the last status."""
@@ -107,7 +95,7 @@ class Peer:
         """A ceiling that is no news is answered by a status."""
         self.send("limit", limit={"epoch": 0, "version": 0, "ceiling": 0})
 
-    def _received(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def heard(self, message: mqtt.MQTTMessage) -> None:
         kind = wire.kind_of(message.topic)
         if "/up/" not in message.topic:
             return
@@ -115,8 +103,7 @@ class Peer:
         with self._lock:
             if kind == "hello":
                 self.hellos.append(fields)
-                topic = wire.topic_all(SITE, "time")
-                self._client.publish(topic, wire.encode("time", {"unix_ms": time.time_ns() // 1_000_000}), 1)
+                self.tell_time()
             elif kind == "ask":
                 self.asks.append(fields)
                 if self.answering:

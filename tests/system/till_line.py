@@ -7,14 +7,12 @@ are what the records say, whatever fails and whenever the process is killed.
 import asyncio
 import contextlib
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from einlass_controller.broker import controller_user, new_password, node_user
 from einlass_core import wire, wire_till
@@ -22,6 +20,7 @@ from einlass_core.codes import digest, opaque
 from einlass_sim.brokers import Broker
 from einlass_sim.devices.till_stand import TillStand
 from einlass_sim.processes import Process
+from scripted import ScriptedController
 
 wire_till.join()
 
@@ -56,7 +55,7 @@ def voucher(number: int) -> str:
     return opaque(20_000 + number)
 
 
-class Peer:
+class Peer(ScriptedController):
     """Prices by a table, acknowledges records in order; a voucher is used once, as `paid` says."""
 
     def __init__(self, broker: Broker) -> None:
@@ -66,18 +65,7 @@ class Peer:
         self.pricing = True
         self.used: set[str] = {digest(SPENT)}
         self.twice: list[str] = []
-        self.listening = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, CONTROLLER.name)
-        self._client.username_pw_set(CONTROLLER.name, CONTROLLER.password)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"einlass/1/{SITE}/#", 1)
-        self._client.on_message = self._received
-        self._client.on_subscribe = lambda *_: self.listening.set()
-        self._client.connect(broker.host, broker.port)
-        self._client.loop_start()
-
-    def stop(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        super().__init__(broker, CONTROLLER, SITE)
 
     def kinds(self) -> list[str]:
         return [event["kind"] for event in self.events]
@@ -94,9 +82,9 @@ class Peer:
         return [fields["reason"] for kind, fields in self.others if kind == "alarm"]
 
     def _send(self, kind: str, fields: dict[str, Any]) -> None:
-        self._client.publish(wire.topic_down(SITE, NODE_ID, kind), wire.encode(kind, fields), 1)
+        self.publish(wire.topic_down(SITE, NODE_ID, kind), wire.encode(kind, fields))
 
-    def _received(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def heard(self, message: mqtt.MQTTMessage) -> None:
         kind = wire.kind_of(message.topic)
         if "/up/" not in message.topic:
             return
@@ -112,9 +100,7 @@ class Peer:
         else:
             self.others.append((kind, fields))
             if kind == "hello":
-                now_ms = time.time_ns() // 1_000_000
-                topic = wire.topic_all(SITE, "time")
-                self._client.publish(topic, wire.encode("time", {"unix_ms": now_ms}), 1)
+                self.tell_time()
 
     def _apply(self, fields: dict[str, Any]) -> None:
         self.events.append(fields)

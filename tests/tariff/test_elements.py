@@ -264,3 +264,17 @@ def test_money_without_end_is_told() -> None:
 def test_a_stay_that_is_none_is_refused(begin: str, end: str, said: str) -> None:
     with pytest.raises(StayError, match=said):
         Town('tariff = "town"\nvalid_from = 1970-01-02\n' + EURO).cents(begin, end)
+
+
+def test_what_a_pass_has_paid_for_is_above_windows_and_events() -> None:
+    more = EURO + '[[event]]\nname = "fest"\ndays = ["sat"]\nflat_cents = 600\nonly_entered = true\n'
+    more += '[[pass.work.included]]\ndays = ["mon-fri"]\nfrom = "06:00"\nto = "19:00"\n'
+    more += '[[pass.night.included]]\nfrom = "18:00"\nto = "08:00"\n[[pass.night.included]]\ndays = ["sat"]\n'
+    tariff = town(more)
+    tuesday = (D + "17:00", D + "20:30")
+    assert tariff.cents(*tuesday) == 400
+    assert tariff.cents(*tuesday, pass_name="work") == 200, "19:00 to 20:30"
+    assert tariff.cents(*tuesday, pass_name="night") == 100, "until 18:00"
+    saturday = ("2026-05-16T10:00", "2026-05-16T12:00")
+    assert tariff.cents(*saturday, pass_name="work") == 600, "the event, as for everybody"
+    assert tariff.cents(*saturday, pass_name="night") == 0, "two that are included may overlap"

@@ -22,7 +22,7 @@ IMPURE_MODULES = {
     "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today", "monotonic", "perf_counter", "time_ns", "ticks_ms"}
-DOMAIN_MAY_IMPORT = ("einlass_controller.domain", "einlass_core.wire", "einlass_core.codes")
+DOMAIN_MAY_IMPORT = ("einlass_controller.domain", "einlass_tariff", "einlass_core.wire", "einlass_core.codes")
 # On a node the controller's and the simulators' extras are not installed; the command line must start all the same.
 LAZY = ("einlass_sim", "fastapi", "uvicorn", "sqlalchemy", "serial", "pymodbus", "zxingcpp", "littlefs")
 

@@ -2,36 +2,21 @@
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from einlass_core.events import (
-    Answered,
-    BodyPassed,
-    BoltSensed,
-    EmergencyInput,
-    Limited,
-    Linked,
-    PassageBusy,
-    Rearmed,
-    Ticked,
-)
-from einlass_core.gate import ASKING, OWED_MAX, RELEASED, SETTLING
+from any_order import CODES_GOOD, SIDES, AnyOrder
+from einlass_core.events import Answered, BodyPassed, BoltSensed, Limited, Linked
+from einlass_core.gate import ASKING, RELEASED, SETTLING
 from einlass_core.lease import Limit
-from lane import Lane, MemoryStore
-
-SIDES = st.sampled_from(["entry", "exit"])
-CODES_GOOD = (b"E1:QS4YXZ6AKQQBRRRAV", b"other")
-CODES = st.sampled_from([*CODES_GOOD, b"\xff\x00", b"A" * 300])
+from lane import Lane
 
 
-class LaneMachine(RuleBasedStateMachine):
+class LaneMachine(AnyOrder):
     """A naive model beside the real lane: bodies that the sensors saw, and what the controller ever allowed."""
 
     @initialize(exit_free=st.booleans(), bolt_sensed=st.booleans())
     def start(self, exit_free: bool, bolt_sensed: bool) -> None:
         self.options = {"exit_free": exit_free, "bolt_sensed": bolt_sensed}
-        self.store = MemoryStore()
-        self.now_ms = 0
         self.ceiling_max = 0
         self.version = 0
         self.bodies = 0
@@ -46,21 +31,6 @@ class LaneMachine(RuleBasedStateMachine):
         for kind, fields in self.lane.recorded[seen:]:
             if fields.get("doubtful") or kind == "uncertain":
                 self.doubtful += int(str(fields["persons"]))
-
-    @rule(wait_ms=st.sampled_from([1, 50, 400, 1500, 2000, 6000, 21_000]))
-    def time_passes(self, wait_ms: int) -> None:
-        until = self.now_ms + wait_ms
-        ticks = 0  # of the same instant: facts that were owed to the journal are paid one by one
-        while (due := self.lane.gate.deadline_ms) is not None and due <= until:
-            ticks = ticks + 1 if due <= self.now_ms else 0
-            assert ticks <= OWED_MAX + 1, "a deadline in the past would spin the pump"
-            self.now_ms = max(due, self.now_ms)
-            self.step(Ticked())
-        self.now_ms = until
-
-    @rule(side=SIDES, code=CODES)
-    def scan(self, side: str, code: bytes) -> None:
-        self.lane.scan(self.now_ms, side, code)
 
     @rule(code=st.sampled_from(["ok", "zone_full", "invalid"]), persons=st.integers(0, 4), back=st.integers(1, 3))
     def answer(self, code: str, persons: int, back: int) -> None:
@@ -104,31 +74,9 @@ class LaneMachine(RuleBasedStateMachine):
         self.bodies += 1 if side == "entry" else -1
         self.step(BodyPassed(side))
 
-    @rule(busy=st.booleans())
-    def busy(self, busy: bool) -> None:
-        self.step(PassageBusy(busy))
-
     @rule(released=st.booleans())
     def bolt(self, released: bool) -> None:
         self.step(BoltSensed("entry", released))
-
-    @rule(pressed=st.booleans())
-    def emergency(self, pressed: bool) -> None:
-        self.step(EmergencyInput(pressed))
-
-    @rule(names=st.sampled_from([("Ada", "Bea"), ("Ada", "Ada")]))
-    def rearm(self, names: tuple[str, str]) -> None:
-        before = self.lane.gate.emergency
-        self.step(Rearmed(*names))
-        assert not (before and not self.lane.gate.emergency and names[0] == names[1])
-
-    @rule(up=st.booleans())
-    def link(self, up: bool) -> None:
-        self.step(Linked(up))
-
-    @rule(full=st.booleans())
-    def journal(self, full: bool) -> None:
-        self.store.full = full
 
     @rule()
     def power_cut(self) -> None:

@@ -68,16 +68,16 @@ async def export(
 ) -> Response:
     """Stays that began on these days and are over, as `einlass tariff compare --stays` reads them."""
     clocks, begin, ends, from_ms, until_ms = _span(controller, first, last)
-    columns = (STAY.c.entered_ms, STAY.c.left_ms, STAY.c.cards, STAY.c.zone, STAY.c.paid_cents, STAY.c.unpaid_cents)
+    columns = STAY.c.cards, STAY.c.pass_name, STAY.c.zone, STAY.c.paid_cents, STAY.c.unpaid_cents
     wanted = [STAY.c.state == LEFT, STAY.c.kind == TICKET, STAY.c.reason.not_like("goes on as %")]
     wanted += [STAY.c.entered_ms >= from_ms, STAY.c.entered_ms < until_ms]
     wanted += [STAY.c.zone == zone] if zone else []
-    statement = select(*columns).where(*wanted).order_by(STAY.c.entered_ms)
+    statement = select(STAY.c.entered_ms, STAY.c.left_ms, *columns).where(*wanted).order_by(STAY.c.entered_ms)
 
     def load(connection: Connection) -> str:
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(("entry", "exit", "vouchers", "zone", "paid_cents", "unpaid_cents"))
+        writer.writerow(("entry", "exit", "vouchers", "pass", "zone", "paid_cents", "unpaid_cents"))
         for entered_ms, left_ms, *rest in connection.execute(statement):
             at = [
                 datetime.fromtimestamp(ms // 1000, UTC).astimezone(clocks).isoformat() for ms in (entered_ms, left_ms)

@@ -15,6 +15,7 @@ class StayOut(Model):
     """A parking stay. kind: ticket, lost or display; state: issued, inside, left or unused.
 
     until_ms: what was paid for lasts until then, or the grace after it. unpaid_cents: left without paying them.
+    pass_name: the pass of the tariff that it is priced by.
     """
 
     id: str
@@ -30,6 +31,7 @@ class StayOut(Model):
     until_ms: int
     unpaid_cents: int
     reason: str
+    pass_name: str
 
 
 class LineOut(Model):

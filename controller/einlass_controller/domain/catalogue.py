@@ -34,6 +34,7 @@ from einlass_controller.domain.rules import (
 PRODUCTS_MAX = 200
 RULES_MAX = 30
 NAME_LENGTH_MAX = 40
+PASS_LENGTH_MAX = 64
 PERSONS_MAX = 50
 PERCENT_MAX = 100
 PRICE_CENTS_MAX = 1_000_000
@@ -68,7 +69,8 @@ class Slots:
 class Product:
     """What a ticket of this kind may do. entries None: no limit. group: several persons at once, an entry each.
 
-    price_cents: what a till sells it for; None: no till does.
+    price_cents: what a till sells it for; None: no till does. parking_pass: its holder parks by that pass of the car
+    park's tariff; "": parks free.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Product:
     exit_rules: tuple[Rule, ...]
     while_cut_off: str = REPORT
     price_cents: int | None = None
+    parking_pass: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,7 @@ _PRODUCT_KEYS = (
     "stay",
     "while_cut_off",
     "price_cents",
+    "parking_pass",
     "rule",
     "exit_rule",
 )
@@ -240,6 +244,7 @@ def _product(given: Any, where: str) -> Product:
         tuple(leaving),
         while_cut_off,
         table.number("price_cents", high=PRICE_CENTS_MAX) if table.given.get("price_cents") is not None else None,
+        "" if table.given.get("parking_pass") is None else table.text("parking_pass", length_max=PASS_LENGTH_MAX),
     )
 
 

@@ -24,7 +24,8 @@ class ParkingStay:
     paid_cents: money; credit_cents: what vouchers in money and percent took off; card_minutes, cards: vouchers in
     minutes that were used, and how many of all kinds. spans: what public codes make free, as "from-to" in ms, joined by
     blanks. until_ms: the grace after a payment (or the time bought) ends. cleared_ms: an exit said yes then.
-    unpaid_cents: left without paying them. plate: a keyed hash.
+    unpaid_cents: left without paying them. plate: a keyed hash. pass_name: of the tariff, it is priced by that until
+    pass_until_ms (None: without end), and by the plain tariff from then on.
     """
 
     id: str
@@ -45,11 +46,18 @@ class ParkingStay:
     unpaid_cents: int = 0
     reason: str = ""
     plate: str = ""
+    pass_name: str = ""
+    pass_until_ms: int | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether its car may still come to a till or an exit."""
         return self.state in OPEN
+
+    @property
+    def is_of_visit(self) -> bool:
+        """Of a pass or a season ticket, which has a stay for every visit; a ticket from the entry has one for good."""
+        return self.kind == TICKET and self.ticket != self.id
 
 
 # A plate is a person's: never in the ledger.

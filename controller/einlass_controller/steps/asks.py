@@ -282,7 +282,13 @@ def _persons(asked: Question, ticket: Ticket, product: Product | None, standing:
 def _stand(batch: Batch, lane: Lane, ticket: Ticket, product: Product | None) -> Standing:
     """A card for several stands for any number of people: some of them are always outside."""
     persons = visits.ANY_NUMBER if product is not None and product.group else ticket.persons
-    return visits.stand(batch.rows.visits_of_ticket(ticket.id), persons, lane.zone, lane.outer, batch.live.chain_of)
+    return visits.stand(_visits(batch, lane, ticket), persons, lane.zone, lane.outer, batch.live.chain_of)
+
+
+def _visits(batch: Batch, lane: Lane, ticket: Ticket) -> list[Visit]:
+    """A car that stands in the car park is not its driver, who walks through a turnstile, and the other way round."""
+    cars = batch.live.is_for_cars(lane.zone)
+    return [visit for visit in batch.rows.visits_of_ticket(ticket.id) if batch.live.is_for_cars(visit.zone) == cars]
 
 
 def _facts(
@@ -298,7 +304,7 @@ def _facts(
         persons=persons,
         proof=asked.proof_seen,
         company_inside=any(visit.is_open for visit in batch.rows.company_of(ticket)),
-        stays=batch.rows.visits_of_ticket(ticket.id),
+        stays=_visits(batch, asked.lane, ticket),
     )
 
 

@@ -39,6 +39,8 @@ def set_rules(batch: Batch, message: SetRules) -> Done | Declined:
     unknown = sorted(catalogue.zones.keys() - live.areas.keys())
     if unknown:
         return Declined(f"zone {unknown[0]!r} is not known; known are: {', '.join(live.areas)}")
+    if no_pass := live.parking.no_pass(catalogue):
+        return Declined(no_pass)
     who = {"valid_from_ms": valid_from_ms, "by": message.by, "reason": message.reason}
     body = json.dumps(message.body, sort_keys=True, default=str)
     batch.rows.insert(RULES, {"version": version, "created_ms": batch.now_ms, "body": body, **who})

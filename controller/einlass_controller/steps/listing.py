@@ -60,7 +60,10 @@ def follow(batch: Batch, message: Status, node: Node, source: Source) -> None:
     if came_on:
         node.list_number = 0
     node.listed = message.listed
-    if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
+    # At once only what follows the piece sent last. Whatever else it says (twice, late, or because it took nothing of
+    # what came twice or late) is answered as if nothing had been sent: else each answer would lead to one more word.
+    follows = came_on and message.listed == node.list_to
+    if not follows and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
     # A list from after the backup that this database was restored from tells nothing of what it has been told since.
     # Also when our numbers have come as far as its own: after a restore they go on in another range (need_recount).
@@ -124,7 +127,7 @@ def _send(
         **marks,
     }
     batch.send(node.id, "list", fields)
-    node.list_sent_ms = batch.now_ms
+    node.list_sent_ms, node.list_to = batch.now_ms, to
     return True
 
 

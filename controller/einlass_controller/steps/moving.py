@@ -50,7 +50,8 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     """
     chain_of = batch.live.chain_of
     around = chain_of(lane.outer)
-    there = _inside(batch, ticket.id, at_ms + CLOCK_MARGIN_MS)
+    cars = batch.live.is_for_cars(lane.zone)
+    there = _inside(batch, ticket.id, cars, at_ms + CLOCK_MARGIN_MS)
     known = early = 0
     for zone in lane.zones:
         gone = _leave(batch, there.get(zone, []), persons, at_ms)
@@ -70,7 +71,7 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
             back.entries = back.turns = 0
             back.passed, back.began_ms = count, at_ms
             batch.rows.add_visit(back)
-    if known and not any(_inside(batch, ticket.id).values()):
+    if known and not any(_inside(batch, ticket.id, cars).values()):
         ticket.last_exit_ms = at_ms
     batch.rows.ticket_changed(ticket)
     return max(known, early)
@@ -163,7 +164,8 @@ def _at_the_start(batch: Batch, ticket: Ticket | None, lane: Lane) -> int:
     """Bearers of a ticket who are known to be where the lane starts: they come first, and were nowhere else."""
     if ticket is None:
         return 0
-    there = {zone: sum(item.inside for item in items) for zone, items in _inside(batch, ticket.id).items()}
+    found = _inside(batch, ticket.id, batch.live.is_for_cars(lane.zone))
+    there = {zone: sum(item.inside for item in items) for zone, items in found.items()}
     chain_of = batch.live.chain_of
     if lane.outer:
         already = there.get(lane.zone, 0) if lane.outer in chain_of(lane.zone) else 0
@@ -183,7 +185,7 @@ def _leave_behind(batch: Batch, visit: Visit, lane: Lane, persons: int, strays: 
         return
     chain_of = batch.live.chain_of
     around, start = chain_of(lane.zone), chain_of(lane.outer)
-    there = _inside(batch, visit.ticket)
+    there = _inside(batch, visit.ticket, batch.live.is_for_cars(lane.zone))
     for zone in sorted(there.keys() - {*around}, key=lambda name: len(chain_of(name))):
         chain = chain_of(zone)
         left = persons if zone in start else strays
@@ -209,10 +211,13 @@ def _count_out(batch: Batch, visit: Visit, persons: int) -> None:
         batch.touch(desk)
 
 
-def _inside(batch: Batch, ticket: str, begun_ms: int | None = None) -> dict[str, list[Visit]]:
+def _inside(batch: Batch, ticket: str, cars: bool, begun_ms: int | None = None) -> dict[str, list[Visit]]:
+    """Where its bearers are, or where their cars are: a car stays parked while its driver walks about."""
     found: dict[str, list[Visit]] = {}
     for visit in batch.rows.visits_of_ticket(ticket):
         late = begun_ms is not None and visit.since_ms > begun_ms
+        if batch.live.is_for_cars(visit.zone) != cars:
+            continue
         if visit.state == visits.PRESENT and visit.inside and not late:
             found.setdefault(visit.zone, []).append(visit)
     return found

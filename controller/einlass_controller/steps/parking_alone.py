@@ -85,7 +85,7 @@ def stay_of(batch: Batch, machine: Machine, what: str, subject: str, alone: Alon
     batch.rows.tickets_with(subject)
     ticket = batch.rows.by_digest.get(subject)
     if ticket is not None:
-        return parking_stays.stay_of(batch, ticket.id)
+        return parking_stays.stay_of_ticket(batch, ticket, machine.zone)
     lanes = batch.live.lanes.values()
     giver = next((lane for lane in lanes if lane.issues and machine.zone in lane.zones), None)
     if giver is None:

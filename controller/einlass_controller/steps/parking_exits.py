@@ -36,7 +36,8 @@ def decide(batch: Batch, lane: Lane, ticket: Ticket | None, emergency: bool = Fa
     if ticket.status != VALID:
         return _staff(ticket.status) if inside else Decision(codes.INVALID)
     if inside:
-        return Decision(codes.OK_EXIT)
+        stay = parking_stays.stay_of_ticket(batch, ticket, zone)
+        return Decision(codes.OK_EXIT) if stay is None else _of_stay(batch, stay, paid_cents)
     return _staff("not_inside") if zone == ticket.zone else Decision(codes.INVALID)
 
 
@@ -79,7 +80,7 @@ def unknown(batch: Batch, lane: Lane, digest: str) -> Ticket | None:
 
 def paid_at_desk(batch: Batch, message: Redeem, ticket: Ticket) -> None:
     """Staff took the money for a stay: it stands among the takings under the name of who took it."""
-    stay = parking_stays.stay_of(batch, ticket.id)
+    stay = parking_stays.stay_of_ticket(batch, ticket, _zone(batch, batch.live.lanes[message.lane]))
     if stay is None:
         return
     stay.paid_cents += message.paid_cents

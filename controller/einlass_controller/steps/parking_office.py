@@ -14,6 +14,7 @@ from einlass_controller.steps import parking_sales, parking_stays
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.parking_sales import CLAIM_OPEN, SETTLED
 from einlass_controller.store.schema import CLAIM, TARIFF
+from einlass_core import codes
 from einlass_tariff.problems import StayError, TariffError
 from einlass_tariff.read import read_tariff
 
@@ -29,6 +30,8 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
     old = parking_stays.stay_of(batch, order.stay)
     if order.stay and (old is None or not old.is_open or old.zone != order.zone or not old.ticket):
         return Declined("that stay is not open in this car park")
+    if old is not None and old.is_of_visit:
+        return Declined("that stay is of a pass: replace the pass (einlass tickets replace), and its stay goes on")
     if old is None and book.lost_cents(order.zone) is None:
         return Declined("there is no price for a lost ticket: set lost_ticket_cents for the zone or in the tariff")
     product = next(iter(sorted(book.products)), SINGLE)
@@ -89,7 +92,8 @@ def end(batch: Batch, order: EndStay) -> str | Declined:
         return Declined("this stay is over")
     batch.rows.ticket(stay.ticket)
     for visit in batch.rows.visits_of_ticket(stay.ticket) if stay.ticket else ():
-        if visit.state == visits.PRESENT:
+        mine = not stay.is_of_visit or codes.digest(visit.key) == stay.id
+        if visit.state == visits.PRESENT and mine:
             visits.leave(visit, visit.inside, batch.now_ms)
             batch.rows.changed(visit, None)
     stay.state, stay.left_ms, stay.reason, stay.plate = LEFT, batch.now_ms, order.reason, ""
@@ -135,6 +139,13 @@ def add_tariff(batch: Batch, order: AddTariff) -> int | Declined:
         return Declined(f"no car park has the tariff {tariff.name!r}; there is: {names}")
     if begins_ms <= batch.now_ms:
         return Declined(f"valid_from is {valid_from}: stays were priced since then, give a later one")
+    before = live.parking.books[tariff.name].versions[-1].passes.keys()
+    for product in [item for catalogue in live.catalogues for item in catalogue.products.values()]:
+        name = product.parking_pass
+        if name in before and name not in tariff.passes:
+            return Declined(
+                f"product {product.id!r} parks by the pass {name!r}: the new version needs [pass.{name}], too"
+            )
     number = int(batch.rows.scalar(select(func.max(TARIFF.c.number))) or 0) + 1
     if len(known) >= VERSIONS_MAX:
         return Declined(f"there are {VERSIONS_MAX} versions already")

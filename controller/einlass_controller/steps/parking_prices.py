@@ -114,8 +114,8 @@ def _stay(batch: Batch, message: Price, machine: Machine) -> tuple[ParkingStay |
     ticket = present(batch, message.proof).ticket
     if ticket is None:
         return None, codes.STAFF if an_entry_is_away(batch, machine.zone) else codes.INVALID
-    stay = parking_stays.stay_of(batch, ticket.id)
-    if stay is None:
+    stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone)
+    if stay is None or (stay.is_of_visit and ticket.status != VALID):
         return None, _no_stay(batch, ticket, machine)
     if stay.zone != machine.zone:
         return None, codes.WRONG_ZONE

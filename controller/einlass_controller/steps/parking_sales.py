@@ -290,7 +290,7 @@ def _paid_for(batch: Batch, machine: Machine, row: dict[str, Any], sale: Told, a
     elif stay is None and sale.what == parking.EXIT:
         batch.rows.tickets_with(sale.subject)
         ticket = batch.rows.by_digest.get(sale.subject)
-        stay = parking_stays.stay_of(batch, ticket.id) if ticket is not None else None
+        stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone) if ticket is not None else None
     return stay if stay is not None and stay.zone in batch.live.parking.zones else None
 
 
@@ -357,7 +357,7 @@ def _credit(
     stay.until_ms = max(stay.until_ms, sale.until_ms)
     if stay.kind != parking.DISPLAY and (sale.cents or uses):
         # The slip says what held when the price was told; who paid has the whole grace from then on.
-        tariff = tariff_of(batch.live.parking.book_of(stay.zone), stay.entered_ms)
+        tariff = tariff_of(batch.live.parking.book_of(stay.zone), stay.entered_ms, stay.pass_name)
         stay.until_ms = max(stay.until_ms, at_ms + tariff.grace_s * 1000)
     spans = [stay.spans] if stay.spans else []
     for item in uses:

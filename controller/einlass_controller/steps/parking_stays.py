@@ -12,6 +12,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.store.schema import STAY
+from einlass_core import codes
 from einlass_tariff import due
 from einlass_tariff.due import Bill, Shown
 from einlass_tariff.problems import StayError
@@ -28,6 +29,16 @@ def stay_of(batch: Batch, name: str) -> ParkingStay | None:
     if name and name not in batch.stays:
         _read(batch, STAY.c.id == name)
     return batch.stays.get(name)
+
+
+def stay_of_ticket(batch: Batch, ticket: Ticket, zone: str) -> ParkingStay | None:
+    """The stay that a code at a till or an exit of a car park is about: a ticket's only one, or a pass's open one."""
+    found = stay_of(batch, ticket.id)
+    if found is not None:
+        return found
+    _read(batch, STAY.c.ticket == ticket.id, STAY.c.state.in_(parking.OPEN))
+    mine = [item for item in batch.stays.values() if (item.ticket, item.zone) == (ticket.id, zone) and item.is_open]
+    return max(mine, key=lambda item: item.entered_ms, default=None)
 
 
 def stay_of_plate(batch: Batch, zone: str, plate: str) -> ParkingStay | None:
@@ -62,22 +73,27 @@ def bill_of(batch: Batch, stay: ParkingStay, at_ms: int, shown: Iterable[Shown] 
 
 def follow(batch: Batch) -> None:
     """Bring stays up to what this batch did with their visits, and write all that have changed."""
-    products = batch.live.parking.products
-    if products:
+    zones = batch.live.parking.zones
+    if zones:
         _, fresh, moved = batch.rows.touched()
         for visit in (*fresh, *moved):
             ticket = batch.rows.tickets.get(visit.ticket)
-            if ticket is not None and ticket.product in products and visit.zone in batch.live.parking.zones:
+            if ticket is not None and visit.zone in zones:
                 _follow(batch, visit, ticket)
     _write(batch)
 
 
 def _follow(batch: Batch, visit: Visit, ticket: Ticket) -> None:
-    stay = stay_of(batch, ticket.id)
+    issued = ticket.product in batch.live.parking.products
+    name = ticket.id if issued else codes.digest(visit.key)
+    stay = stay_of(batch, name)
     if stay is None:
-        if visit.state == visits.ANNULLED:
+        product = batch.catalogue.products.get(ticket.product)
+        held = product.parking_pass if product is not None else ""
+        if visit.state == visits.ANNULLED or not (issued or held):
             return
-        stay = ParkingStay(ticket.id, visit.zone, parking.TICKET, ISSUED, ticket.id, visit.granted_ms)
+        stay = ParkingStay(name, visit.zone, parking.TICKET, ISSUED, ticket.id, visit.granted_ms, pass_name=held)
+        stay.pass_until_ms = ticket.valid_until_ms if held else None
         add(batch, stay)
     if stay.zone != visit.zone:
         return
@@ -128,6 +144,10 @@ def settle(batch: Batch, stay: ParkingStay) -> None:
 
 def go_on(batch: Batch, stay: ParkingStay, ticket: Ticket, reason: str) -> ParkingStay:
     """The same stay under another ticket: all that was paid for it counts."""
+    if stay.is_of_visit:  # found by its visit, which moves to the new ticket
+        stay.ticket, stay.reason = ticket.id, reason
+        changed(batch, stay)
+        return stay
     fresh = replace(stay, id=ticket.id, ticket=ticket.id, reason=reason)
     add(batch, fresh)
     stay.state, stay.left_ms, stay.reason, stay.plate = LEFT, batch.now_ms, f"goes on as {ticket.id}", ""

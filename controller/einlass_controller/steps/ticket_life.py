@@ -67,9 +67,10 @@ def replace(batch: Batch, order: ReplaceTicket) -> Done | LifeError | None:
     moved = [visit for visit in batch.rows.visits_of_ticket(old.id) if visit.is_open]
     for visit in moved:
         batch.rows.move_visit(visit, new)
-    stay = parking_stays.stay_of(batch, old.id) if batch.live.parking.zones else None
-    if stay is not None and stay.is_open:
-        parking_stays.go_on(batch, stay, new, order.reason)
+    for zone in batch.live.parking.zones:
+        stay = parking_stays.stay_of_ticket(batch, old, zone)
+        if stay is not None and stay.zone == zone and stay.is_open:
+            parking_stays.go_on(batch, stay, new, order.reason)
     batch.record(
         "replaced",
         ticket=old.id,

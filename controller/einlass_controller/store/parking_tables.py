@@ -76,6 +76,8 @@ class StayRow(SQLModel, table=True):
     unpaid_cents: int = 0
     reason: str = ""
     plate: str = ""
+    pass_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    pass_until_ms: int | None = Field(default=None, sa_column=_big(nullable=True))
 
 
 class SaleRow(SQLModel, table=True):

@@ -457,6 +457,7 @@ class Gate:
             self._forget_code()
             self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         else:
+            event.fields.setdefault("ms", now_ms)  # A count of the people may come before it can be written.
             self._owe(event.kind, event.fields)
             if self.entry == ASKING:
                 # The Ask may have stood behind the record; an answer would meet a journal that takes no release.
@@ -478,6 +479,9 @@ class Gate:
             if owed_kind == kind and "persons" in owed and owed.get("nonce") == fields.get("nonce"):
                 if owed.get("side") == fields.get("side"):
                     owed["persons"] += fields.get("persons", 0)
+                    if fields.get("side") == ENTRY and "ms" in fields:
+                        # Whoever counts in between has too many rather than too few: the first out, the last in.
+                        owed["ms"] = fields["ms"]
                     return
         if len(self._owed) >= OWED_MAX:
             # The account, which is absolute, still carries the count; only the single facts are merged into one.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECORD_BYTES_MAX = 700
 DROP_EVERY = 64
+SALT_LENGTH = 4
 
 
 class JournalError(OSError):
@@ -26,7 +27,8 @@ class JournalError(OSError):
 class Journal:
     """Opening it reads what is left; `incarnation` is new whenever nothing was.
 
-    `account` is the lane's, as it stands; `durable` is what the last record says of it, and all that may be told.
+    `prefix` begins the names of this boot's questions. `account` is the lane's, as it stands; `durable` is what the
+    last record says of it, and all that may be told.
     bytes_max: of one record.
     """
 
@@ -45,6 +47,8 @@ class Journal:
         first, last = store.bounds()
         if last:
             self._resume(first, last)
+        # A boot's own name: the number alone comes again when an older copy of the journal was put back.
+        self.prefix = "%s.%d-%s" % (self.incarnation, self.boot, new_incarnation[-SALT_LENGTH:])
 
     def _resume(self, first: int, last: int) -> None:
         record = json.loads(self._store.read(last, 1)[0][1])
@@ -57,7 +61,12 @@ class Journal:
         self.emergency = record["emergency"]
 
     def append(self, kind: str, ms: int, unix_ms: int, fields: "dict[str, Any]") -> int:
-        """Write one record with the account as it stands; its number. OSError (or JournalError) when not durable."""
+        """Write one record with the account as it stands; its number. OSError (or JournalError) when not durable.
+
+        A fact that could not be written when it happened has its own `ms` among its fields.
+        """
+        if unix_ms:
+            unix_ms -= ms - fields.get("ms", ms)
         if kind == "emergency":
             emergency = True
         elif kind == "rearmed":

@@ -51,10 +51,11 @@ class Node:
         self._signs = Signs(*[Output(lines[name]) for name in ("lamp_green", "lamp_red", "lamp_yellow", "buzzer")])
         sensed = lines.get("bolt_entry_sensed")
         self._journal = Journal(FileStore(JOURNAL_FOLDER), _incarnation())
-        prefix = "%s.%d" % (self._journal.incarnation, self._journal.boot)
         self._list = AllowList(ListFiles())
         self._merge_ms = 0
-        self._gate = Gate(settings, self._journal.account, prefix, self._journal.emergency, self._list.persons)
+        self._gate = Gate(
+            settings, self._journal.account, self._journal.prefix, self._journal.emergency, self._list.persons
+        )
         self._deadline_ms: "int | None" = None
         self._failed: "Exception | None" = None
         passage = Passage(board.debounce_ms)
@@ -136,6 +137,7 @@ class Node:
         except OSError as error:
             print("journal", error)
             return False
+        self._list.kept()
         self._link.recorded()
         return True
 

@@ -17,11 +17,11 @@ from types import TracebackType
 
 from einlass_sim.barrier import LOOP_A, LOOP_B, UP, Barrier, DroveIn, LimitEdge, LoopEdge, Manner, Output, WentBack
 from einlass_sim.devices.io_board import COIL_GREEN, IoBoard
+from einlass_sim.devices.real_time import RealTime
 
 COIL_RAISE, COIL_LOWER = 0, 1
 INPUT_LOOP_A, INPUT_LOOP_B, INPUT_EMERGENCY, INPUT_UP, INPUT_DOWN, INPUT_BUTTON, INPUT_PAPER = range(7)
 INPUTS = 7
-LATE_MS = 5
 
 Fate = DroveIn | WentBack
 
@@ -34,13 +34,10 @@ class BarrierLane:
         self.plant = plant or Barrier(rng or random.Random())
         self.on_output: list[Callable[[Output], None]] = []
         self._fates: dict[str, asyncio.Future[Fate]] = {}
-        self._start_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._time = RealTime(self.plant, self._deliver)
 
     async def __aenter__(self) -> "BarrierLane":
-        self._loop = asyncio.get_running_loop()
-        self._start_s = self._loop.time() - self.plant.now_ms / 1000
+        self._time.start()
         self.board.on_coil = lambda coil, value, at_s: self._coils()
         self.board.set_input(INPUT_DOWN, True)
         await self.board.start()
@@ -49,9 +46,7 @@ class BarrierLane:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop = None
-        if self._timer:
-            self._timer.cancel()
+        self._time.stop()
         await self.board.stop()
         for fate in self._fates.values():
             fate.cancel()
@@ -62,22 +57,21 @@ class BarrierLane:
         """A car joins the queue; what became of it. ValueError when it is here already."""
         if car in self._fates:
             raise ValueError(f"{car} is here already")
-        assert self._loop is not None
-        fate: asyncio.Future[Fate] = self._loop.create_future()
+        fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
         self._fates[car] = fate
         try:
-            self._run()
+            self._time.catch_up()
             self.plant.arrive(car, manner, length_mm, patience_ms)
-            self._run()
+            self._time.catch_up()
             return await fate
         finally:
             self._fates.pop(car, None)
 
     def withdraw(self, car: str) -> bool:
         """See Barrier.withdraw."""
-        self._run()
+        self._time.catch_up()
         done = self.plant.withdraw(car)
-        self._run()
+        self._time.catch_up()
         return done
 
     def press_emergency(self, pressed: bool) -> None:
@@ -90,34 +84,17 @@ class BarrierLane:
 
     def jam_boom(self, jammed: bool) -> None:
         """See Barrier.jam_boom."""
-        self._run()
+        self._time.catch_up()
         self.plant.jam_boom(jammed)
-        self._run()
+        self._time.catch_up()
 
     def _coils(self) -> None:
-        if self._loop is None:
+        if not self._time.runs:
             return
-        self._run()
+        self._time.catch_up()
         self.plant.drive(self.board.coils[COIL_RAISE], self.board.coils[COIL_LOWER])
         self.plant.set_green(self.board.coils[COIL_GREEN])
-        self._run()
-
-    def _run(self) -> None:
-        """Let the plant's time catch up, pass on what happened, and come back when more will."""
-        loop = self._loop
-        assert loop is not None
-        now_ms, next_ms = int(1000 * (loop.time() - self._start_s)), self.plant.next_ms
-        if next_ms is not None and now_ms > next_ms + LATE_MS:
-            # This program was held up: the world stands still for so long, else sensors would miss half of a car.
-            self._start_s += (now_ms - next_ms) / 1000
-            now_ms = next_ms
-        for output in self.plant.advance(max(self.plant.now_ms, now_ms)):
-            self._deliver(output)
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self.plant.next_ms is not None:
-            self._timer = loop.call_at(self._start_s + self.plant.next_ms / 1000, self._run)
+        self._time.catch_up()
 
     def _deliver(self, output: Output) -> None:
         if isinstance(output, LoopEdge):

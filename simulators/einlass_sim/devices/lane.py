@@ -36,6 +36,7 @@ from einlass_sim.devices.io_board import (
     IoBoard,
 )
 from einlass_sim.devices.pins import PinServer
+from einlass_sim.devices.real_time import RealTime
 from einlass_sim.devices.scanner import Scanner, Typed
 from einlass_sim.people import Behaviour
 from einlass_sim.plant import (
@@ -62,7 +63,6 @@ INPUTS = (*BARRIERS.values(), EMERGENCY, BOLT_FEEDBACK)
 
 PATIENCE_MS = 10_000
 SCANS_KEPT = 1000
-LATE_MS = 5
 
 Fate = BodyWentIn | BodyWentOut | TurnedBack | GaveUp
 OutputCallback = Callable[[str, bool, float], None]
@@ -237,14 +237,11 @@ class SimulatedLane:
         self._fates: dict[str, asyncio.Future[Fate]] = {}
         self._people = 0
         self._lamp_waiters: list[tuple[bool, asyncio.Future[str | None]]] = []
-        self._start_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._time = RealTime(plant, self._deliver)
 
     def start(self) -> None:
         """Begin: time runs, inputs are at rest, the bolts are where no power leaves them."""
-        self._loop = asyncio.get_running_loop()
-        self._start_s = self._loop.time() - self.plant.now_ms / 1000
+        self._time.start()
         self._ends.listen(self._output, self._bolts)
         for name in INPUTS:
             self._ends.set_input(name, False)
@@ -252,9 +249,7 @@ class SimulatedLane:
 
     def stop(self) -> None:
         """Time stops; whoever waits for a person's fate is cancelled."""
-        self._loop = None
-        if self._timer:
-            self._timer.cancel()
+        self._time.stop()
         for fate in self._fates.values():
             fate.cancel()
 
@@ -280,17 +275,16 @@ class SimulatedLane:
         follower: str | None = None,
     ) -> Fate:
         """Somebody goes to the arm; what became of them. ValueError when that person is here already."""
-        loop = self._running()
         self._people += 1
         person = person or f"{self.name}-{self._people}"
         if person in self._fates:
             raise ValueError(f"{person} is at {self.name} already")
-        fate: asyncio.Future[Fate] = loop.create_future()
+        fate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
         self._fates[person] = fate
         try:
-            self._run()
+            self._time.catch_up()
             self.plant.arrive(person, side, behaviour, patience_ms, follower)
-            self._run()
+            self._time.catch_up()
             return await fate
         finally:
             self._fates.pop(person, None)
@@ -309,7 +303,7 @@ class SimulatedLane:
         """Wait until a lamp is lit, or until all are dark, if for a moment only; the colour then, or in the end."""
         if (self.lamp is not None) == lit:
             return self.lamp
-        waiter: asyncio.Future[str | None] = self._running().create_future()
+        waiter: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._lamp_waiters.append((lit, waiter))
         try:
             async with asyncio.timeout(timeout_s):
@@ -323,21 +317,21 @@ class SimulatedLane:
 
     def jam_bolt(self, side: str, jammed: bool) -> None:
         """See Turnstile.jam_bolt."""
-        self._run()
+        self._time.catch_up()
         self.plant.jam_bolt(side, jammed)
-        self._run()
+        self._time.catch_up()
 
     def stick_barrier(self, barrier: str, blocked: bool | None) -> None:
         """See Turnstile.stick_barrier."""
-        self._run()
+        self._time.catch_up()
         self.plant.stick_barrier(barrier, blocked)
-        self._run()
+        self._time.catch_up()
 
     # -- looking
 
     def view(self) -> dict[str, Any]:
         """Everything a page shows of this lane now."""
-        self._run()
+        self._time.catch_up()
         now_ms = self.plant.now_ms
         return {
             "name": self.name,
@@ -372,29 +366,13 @@ class SimulatedLane:
             tell(name, on, at_s)
 
     def _bolts(self) -> None:
-        if self._loop is None:
+        if not self._time.runs:
             return
-        self._run()
+        self._time.catch_up()
         self.plant.set_bolt(ENTRY, self.signals[BOLT_ENTRY] and self._ends.powered)
         # The exit's bolt is held locked by power, so that without any the way out is free.
         self.plant.set_bolt(EXIT, self.signals[BOLT_EXIT] or not self._ends.powered)
-        self._run()
-
-    def _run(self) -> None:
-        """Let the plant's time catch up, pass on what happened, and come back when more will."""
-        loop = self._running()
-        now_ms, next_ms = self._now_ms(loop), self.plant.next_ms
-        if next_ms is not None and now_ms > next_ms + LATE_MS:
-            # This program was held up. People stand still for so long: else sensors would miss half of a passage.
-            self._start_s += (now_ms - next_ms) / 1000
-            now_ms = next_ms
-        for output in self.plant.advance(max(self.plant.now_ms, now_ms)):
-            self._deliver(output)
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self.plant.next_ms is not None:
-            self._timer = loop.call_at(self._start_s + self.plant.next_ms / 1000, self._run)
+        self._time.catch_up()
 
     def _deliver(self, output: Output) -> None:
         if isinstance(output, BarrierEdge):
@@ -408,14 +386,6 @@ class SimulatedLane:
                 fate.set_result(output)
         for tell in self.on_output:
             tell(output)
-
-    def _now_ms(self, loop: asyncio.AbstractEventLoop) -> int:
-        return int(1000 * (loop.time() - self._start_s))
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            raise RuntimeError(f"lane {self.name} is not started")
-        return self._loop
 
 
 @asynccontextmanager

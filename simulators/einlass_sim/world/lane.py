@@ -78,8 +78,9 @@ class Lane:
             self.journal = Journal(self.disk, world.new_incarnation())
             self.listed = AllowList(self.disk)
             settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
-            prefix = f"{self.journal.incarnation}.{self.journal.boot}"
-            self.gate = Gate(settings, self.journal.account, prefix, self.journal.emergency, self.listed.persons)
+            self.gate = Gate(
+                settings, self.journal.account, self.journal.prefix, self.journal.emergency, self.listed.persons
+            )
             self.upload = Upload(self.journal)
             world.truth.booted(self)
             world.watch.booted(self)
@@ -240,6 +241,7 @@ class Lane:
             raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
         self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.listed.kept()
         return True
 
     # -- emergency: a button, or the controller's word, which counts as one more

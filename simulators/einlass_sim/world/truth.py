@@ -240,6 +240,8 @@ class Truth:
             self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= persons
         elif own.back[nonce] >= granted:
             self.alone[digest][lane.number] -= 1
+        else:  # those of a group who did not go through may be let in later, by an answer
+            self.online[digest] -= persons
 
     def arrived(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A message reached a lane."""
@@ -431,7 +433,7 @@ class Truth:
                     )
         self.world.sometimes["conflict_reported"] += sum(conflicts.values())
         reused = self.world.office.rows("SELECT count(*) FROM dead_letter WHERE reason LIKE 'nonce%'")[0][0]
-        if reused and not any(own.lost_unknown for own in self.lanes):  # an old image numbers from where it was
+        if reused:
             self.violation(f"nonce_reused: {reused} times")
         if any(own.wiped for own in self.lanes):
             return

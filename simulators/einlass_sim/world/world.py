@@ -121,7 +121,8 @@ class World:
         self.after(LOOK_MS, self._look)
         self._until(3 * MINUTE_MS + self.drawn.ends_ms)
         self._heal()
-        self._until(self.now_ms + HEAL_MS)
+        # A process that stands still is not mended before it goes on: the time runs from there.
+        self._until(max(self.now_ms, *(lane.paused_until_ms for lane in self.lanes)) + HEAL_MS)
         self._replace_old_images()
         self._until(self.now_ms + SETTLE_MS)
         for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
