@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from einlass_core import messages, signals
+from einlass_core import messages, signals, stamp
 from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
@@ -26,6 +26,7 @@ from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, seria
 from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Shell
 from einlass_edge.ticket_column import NO_TICKETS, PULL_OUT, TicketColumn
+from einlass_edge.ticket_stamps import TicketStamps
 
 IDENTIFY_S = 5.0
 
@@ -73,6 +74,7 @@ class Node(Shell):
         if config.display is not None:
             self._display = LaneDisplay(config, config.display, self._place(config.display.serial), self._report)
         self._column: TicketColumn | None = None
+        self._stamps = TicketStamps()
         self._turnstile = self._make_turnstile(config, Wanted(settings.exit_free))
         self._readers = [
             *(self._make_readers(ENTRY, config.entry, self._scan) if config.entry else []),
@@ -94,6 +96,8 @@ class Node(Shell):
             self._keep(event)
         elif kind == "list":
             self._take_list(fields)
+        elif kind == "stamp" and self._column is not None:
+            self._stamps.take(fields)
         elif kind == "emergency":
             self._sensors.site_emergency(fields["on"])
 
@@ -175,6 +179,8 @@ class Node(Shell):
     def _tell(self) -> None:
         status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
         listed = self._list.status(now_ms())
+        if self._column is not None:
+            status["stamp"] = self._stamps.newest
         self._link.publish(
             "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
         )
@@ -199,6 +205,8 @@ class Node(Shell):
     # What comes in
 
     def _scan(self, event: Event) -> bool:
+        if isinstance(event, Scanned):
+            event = Scanned(event.side, stamp.without(event.raw))
         taken = self._inbox.put(event)
         if taken and isinstance(event, Scanned) and event.side == self._timed_side:
             self._scanned_s = asyncio.get_running_loop().time()
@@ -271,6 +279,7 @@ class Node(Shell):
             ready=lambda: self._gate.entry == LOCKED,
             now_ms=now_ms,
             unix_ms=lambda: self._wall.unix_ms(now_ms()),
+            qr=self._stamps.text,
             trouble=self._report,
             shown=self._column_shows,
         )

@@ -139,6 +139,11 @@ class Till:
         return self.state == PAYING and bool(self._partly)
 
     @property
+    def question(self) -> str:
+        """The nonce of the question that is open; "": none is."""
+        return self._nonce if self.state == PRICING else ""
+
+    @property
     def slip_name(self) -> str:
         """What the slip of the sale under way is called, or would be."""
         return self._slip_name()

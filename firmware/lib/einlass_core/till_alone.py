@@ -108,7 +108,7 @@ class Alone:
         return count, cents
 
     def paid_here(self, subject: str) -> "list[dict[str, Any]]":
-        """What was paid here for a stay (its digest), oldest first: `cents`, `credit`, `minutes`, `cards`, `until`."""
+        """What was paid here for a stay (its digest), oldest first; see recorded() for what is in each."""
         return [row for _, row in sorted(self._rows.items()) if row["subject"] == subject]
 
     # What is kept
@@ -116,7 +116,8 @@ class Alone:
     def recorded(self, kind: str, fields: "dict[str, Any]", number: int, more: "dict[str, int]") -> None:
         """Call it before each record, with the number that it will have. OSError: it must not be written.
 
-        more: of a sale, `credit` and `minutes`: what vouchers in money (and percent), and in minutes, were worth.
+        more: of a sale, `credit` and `minutes`: what vouchers in money (and percent), and in minutes, were worth;
+        `entered`: when its stay began (Unix ms).
         """
         if self._rows and max(self._rows) >= number:
             self._store.cut(number)
@@ -136,6 +137,7 @@ class Alone:
             "credit": more.get("credit", 0),
             "minutes": more.get("minutes", 0),
             "cards": len(sale["used"]),
+            "entered": more.get("entered", 0),
             "until": sale["until"],
             "used": [
                 [digest, saved[at], int(alone is not None and self._counts(digest))]
