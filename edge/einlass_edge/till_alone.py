@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from einlass_core import codes, stamp
-from einlass_core.allowlist import AllowList
+from einlass_core.allowlist import ENTRY_BYTES, AllowList
 from einlass_core.stamp import KEY_BYTES
 from einlass_core.till_alone import ALONE_LIMIT, WEEKDAYS, Alone, Worth
 from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone, Priced
@@ -95,6 +95,8 @@ class AloneDesk:
             log.error("list_not_kept", error=str(error))
             return False
         self._merge()
+        if taken and fields["entries"]:
+            log.info("list", entries=len(fields["entries"]) // (2 * ENTRY_BYTES), **self._list.version())
         return bool(fields["entries"]) or not taken
 
     def _merge(self) -> None:
@@ -135,6 +137,7 @@ class AloneDesk:
             log.error("stamp_key_not_kept", error=str(error))
             return
         self._keys = keys
+        log.info("stamp_key", day=fields["day"])
 
     # The price
 

@@ -148,6 +148,12 @@ class TillNode(Shell):
             self._clock.heard(fields["unix_ms"], now_ms())
         super().received(kind, fields)
 
+    def link_changed(self, up: bool) -> None:
+        """See link.Hears. What it needs to sell alone is told to who asks: at once, the line may be gone soon."""
+        super().link_changed(up)
+        if up:
+            self._tell()
+
     def _answer(self, told: Told) -> None:
         self._answers = {id(told.priced): told}  # Only of the newest question anything is wanted.
         self._keep(told.priced)
