@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from einlass_core import VERSION as SOFTWARE_VERSION
-from einlass_core import wire, wire_till
+from einlass_core import wire, wire_signed, wire_till
 
 wire_till.join()
+wire_signed.join()
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 PAGE = ROOT / "docs" / "protocol.md"
@@ -45,6 +46,7 @@ MESSAGES = {
     "book": "A piece of what a till needs to price alone: tariff, holidays, prices. Compressed JSON in base64.",
     "stamp": "The day's key for the time of entry on tickets: to entries that print them, and to tills there.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
+    "trust": "What a lane judges signed tickets by: one JSON text in pieces, told until the lane has it.",
     "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {
@@ -52,6 +54,8 @@ PARTS = {
     "limit": "A ceiling. Newer is by epoch, then version, never by arrival.",
     "version": "How new a list of tickets is. Additions and revocations are counted apart, since these go first.",
     "list": "The list of valid tickets that a node has; added 0: none, or so many pieces of a whole one (removed).",
+    "trust": "By what a lane judges signed tickets.",
+    "claim": "What a signed code says, without the signature.",
 }
 PARTS["book"] = "Which tariff a till has, and how much of the next one has come."
 TYPES = {
@@ -67,7 +71,8 @@ TYPES = {
     "code": "what a reader read",
     "cards": "codes of vouchers, joined by blanks",
     "held": "positions from 0, joined by blanks",
-    "piece": "a part of a longer text",
+    "chunk": "a part of a longer text",
+    "piece": "a piece of a text",
     "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
 # "message.field" where a field means something else there, else "field".
@@ -155,16 +160,32 @@ FIELDS = {
     "parts": "how many there are",
     "book.text": "this piece",
     "day": "days since 1970, by UTC; two of them are in use at a time",
-    "key": "16 bytes in hex",
+    "stamp.key": "16 bytes in hex",
     "zone": "whose places",
     "free": "places free",
     "open": "whether anybody is let in now",
     "about": "a lane is cut off: the number may be off",
+    "trust.trust": "by what it judges signed tickets",
+    "status.trust": "of a lane that judges signed tickets by itself: by what; number 0: it was told nothing yet",
+    "event.signed": "of a release alone on a signature: what the code says, for a ticket that nobody has seen before",
+    "number": "grows with every key, revocation and version of the rules; an older one is not taken",
+    "sum": "the first 16 hex digits of the text's SHA-256",
+    "piece": "which piece, from 0",
+    "pieces": "how many there are",
+    "trust.text": "of {alone: products that may be let in, products: others that there are, zones: that it leads into, "
+    "keys: [id, public key in hex, until (Unix ms, 0: no end), 1 if revoked]}",
+    "key": "id of the key that signed it",
+    "ticket": "its id",
+    "product": "as the code says",
+    "claim.zone": "as the code says; empty: every zone",
+    "claim.persons": "how many it lets in",
+    "claim.until": "Unix ms of the last instant; 0: no bound",
     "account.epoch": "grows with every recount",
     "account.version": "of the ceiling that the lane obeys",
     "account.ceiling": "how far balance may rise",
     "account.balance": "entries minus exits of this lane in this epoch; negative where more leave than come",
     "account.pending": "of the balance: released and not yet through",
+    "account.alone": "tickets that were let in by the list, since the controller last knew of all records",
     "limit.epoch": "the account's own; another one would begin a new count",
     "limit.version": "grows with every ceiling sent",
     "limit.ceiling": "how far balance may rise",

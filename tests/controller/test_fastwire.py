@@ -25,6 +25,7 @@ _VALUES = {
     "code": st.text(max_size=60),
     "entries": st.text(max_size=60),
     "piece": st.text(max_size=60),
+    "chunk": st.text(max_size=60),
     "cards": st.text(max_size=60),
     "held": st.text(max_size=24),
 }

@@ -6,7 +6,15 @@ from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
-from einlass_controller.steps import leasing, listing, parking_sales, parking_signs, till_books, voucher_lists
+from einlass_controller.steps import (
+    leasing,
+    listing,
+    parking_sales,
+    parking_signs,
+    till_books,
+    trusting,
+    voucher_lists,
+)
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
@@ -76,6 +84,7 @@ def status(batch: Batch, message: Status) -> None:
         batch.take(node, message.report)
         leasing.wished(batch, message)
         listing.tell(batch, message)
+        trusting.tell(batch, message)
         voucher_lists.tell(batch, message)
         till_books.tell(batch, message)
 

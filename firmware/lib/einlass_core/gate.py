@@ -22,6 +22,7 @@ Entry side
 
 Room while cut off, by GateSettings.cut_off: `secure` none; `leased` what the ceiling leaves, for tickets on the list,
 while the lease covers the whole passage; `open` for every ticket on the list; `free-flow` for whoever shows any code.
+After alone_max tickets by the list none has room, until the controller has been told of all of them.
 
 Exit side: always free (exit_free), or free for exit_release_ms after any scan. It is never refused, never asked for,
 and opens before anything is written down.
@@ -76,7 +77,7 @@ NOISE_RECORD_MS = 1000
 
 
 class GateSettings:
-    """The lane's times in milliseconds, what it is equipped with, and what it does alone (one of POLICIES)."""
+    """The lane's times in milliseconds, its equipment, what it does alone (one of POLICIES), with how many tickets."""
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class GateSettings:
         bolt_sensed: bool = False,
         bolt_move_ms: int = 1500,
         cut_off: str = LEASED,
+        alone_max: int = 500,
     ) -> None:
         self.ask_ms = ask_ms
         self.release_ms = release_ms
@@ -105,12 +107,13 @@ class GateSettings:
         self.bolt_sensed = bolt_sensed
         self.bolt_move_ms = bolt_move_ms
         self.cut_off = cut_off
+        self.alone_max = alone_max
 
 
 class Gate:
     """Feed step() every event; carry out what it returns, in order; call again by deadline_ms.
 
-    listed: how many persons the list of valid tickets lets in by this digest (bytes); 0: none, or none any more.
+    listed: how many persons may be let in alone by this digest of `code`; 0, or the decision code of why: nobody.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class Gate:
         account: "Account",
         nonce_prefix: str,
         emergency: bool = False,
-        listed: "Callable[[str], int] | None" = None,
+        listed: "Callable[[str], int | str] | None" = None,
     ) -> None:
         self.account = account
         self.cut_off = settings.cut_off
@@ -137,7 +140,7 @@ class Gate:
         self._settling_since = 0
         self._nonce = ""
         self._left = 0
-        self._code = ""
+        self.code = ""
         self._last_code = ""
         self._last_code_until = 0
         self._exit_nonce = ""
@@ -155,12 +158,8 @@ class Gate:
     @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
-        due = [
-            at for at in (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline) if at is not None
-        ]
-        fault = self._fault_deadline()
-        if fault is not None:
-            due.append(fault)
+        every = (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline, self._fault_deadline())
+        due = [at for at in every if at is not None]
         return min(due) if due else None
 
     def step(self, now_ms: int, event: "Event") -> "list[Effect]":
@@ -217,7 +216,7 @@ class Gate:
         else:
             self._remember(now_ms, ENTRY, code)
             self._nonce = self._next_nonce()
-            self._code = code
+            self.code = code
             if not self._linked:
                 self._alone(now_ms, "refused", effects)
                 return
@@ -262,11 +261,13 @@ class Gate:
     def _alone(self, now_ms: int, refusal: str, effects: "list[Effect]") -> None:
         """Cut off, or no answer in time: the list says who it is, the lane's own ceiling whether there is room."""
         settings = self._settings
-        digest = codes.digest(self._code)
+        digest = codes.digest(self.code)
         show = "offline_not_here"
-        persons = 1 if self.cut_off == FREE_FLOW else 0
+        persons: "Any" = 1 if self.cut_off == FREE_FLOW else 0
         if self.cut_off in (LEASED, OPEN) and self._listed is not None:
-            persons = self._listed(digest)
+            persons = self._listed(digest) if self.account.alone < settings.alone_max else 0
+        if isinstance(persons, str):
+            show, persons = persons, 0
         if persons and self.cut_off == LEASED:
             longest = persons * settings.release_ms + settings.doubt_ms
             if not self.account.fits(persons) or now_ms + longest > self.account.until_ms:
@@ -274,8 +275,8 @@ class Gate:
                 persons = 0
         fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
         if persons:
-            fields["persons"] = persons
-            fields["reason"] = self.cut_off
+            fields.update(persons=persons, reason=self.cut_off)
+            self.account.alone += self.cut_off != FREE_FLOW
             self._release(now_ms, fields, effects)
             effects.append(Show("ok"))
             return
@@ -349,8 +350,7 @@ class Gate:
         self._forget_code()
         if self._busy_since is not None:
             self.account.confirm(left)
-            fields = {"nonce": self._nonce, "side": ENTRY, "persons": left, "doubtful": True}
-            effects.append(Record("passed", fields))
+            effects.append(Record("passed", {"nonce": self._nonce, "side": ENTRY, "persons": left, "doubtful": True}))
         else:
             self.account.refund(left)
             effects.append(Record("unused", {"nonce": self._nonce, "side": ENTRY, "persons": left}))
@@ -575,10 +575,8 @@ class Gate:
 
     def _ready(self, effects: "list[Effect]") -> None:
         self._show_until = None
-        if self.emergency:
-            effects.append(Show("emergency"))
-        else:
-            effects.append(Show("error" if self._fault or self._owed else "ready"))
+        word = "error" if self._fault or self._owed else "ready"
+        effects.append(Show("emergency" if self.emergency else word))
 
     def _enter(self, state: str, deadline_ms: "int | None") -> None:
         self.entry = state

@@ -27,7 +27,7 @@ DOWN = ("priced", "places", "lot", "book", "stamp")
 _TYPES = {
     "cards": (str, 0, CARDS_LENGTH_MAX),
     "held": (str, 0, HELD_LENGTH_MAX),
-    "piece": (str, 0, PIECE_LENGTH_MAX),
+    "chunk": (str, 0, PIECE_LENGTH_MAX),
 }
 _PARTS = {"book": "digest:name coming:name part:count"}
 _STATUS = " book?:book stamp?:count"
@@ -37,7 +37,7 @@ _MESSAGES = {
     "priced": "inc:name nonce:nonce code:name due:count held:held until:time values:object",
     "lot": "inc:name line:count lot:count kind:name value:count alone:name from:time until:time days:name count:count "
     "cents:count",
-    "book": "inc:name digest:name part:count parts:count text:piece",
+    "book": "inc:name digest:name part:count parts:count text:chunk",
     "stamp": "inc:name day:count key:name",
     "places": "inc:name zone:name free:count open:flag about:flag",
 }
