@@ -56,7 +56,7 @@ def correct(batch: Batch, message: Correct) -> Done | Declined:
     """The count of a zone is what staff counted. An entry in the ledger; no account and no older entry changes."""
     if message.zone not in batch.live.areas:
         return Declined(f"zone {message.zone!r} is not known", missing=True)
-    books, zone = batch.live.books, batch.live.books.zones[message.zone]
+    zone = batch.live.books.zones[message.zone]
     before = zone.figures().present
     if message.seen is None:
         _count(batch, message.zone, message.count)
