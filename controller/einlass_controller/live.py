@@ -97,7 +97,7 @@ class Area:
 
     shut_from_ms, shut_until_ms: no entries by order of a person. counted_ms: the last correction or nightly close;
     counted: up to which record of each lane's node (incarnation, number) that count has all movements, and the version
-    of the ceiling by which the lane has told all that was before (0: it has, or need not).
+    of the ceiling by which the lane has told all that was before (0: it has, or need not). See also house.CAME.
     """
 
     id: str
@@ -223,8 +223,10 @@ class Live:
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
+    zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)
+    stamp_secret: bytes = field(default=b"", repr=False)  # keys on parking tickets are made of it; b"": there are none
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -282,6 +284,7 @@ class Live:
         self.recent = old.recent
         self.vouchers.guesses = old.vouchers.guesses
         self.parking.shown = old.parking.shown
+        self.stamp_secret = old.stamp_secret
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)
@@ -339,6 +342,7 @@ def load(connection: Connection) -> Live:
         connection.execute(_LAST_DECISION).scalar() or 0,
         connection.execute(_LAST_LETTER).scalar() or 0,
     )
+    live.zones_stored = {name: zone.stored for name, zone in live.books.zones.items()}
     live.parking = load_parking(connection)
     live.catalogues = [with_products(item, live.parking.products) for item in load_catalogues(connection)]
     live.chains = {name: tuple(_chain(areas, name)) for name in areas}
