@@ -1,11 +1,14 @@
 """Real processes under drawn faults; `einlass simulate line` plays as many as one likes."""
 
+import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from einlass_sim.line import faults, machines, runs
+from einlass_sim.line.whole import NODES
 
 SEED = 3
 KINDS = ["reset", "torn", "half_open", "disk_full", "kill_after_scan", "slow", "all_cut", "clock_jump", "reboot"]
@@ -76,3 +79,33 @@ def test_what_others_use_is_left_alone() -> None:
 def test_unknown_kinds_are_named() -> None:
     with pytest.raises(ValueError, match="no fault is called 'rain'"):
         runs.kinds_of("reset,rain")
+
+
+class CountsOnly(runs.LeasedLine):
+    """A line of which only the figures are there."""
+
+    def __init__(self, present: int, inside: int) -> None:
+        self.excess, self.doubtful = 1, 1
+        self._figures = {"present": present, "reserved": 0}
+        self.truth = SimpleNamespace(inside=inside)  # type: ignore[assignment]
+        self.office = SimpleNamespace(ready=self._ready, nodes=self._nodes)  # type: ignore[assignment]
+
+    async def _ready(self) -> bool:
+        return True
+
+    async def _nodes(self) -> list[dict[str, object]]:
+        return [{"id": name, "online": True, "events_kept": 1} for name in NODES]
+
+    async def zone(self) -> dict[str, int]:
+        return self._figures
+
+    def _told(self) -> dict[str, int]:
+        return dict.fromkeys(NODES, 1)
+
+    def _here(self, name: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("present", "agrees"), [(4, False), (5, True), (6, True), (7, False)])
+def test_in_doubt_a_body_is_inside_and_never_outside(present: int, agrees: bool) -> None:
+    assert asyncio.run(CountsOnly(present, 4).counts_agree()) is agrees

@@ -151,6 +151,7 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
         "answers": dict(sorted(_answers(ledger).items())),
         "alone": sum(bool(entry["body"].get("offline")) for entry in ledger),
         "uncertain": _uncertain(ledger),
+        "doubtful": _doubtful(ledger),
         "late_releases": faults.late,
         "violations": violations,
         "recovered_s": round(recovered_s, 1),
@@ -166,6 +167,12 @@ def _answers(ledger: list[dict[str, Any]]) -> Counter[str]:
 
 def _uncertain(ledger: list[dict[str, Any]]) -> int:
     return sum(entry["body"].get("persons", 1) for entry in ledger if entry["kind"] == "uncertain")
+
+
+def _doubtful(ledger: list[dict[str, Any]]) -> int:
+    """Who was counted in because a lane could not tell whether anybody went through: it had stood still, or been blind."""
+    found = [entry["body"] for entry in ledger if entry["kind"] == "passed" and entry["body"].get("doubtful")]
+    return sum(body.get("persons", 1) for body in found)
 
 
 def _count(bodies: Counter[str], name: str, output: object) -> None:
@@ -187,7 +194,7 @@ async def _agreement(line: Line, bodies: Counter[str]) -> list[str]:
     """Wait until the counts of lanes, controller and truth agree; what is wrong if they do not."""
 
     async def agree() -> bool:
-        line.excess = _uncertain(await line.ledger())
+        line.excess, line.doubtful = _uncertain(await line.ledger()), _doubtful(await line.ledger())
         return await line.counts_agree()
 
     try:
