@@ -41,7 +41,8 @@ NAME_LENGTH_MAX = 64
 STOPPED = "coins_stopped"
 TOLD = frozenset(("card_undone", "card_not"))
 # Kinds of records that end a sale without a payment.
-OVER = frozenset(("aborted", "powered"))
+POWERED = "powered"
+OVER = frozenset(("aborted", POWERED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,9 @@ def _note(
     said = {name: value for name, value in list(said.items())[:8] if name not in ("node", "till", "seq", "number")}
     if kind in OVER:
         _end(batch, node, message.inc, number, message.boot)
+    if kind == POWERED:
+        # The sale that was under way when the power went may have no record, and so no number that is known now.
+        started(batch, node, message.boot)
     if kind == STOPPED:
         node.fault = STOPPED
         batch.nodes.add(node.id)

@@ -51,10 +51,10 @@ def quiet() -> None:
 
 
 @cache
-def _tables() -> bytes:
+def tables() -> bytes:
     """A database with all tables and nothing in them, made once."""
-    raw = _memory()
-    migrate(_database(raw))
+    raw = memory()
+    migrate(database_on(raw))
     return raw.serialize()
 
 
@@ -76,9 +76,9 @@ def _plan(lanes: int, cap: int) -> Plan:
 @cache
 def _template(lanes: int, cap: int, closing: tuple[int, int]) -> bytes:
     """A database with the site and its rules, made once."""
-    raw = _memory()
-    raw.deserialize(_tables())
-    database = _database(raw)
+    raw = memory()
+    raw.deserialize(tables())
+    database = database_on(raw)
     with database.begin() as connection:
         seed_site(connection, _plan(lanes, cap))
     rules: dict[str, Any] = {"product": PRODUCTS}
@@ -99,7 +99,7 @@ def _clock(minutes: int) -> str:
     return f"{datetime.fromtimestamp(closing_ms(minutes) / 1000, ZoneInfo(TIME_ZONE)):%H:%M}"
 
 
-def _memory() -> sqlite3.Connection:
+def memory() -> sqlite3.Connection:
     return sqlite3.connect(":memory:", check_same_thread=False)
 
 
@@ -114,7 +114,7 @@ def _first() -> Database:
 _COMPILED: dict[Any, Any] = {}
 
 
-def _database(raw: sqlite3.Connection) -> Database:
+def database_on(raw: sqlite3.Connection) -> Database:
     url, dialect = _first().url, _first().dialect
     pool = StaticPool(cast("Any", lambda: raw), dialect=dialect)
     engine = Database(pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
@@ -129,9 +129,9 @@ class Office:
         self.world = world
         self.rate = rate
         self.jumped_ms = 0
-        self.raw = _memory()
-        self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap, world.drawn.closing))
-        self.database = _database(self.raw)
+        self.raw = memory()
+        self.raw.deserialize(self._begins_with())
+        self.database = database_on(self.raw)
         self.intake = Intake("pool", b"world")
         self.leasing = leasing
         self.inbox: list[Message] = []
@@ -147,6 +147,9 @@ class Office:
         self.engine = self._engine()
         self._answered: set[bytes] = set()
         self.known = Known()  # what is noted beside the database
+
+    def _begins_with(self) -> bytes:
+        return _template(self.world.drawn.lanes, self.world.drawn.cap, self.world.drawn.closing)
 
     def _engine(self) -> Engine:
         return Engine(self.database, self.leasing, self.steady_ms)
@@ -249,7 +252,7 @@ class Office:
 
     def start(self) -> None:
         """With nothing but the database."""
-        self.database = _database(self.raw)
+        self.database = database_on(self.raw)
         self.engine = self._engine()
         self.running = True
         self._look_back()
@@ -278,7 +281,7 @@ class Office:
 
     def set_up_again(self, cap: int) -> None:
         """With another cap; nothing runs meanwhile."""
-        with _database(self.raw).begin() as connection:
+        with database_on(self.raw).begin() as connection:
             seed_site(connection, _plan(self.world.drawn.lanes, cap))
 
     def image(self) -> bytes:
@@ -288,9 +291,9 @@ class Office:
     def put_back(self, image: bytes) -> bool:
         """An older database takes the place of this one; the note beside it stays. False: nothing happened since."""
         self._remember()
-        self.raw = _memory()
+        self.raw = memory()
         self.raw.deserialize(image)
-        return position(_database(self.raw)) != (self.known.number, self.known.hash)
+        return position(database_on(self.raw)) != (self.known.number, self.known.hash)
 
     def cap(self) -> int:
         """As the database has it."""
