@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from einlass_core import VERSION as SOFTWARE_VERSION
-from einlass_core import wire, wire_till
+from einlass_core import wire, wire_signed, wire_till
 
 wire_till.join()
+wire_signed.join()
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 PAGE = ROOT / "docs" / "protocol.md"
@@ -43,6 +44,7 @@ MESSAGES = {
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "lot": "What vouchers of a lot are worth to a till that is cut off: on its first status, and every minute.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
+    "trust": "What a lane judges signed tickets by: one JSON text in pieces, told until the lane has it.",
     "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
 }
 PARTS = {
@@ -50,6 +52,8 @@ PARTS = {
     "limit": "A ceiling. Newer is by epoch, then version, never by arrival.",
     "version": "How new a list of tickets is. Additions and revocations are counted apart, since these go first.",
     "list": "The list of valid tickets that a node has; added 0: none, or so many pieces of a whole one (removed).",
+    "trust": "By what a lane judges signed tickets.",
+    "claim": "What a signed code says, without the signature.",
 }
 TYPES = {
     "flag": "true or false",
@@ -64,6 +68,7 @@ TYPES = {
     "code": "what a reader read",
     "cards": "codes of vouchers, joined by blanks",
     "held": "positions from 0, joined by blanks",
+    "piece": "a piece of a text",
     "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
 # "message.field" where a field means something else there, else "field".
@@ -85,7 +90,7 @@ FIELDS = {
     "reply.code": "ok, expired, refused, repeated, clock_untrusted or unknown",
     "answer.code": "the decision code; ok and ok_reentry release the lane",
     "kind": "what happened",
-    "ms": "the node's own clock, which only counts up",
+    "ms": "the node's own clock, which only counts up; of an event: when it happened, though it was written later",
     "time.unix_ms": "UTC",
     "event.unix_ms": "UTC by the controller's clock as told to the node; 0: the node was never told",
     "event.persons": "how many persons it is about, 1 where it is missing; in a refusal without a code, how many scans",
@@ -147,6 +152,21 @@ FIELDS = {
     "free": "places free",
     "open": "whether anybody is let in now",
     "about": "a lane is cut off: the number may be off",
+    "trust.trust": "by what it judges signed tickets",
+    "status.trust": "of a lane that judges signed tickets by itself: by what; number 0: it was told nothing yet",
+    "event.signed": "of a release alone on a signature: what the code says, for a ticket that nobody has seen before",
+    "number": "grows with every key, revocation and version of the rules; an older one is not taken",
+    "sum": "the first 16 hex digits of the text's SHA-256",
+    "piece": "which piece, from 0",
+    "pieces": "how many there are",
+    "trust.text": "of {alone: products that may be let in, products: others that there are, zones: that it leads into, "
+    "keys: [id, public key in hex, until (Unix ms, 0: no end), 1 if revoked]}",
+    "key": "id of the key that signed it",
+    "ticket": "its id",
+    "product": "as the code says",
+    "claim.zone": "as the code says; empty: every zone",
+    "claim.persons": "how many it lets in",
+    "claim.until": "Unix ms of the last instant; 0: no bound",
     "account.epoch": "grows with every recount",
     "account.version": "of the ceiling that the lane obeys",
     "account.ceiling": "how far balance may rise",

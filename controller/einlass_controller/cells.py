@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from einlass_controller.domain.decision import Text
-from einlass_controller.domain.signed import TICKET_ID_LENGTH
 from einlass_core import codes
+from einlass_core.signed import TICKET_ID_LENGTH
 
 REASON_LENGTH_MAX = 200
 NUMBER_DIGITS_MAX = 9

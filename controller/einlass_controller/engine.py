@@ -6,10 +6,11 @@ Synchronous and without a clock: the caller says what time it is, so a simulator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -170,10 +171,9 @@ class Engine:
             self._rebuild()
         session = self._session
         try:
-            batch, results = self._decide(messages, now_ms)
-            began_s = time.thread_time()
+            batch, results, decided_s = self._decide(messages, now_ms)
             wrote = self._write(batch)
-            self.spent.writing_s += time.thread_time() - began_s
+            self.spent.writing_s += time.thread_time() - decided_s
             if not wrote and session.has_begun:
                 session.rollback()
         except BaseException as error:
@@ -198,7 +198,8 @@ class Engine:
 
         return commit if wrote else done
 
-    def _decide(self, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any]]:
+    def _decide(self, messages: Sequence[Message], now_ms: int) -> tuple[Batch, list[Any], float]:
+        """The batch, its results, and the thread's clock when they were there."""
         spent, began_s = self.spent, time.thread_time()
         rows = Rows(self._session)
         waiting = list(self.live.waiting_asks.values())
@@ -213,8 +214,9 @@ class Engine:
         spent.batches += 1
         spent.messages += len(messages)
         spent.reading_s += read_s - began_s
-        spent.deciding_s += time.thread_time() - read_s
-        return batch, results
+        decided_s = time.thread_time()
+        spent.deciding_s += decided_s - read_s
+        return batch, results, decided_s
 
     def _give_up(self, error: BaseException) -> None:
         """The transaction never was. A connection that may be broken is not used again."""

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from einlass_core import wire, wire_till
+from einlass_core import wire, wire_signed, wire_till
 
 wire_till.join()
+wire_signed.join()
 wire.keep_rules()
 
 

@@ -15,6 +15,7 @@ from einlass_controller.private_file import write_private
 from einlass_controller.store.schema import LEDGER
 
 GUARD_FILE = "epoch.json"
+_LAST = "SELECT number, hash FROM ledger ORDER BY number DESC LIMIT 1"
 
 log = structlog.get_logger("einlass.guard")
 
@@ -60,10 +61,15 @@ class Guard:
 
 def position(database: Database) -> tuple[int, str]:
     """(number, hash) of the last entry that is stored."""
-    with database.connect() as connection:
-        last = select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)
-        row = connection.execute(last).first()
-    return (row.number, row.hash) if row is not None else (0, "")
+    raw = database.raw_connection()  # asked every minute: all but the driver would cost ten times the question
+    try:
+        cursor = raw.cursor()
+        cursor.execute(_LAST)
+        row = cursor.fetchone()
+        cursor.close()
+    finally:
+        raw.close()
+    return (int(row[0]), str(row[1])) if row is not None else (0, "")
 
 
 def older(database: Database, known: Known | None, epoch: int) -> str:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from einlass_controller import fastwire
-from einlass_controller.domain import signed
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.parking import DISPLAY, POOL, SOLD
 from einlass_controller.domain.public_codes import normal
@@ -27,7 +26,7 @@ from einlass_controller.messages import (
     State,
     Status,
 )
-from einlass_core import codes, wire
+from einlass_core import codes, signed, wire
 
 # What names and nonces are made of: they become keys, log lines and topic levels.
 TOKEN = re.compile(r"[A-Za-z0-9._:-]{1,48}")
@@ -185,7 +184,7 @@ def _hello(node: str, fields: dict[str, Any]) -> Hello:
 
 
 def _status(node: str, fields: dict[str, Any]) -> Status:
-    on_list = fields.get("list")
+    on_list, trust = fields.get("list"), fields.get("trust")
     return Status(
         node,
         fields["boot"],
@@ -197,6 +196,7 @@ def _status(node: str, fields: dict[str, Any]) -> Status:
         fields.get("cut_off") or "",
         None if on_list is None else (on_list["added"], on_list["removed"]),
         0 if on_list is None else on_list["age_ms"],
+        None if trust is None else (trust["number"], trust["sum"]),
     )
 
 

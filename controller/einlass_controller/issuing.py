@@ -5,11 +5,10 @@ import secrets
 import time
 from typing import NotRequired, TypedDict, Unpack
 
-from einlass_controller.domain import signed
 from einlass_controller.domain.catalogue import Product
 from einlass_controller.domain.tickets import SINGLE, VALID, Ticket
 from einlass_controller.signing import Signer
-from einlass_core import codes
+from einlass_core import codes, signed
 
 ID_CHARACTERS = signed.TICKET_ID_LENGTH
 

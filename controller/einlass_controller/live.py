@@ -14,7 +14,6 @@ from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, in_force, r
 from einlass_controller.domain.hours import Opening
 from einlass_controller.domain.occupancy import Account, Books, Zone
 from einlass_controller.domain.shares import Demand, Leasing
-from einlass_controller.domain.signed import PublicKey
 from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.messages import Ask
 from einlass_controller.parking_book import ParkingBook, load_parking, with_products
@@ -23,6 +22,7 @@ from einlass_controller.store.schema import (
     DEAD_LETTER,
     DECISION,
     EPOCH,
+    HELD_BACK,
     LANE,
     LEDGER,
     NODE,
@@ -35,10 +35,29 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.voucher_book import VoucherBook, load_book
+from einlass_core.signed import PublicKey
 
 RECENT_MAX = 50
 PAST_INCARNATIONS_MAX = 50
 ONLINE_LAPSE_MS = 30_000
+# What load() asks: written down once, for a question that SQLAlchemy knows already costs a third.
+_SITE = select(SITE.c.id, SITE.c.name, SITE.c.name_en, SITE.c.time_zone, SITE.c.mode, SITE.c.mode_by, SITE.c.closed_ms)
+_ZONES = select(ZONE).order_by(ZONE.c.id)
+_LANES = select(LANE).order_by(LANE.c.id)
+_NODES = select(NODE).order_by(NODE.c.id)
+_ACCOUNTS = select(ACCOUNT)
+_RULES = select(RULES).order_by(RULES.c.version)
+_KEYS = select(SIGNING_KEY)
+_UNFINISHED = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
+_EPOCH = select(EPOCH.c.epoch, EPOCH.c.recount)
+_LAST_ENTRY = select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)
+_RECENT = select(LEDGER).where(LEDGER.c.kind != CHANGES).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)
+_LAST_DECISION = select(func.max(DECISION.c.number))
+_LAST_LETTER = select(func.max(DEAD_LETTER.c.number))
+_LAST_LISTED = [select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)]
+_GRANTED = (
+    select(VISIT.c.lane, func.sum(VISIT.c.persons)).where(VISIT.c.state == visits.RESERVED).group_by(VISIT.c.lane)
+)
 # Lists are numbered in ranges: after a restore the next but one begins, which no lost change can have reached.
 LIST_RANGE = 1_000_000
 # Epochs beyond this begin where the last of them did: a number has to fit into a message.
@@ -149,14 +168,19 @@ class Node:
     gap_told_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
+    past_strikes: int = 0  # messages of a past incarnation since the last one of the present
     cut_off: str = ""  # what its lane does alone
     wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
     leased: tuple[int, int] = (0, 0)  # the request that was answered last
     listed: tuple[int, int] | None = None  # the version of its list (added, removed)
     listed_ms: int = 0  # when it last was as new as ours
     list_sent_ms: int = 0
+    list_to: tuple[int, int] = (0, 0)  # the version that it has when it has taken what was sent last
     list_number: int = 0  # of the change up to which nothing was found that it lacks
     list_piece: tuple[int, str, int, int] = (0, "", 0, 0)  # of a whole list: pieces sent, last digest, version to reach
+    trust: tuple[int, str] | None = None  # which keys and products it judges signed tickets by; None: it does not
+    trust_sent_ms: int = 0
+    is_trust_current: bool = False
 
 
 class WaitingAsk(NamedTuple):
@@ -266,12 +290,12 @@ class Live:
                 node.waiting, node.lane_state = before.waiting, before.lane_state
                 node.cut_off, node.wish, node.listed = before.cut_off, before.wish, before.listed
                 node.listed_ms = before.listed_ms
+                node.trust, node.is_trust_current = before.trust, before.is_trust_current
 
 
 def load(connection: Connection) -> Live:
     """Read everything. Raises NotSetUpError when there is no site yet, InvariantError when the books contradict."""
-    columns = (SITE.c.id, SITE.c.name, SITE.c.name_en, SITE.c.time_zone, SITE.c.mode, SITE.c.mode_by, SITE.c.closed_ms)
-    site = connection.execute(select(*columns)).first()
+    site = connection.execute(_SITE).first()
     if site is None:
         raise NotSetUpError("this database has no site: run `einlass controller setup` first")
     areas = {
@@ -286,7 +310,7 @@ def load(connection: Connection) -> Live:
             row.counted_ms,
             {lane: (*mark, 0)[:3] for lane, mark in json.loads(row.counted).items()},  # of two before there were leases
         )
-        for row in connection.execute(select(ZONE).order_by(ZONE.c.id))
+        for row in connection.execute(_ZONES)
     }
     lanes = {
         row.id: Lane(
@@ -300,11 +324,10 @@ def load(connection: Connection) -> Live:
             led_into(areas, row.outer, row.zone),
             row.issues,
         )
-        for row in connection.execute(select(LANE).order_by(LANE.c.id))
+        for row in connection.execute(_LANES)
     }
-    last = connection.execute(select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.desc()).limit(1)).first()
-    told = select(LEDGER).where(LEDGER.c.kind != CHANGES)
-    newest = connection.execute(told.order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)).all()
+    last = connection.execute(_LAST_ENTRY).first()
+    newest = connection.execute(_RECENT).all()
     live = Live(
         Site(*site),
         areas,
@@ -313,8 +336,8 @@ def load(connection: Connection) -> Live:
         _books(connection, lanes),
         last.number if last else 0,
         last.hash if last else ledger.GENESIS,
-        connection.execute(select(func.max(DECISION.c.number))).scalar() or 0,
-        connection.execute(select(func.max(DEAD_LETTER.c.number))).scalar() or 0,
+        connection.execute(_LAST_DECISION).scalar() or 0,
+        connection.execute(_LAST_LETTER).scalar() or 0,
     )
     live.parking = load_parking(connection)
     live.catalogues = [with_products(item, live.parking.products) for item in load_catalogues(connection)]
@@ -322,14 +345,13 @@ def load(connection: Connection) -> Live:
     live.lane_of_node = {lane.node: lane for lane in lanes.values() if lane.node}
     live.ring = {
         row.id: PublicKey(row.id, bytes.fromhex(row.public), row.verify_until_ms, row.revoked_ms)
-        for row in connection.execute(select(SIGNING_KEY))
+        for row in connection.execute(_KEYS)
     }
-    unfinished = select(TICKET_IMPORT.c.id).where(TICKET_IMPORT.c.done.is_(False))
-    live.imports_open = set(connection.execute(unfinished).scalars())
-    count = connection.execute(select(EPOCH.c.epoch, EPOCH.c.recount)).first()
+    live.imports_open = set(connection.execute(_UNFINISHED).scalars())
+    count = connection.execute(_EPOCH).first()
     live.epoch, live.recount = (count.epoch, count.recount) if count is not None else (0, "")
-    newest_listed = connection.execute(select(func.max(TICKET.c.listed_number))).scalar() or 0
-    live.list_number = max(lists_begin(live.epoch), newest_listed)
+    newest_listed = [connection.execute(statement).scalar() or 0 for statement in _LAST_LISTED]
+    live.list_number = max(lists_begin(live.epoch), *newest_listed)
     live.vouchers = load_book(connection)
     live.vouchers.list_number = max(lists_begin(live.epoch), live.vouchers.list_number)
     for row in reversed(newest):
@@ -339,7 +361,7 @@ def load(connection: Connection) -> Live:
 
 def load_catalogues(connection: Connection) -> list[Catalogue]:
     """Every version of the house's rules, oldest first; before the first there are those that are built in."""
-    rows = connection.execute(select(RULES).order_by(RULES.c.version)).all()
+    rows = connection.execute(_RULES).all()
     built_in = read_catalogue(BUILT_IN)
     return [built_in, *[read_catalogue(json.loads(row.body), row.version, row.valid_from_ms) for row in rows]]
 
@@ -373,21 +395,15 @@ def _nodes(connection: Connection) -> dict[str, Node]:
             row.fault,
             row.alarm,
         )
-        for row in connection.execute(select(NODE).order_by(NODE.c.id))
+        for row in connection.execute(_NODES)
     }
 
 
 def _books(connection: Connection, lanes: dict[str, Lane]) -> Books:
-    zones = [Zone(row.id, row.cap, row.base, row.ghosts, untold=row.untold) for row in connection.execute(select(ZONE))]
-    granted = dict(
-        connection.execute(
-            select(VISIT.c.lane, func.sum(VISIT.c.persons))
-            .where(VISIT.c.state == visits.RESERVED)
-            .group_by(VISIT.c.lane)
-        ).all()
-    )
+    zones = [Zone(row.id, row.cap, row.base, row.ghosts, untold=row.untold) for row in connection.execute(_ZONES)]
+    granted = dict(connection.execute(_GRANTED).all())
     accounts = []
-    for row in connection.execute(select(ACCOUNT)):
+    for row in connection.execute(_ACCOUNTS):
         account = Account(row.lane, lanes[row.lane].zones, row.inc, row.epoch, row.seq, row.version, row.balance)
         account.pending, account.version_sent, account.lowering = row.pending, row.version_sent, row.lowering
         account.frozen, account.leaves = row.frozen, lanes[row.lane].leaves

@@ -1,12 +1,17 @@
-"""What the engine takes in and gives out. Made by intake.py (from the wire) and api/ (from HTTP)."""
+"""What the engine takes in and gives out. Made by intake.py (from the wire) and api/ (from HTTP).
+
+What nodes send all day is a Struct: made in a tenth of the time of a frozen dataclass, and as little to be changed.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from einlass_controller.domain.occupancy import Report
-from einlass_controller.domain.signed import Signed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.orders import OfficeOrder
+from einlass_core.signed import Signed
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -41,8 +46,7 @@ class Hello:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """Somebody held a code in front of a node's reader."""
 
     node: str
@@ -89,8 +93,7 @@ class Price:
         return f"{self.sale}/{self.what}/{self.proof.content}/{self.paid_cents}/{cards}"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
+class NodeEvent(Struct, frozen=True):
     """A journal record. seq: its number; report None: unreadable but for its number."""
 
     node: str
@@ -99,11 +102,10 @@ class NodeEvent:
     seq: int
     kind: str
     report: Report | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """How a node is; repeated every few seconds."""
 
     node: str
@@ -116,6 +118,7 @@ class Status:
     cut_off: str = ""
     listed: tuple[int, int] | None = None
     listed_age_ms: int = 0
+    trust: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

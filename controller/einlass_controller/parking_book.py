@@ -13,6 +13,12 @@ from einlass_tariff.book import Book
 from einlass_tariff.read import read_tariff
 
 ISSUED_NAME, ISSUED_NAME_EN = "Parkschein", "Parking ticket"
+_CAR_PARKS = select(ZONE.c.id, ZONE.c.tariff, ZONE.c.lost_ticket_cents, ZONE.c.free_with, ZONE.c.free_minutes).where(
+    ZONE.c.tariff != ""
+)
+_TILLS = select(TILL.c.id, TILL.c.node, TILL.c.zone, TILL.c.name, TILL.c.name_en, TILL.c.inc, TILL.c.account)
+_SIGNS = select(SIGN.c.node, SIGN.c.zone)
+_ISSUES = select(LANE.c.id, LANE.c.issues).where(LANE.c.issues != "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +87,13 @@ class ParkingBook:
 
 def load_parking(connection: Connection) -> ParkingBook:
     """Read it."""
-    columns = (ZONE.c.id, ZONE.c.tariff, ZONE.c.lost_ticket_cents, ZONE.c.free_with, ZONE.c.free_minutes)
-    zones = {row[0]: CarPark(*row) for row in connection.execute(select(*columns).where(ZONE.c.tariff != ""))}
-    machines = (TILL.c.id, TILL.c.node, TILL.c.zone, TILL.c.name, TILL.c.name_en, TILL.c.inc, TILL.c.account)
+    zones = {row[0]: CarPark(*row) for row in connection.execute(_CAR_PARKS)}
     return ParkingBook(
         zones,
         {name: load_book(connection, name) for name in {park.tariff for park in zones.values()}},
-        {row[1]: Machine(*row[:6], json.loads(row[6])) for row in connection.execute(select(*machines))},
-        {row.node: row.zone for row in connection.execute(select(SIGN.c.node, SIGN.c.zone))},
-        {row.id: row.issues for row in connection.execute(select(LANE.c.id, LANE.c.issues).where(LANE.c.issues != ""))},
+        {row[1]: Machine(*row[:6], json.loads(row[6])) for row in connection.execute(_TILLS)},
+        {row.node: row.zone for row in connection.execute(_SIGNS)},
+        {row.id: row.issues for row in connection.execute(_ISSUES)},
     )
 
 

@@ -109,6 +109,8 @@ def _node(live: Live, node: Node, now_ms: int) -> Picture:
         "lent": live.books.accounts[lane.id].spare if lane is not None else 0,
         "list_version": list(node.listed) if node.listed is not None else None,
         "list_current_ms": node.listed_ms or None,
+        "signed_by": None if node.trust is None else list(node.trust),
+        "signed_current": None if node.trust is None else node.is_trust_current,
     }
 
 

@@ -11,6 +11,8 @@ from einlass_controller.store import vouchers
 from einlass_controller.store.schema import PAYMENT, VOUCHER
 
 OPEN = "open"
+_TIMED = select(PAYMENT.c.key, PAYMENT.c.until_ms).where(PAYMENT.c.state == OPEN, PAYMENT.c.until_ms.is_not(None))
+_NEWEST_LISTED = select(func.max(VOUCHER.c.listed_number))
 
 
 @dataclass(slots=True)
@@ -37,11 +39,10 @@ class VoucherBook:
 
 def load_book(connection: Connection) -> VoucherBook:
     """Read it."""
-    timed = select(PAYMENT.c.key, PAYMENT.c.until_ms).where(PAYMENT.c.state == OPEN, PAYMENT.c.until_ms.is_not(None))
     return VoucherBook(
         vouchers.partners(connection),
         vouchers.lots(connection),
         vouchers.public_codes(connection),
-        {row.key: int(row.until_ms) for row in connection.execute(timed)},
-        list_number=max(1, connection.execute(select(func.max(VOUCHER.c.listed_number))).scalar() or 0),
+        {row.key: int(row.until_ms) for row in connection.execute(_TIMED)},
+        list_number=max(1, connection.execute(_NEWEST_LISTED).scalar() or 0),
     )

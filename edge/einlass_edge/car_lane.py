@@ -25,7 +25,7 @@ def is_car_exit(config: NodeConfig) -> bool:
     return isinstance(config.turnstile, BarrierConfig) and config.exit is not None
 
 
-def gate_for(config: NodeConfig, settings: GateSettings, journal: Journal, listed: Callable[[str], int]) -> Gate:
+def gate_for(config: NodeConfig, settings: GateSettings, journal: Journal, listed: Callable[[str], int | str]) -> Gate:
     """The state machine of this lane: a car park's exit asks, every other lane is as gate.py says."""
     prefix = journal.prefix
     if is_car_exit(config):

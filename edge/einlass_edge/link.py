@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from einlass_core import wire, wire_till
+from einlass_core import wire, wire_signed, wire_till
 from einlass_core.wire import (
     BROADCAST,
     WireError,
@@ -44,6 +44,7 @@ QUEUED_MAX = 128
 QOS = 1
 
 wire_till.join()
+wire_signed.join()
 log = structlog.get_logger(__name__)
 
 

@@ -1,6 +1,7 @@
 """Wires one lane: configuration -> journal, drivers, link -> pump. Decides nothing itself."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import structlog
 
 from einlass_core import messages, signals
 from einlass_core.allowlist import AllowList
+from einlass_core.codes import SIGNED_PREFIX
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, Started
 from einlass_core.gate import LOCKED, Gate
 from einlass_core.pump import pump
+from einlass_core.signed_alone import NOT_HERE, SEEN
 from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, is_car_exit, passage_for, state_of, ticket_printer
 from einlass_edge.clock import now_ms
 from einlass_edge.config import GpioConfig, NodeConfig
@@ -25,6 +28,7 @@ from einlass_edge.drivers.turnstile_gpio import GpioTurnstile, GpiozeroPins
 from einlass_edge.drivers.turnstile_modbus import Client, ModbusTurnstile, serial_client, tcp_client
 from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Shell
+from einlass_edge.signed_tickets import SignedTickets
 from einlass_edge.ticket_column import NO_TICKETS, PULL_OUT, TicketColumn
 
 IDENTIFY_S = 5.0
@@ -62,6 +66,7 @@ class Node(Shell):
         settings = lane.gate_settings()
         self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
+        self._signed = SignedTickets(self._database, self._list)
         self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
         self._timed_side = EXIT if is_car_exit(config) else ENTRY
@@ -94,6 +99,8 @@ class Node(Shell):
             self._keep(event)
         elif kind == "list":
             self._take_list(fields)
+        elif kind == "trust":
+            self._take_trust(fields)
         elif kind == "emergency":
             self._sensors.site_emergency(fields["on"])
 
@@ -142,10 +149,11 @@ class Node(Shell):
     def _record(self, effect: Record) -> bool:
         try:
             self._list.recorded(effect.kind, effect.fields)
-            self._append(effect.kind, effect.fields)
+            self._append(effect.kind, self._signed.recorded(effect.kind, effect.fields))
         except OSError as error:
             self._not_written(effect.kind, error)
             return False
+        self._list.kept()
         self._durable = self._gate.account.as_dict()
         self._written(effect.kind, effect.fields)
         if effect.kind == "rearmed":
@@ -165,9 +173,17 @@ class Node(Shell):
     def _settled(self) -> bool:
         return at_rest(self._gate)
 
-    def _listed(self, digest: str) -> int:
-        """Who is let in alone: tickets on the list, and one that was made here just now."""
-        return self._list.persons(digest) or (self._column.made(digest) if self._column is not None else 0)
+    def _listed(self, digest: str) -> int | str:
+        """Who is let in alone: tickets on the list, one that was made here just now, and signed ones by their keys."""
+        code = self._gate.code
+        persons = self._list.persons(digest) or (self._column.made(digest) if self._column is not None else 0)
+        if persons >= SEEN:
+            return NOT_HERE  # The entry of a ticket's number, not of its code.
+        if not code.startswith(SIGNED_PREFIX):
+            return persons
+        if persons:
+            return "revoked" if self._signed.revoked(code) else persons
+        return self._signed.judge(code, digest, self._wall.unix_ms(now_ms()))
 
     # What goes out
 
@@ -175,8 +191,22 @@ class Node(Shell):
         status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
         listed = self._list.status(now_ms())
         self._link.publish(
-            "status", {**status, "account": self._durable, "link_drops": self._link.drops, "list": listed}
+            "status",
+            {
+                **status,
+                "account": self._durable,
+                "link_drops": self._link.drops,
+                "list": listed,
+                "trust": self._signed.status(),
+            },
         )
+
+    def _take_trust(self, fields: dict[str, Any]) -> None:
+        try:
+            if self._signed.take(fields):
+                self._tell()
+        except OSError as error:
+            log.error("keys_not_kept", error=str(error))
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
@@ -212,6 +242,8 @@ class Node(Shell):
 
     def _tidy(self) -> None:
         self._merge_list()
+        with contextlib.suppress(OSError):  # It is tried again, and what stays written down does no harm.
+            self._signed.tidy()
         super()._tidy()
 
     def _show_again(self) -> None:

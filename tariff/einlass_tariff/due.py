@@ -11,7 +11,7 @@ from typing import Protocol
 
 from einlass_tariff.book import Book
 from einlass_tariff.buy import buy
-from einlass_tariff.fee import fee
+from einlass_tariff.fee import Memo, cost, fee
 from einlass_tariff.model import Tariff
 from einlass_tariff.problems import StayError
 from einlass_tariff.result import Card, Fee, Stay
@@ -23,8 +23,6 @@ FREE = "free"
 LOST = "lost"
 MS = 1000
 CARD_MINUTES_MAX = 60 * 24 * 31
-# Which vouchers help is found by pricing the stay many times: for a longer one they are handed back, nobody is to wait.
-CARDS_STAY_MS_MAX = 14 * 24 * 3600 * MS
 Span = tuple[int, int]
 
 
@@ -151,12 +149,13 @@ def bill(book: Book, stay: Owing, now_ms: int, lost_cents: int | None = None, sh
         lines = [("Verlorene Karte", "Lost ticket", lost_cents), *_paid(stay, lost_cents)]
         until_ms = grace_ms if due else max(stay.until_ms, stay.entered_ms)
         return Bill(lost_cents, due, until_ms, (), tuple(lines), *_named(tariff))
-    plain = _ask(book, stay, now_ms)
+    question = _Question(book, stay, now_ms)
+    plain = question.fee()
     owed = _due(stay, plain)
     if now_ms <= stay.until_ms:  # paid for, and time to leave: no voucher is needed, and the time does not begin anew
         lines = [*_lines(stay, plain), *([("Zeit zur Ausfahrt", "Time to leave", -owed)] if owed else [])]
         return Bill(plain.fee_cents, 0, stay.until_ms, (), tuple(lines), *_named(tariff))
-    taken, answer = _help(book, stay, now_ms, tariff, owed, shown) if owed else ((), plain)
+    taken, answer = _help(question, tariff, owed, shown) if owed else ((), plain)
     lines = _lines(stay, answer)
     return Bill(plain.fee_cents, _due(stay, answer), grace_ms, taken, tuple(lines), *_named(tariff))
 
@@ -189,65 +188,83 @@ def _named(tariff: Tariff) -> tuple[str, str]:
     return f"{tariff.name} {tariff.valid_from.isoformat()}", tariff.digest
 
 
-def _ask(book: Book, stay: Owing, now_ms: int, cards: Sequence[Card] = (), spans: Sequence[Span] = ()) -> Fee:
-    """The fee of the stay so far, with the vouchers of earlier payments before these."""
-    entry_s = stay.entered_ms // MS
-    # Full seconds of the time that has passed: exactly n minutes are n minutes.
-    exit_s = entry_s + max(0, now_ms - stay.entered_ms) // MS
-    old = (Card(MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
-    free = tuple((first // MS, last // MS) for first, last in (*spans_of(stay.spans), *spans))
-    asked = Stay(entry_s, exit_s, (*old, *cards), stay.pass_name, free_spans=free)
-    until_ms = stay.pass_until_ms if stay.pass_name else None
-    if until_ms is None or exit_s <= until_ms // MS:
-        return fee(book, asked)
-    # The pass ended meanwhile: from then on the car parks like any other, and cards take off what that costs.
-    ends_s = max(entry_s, until_ms // MS)
-    first = fee(book, replace(asked, exit_s=ends_s, cards=()))
-    then = fee(book, replace(asked, entry_s=ends_s, pass_name=""))
-    cents = first.fee_cents + then.fee_cents
-    return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
+class _Question:
+    """The stay so far, asked about with one set of vouchers after the other: what they share is priced once."""
+
+    def __init__(self, book: Book, stay: Owing, now_ms: int) -> None:
+        self.stay = stay
+        self._book = book
+        self._entry_s = stay.entered_ms // MS
+        # Full seconds of the time that has passed: exactly n minutes are n minutes.
+        self._exit_s = self._entry_s + max(0, now_ms - stay.entered_ms) // MS
+        self._memo = Memo()
+
+    def fee(self, shown: Sequence[Shown] = ()) -> Fee:
+        """With these vouchers after those of earlier payments."""
+        asked = self._asked(shown)
+        parts = self._parts(asked)
+        if len(parts) == 1:
+            return fee(self._book, asked, self._memo)
+        first, then = (fee(self._book, part, self._memo) for part in parts)
+        cents = first.fee_cents + then.fee_cents
+        return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
+
+    def due(self, shown: Sequence[Shown]) -> int:
+        """What is still to be paid with them, in cents."""
+        cents = sum(cost(self._book, part, self._memo) for part in self._parts(self._asked(shown)))
+        return max(0, cents - self.stay.credit_cents - self.stay.paid_cents)
+
+    def _asked(self, shown: Sequence[Shown]) -> Stay:
+        stay = self.stay
+        old = (Card(MINUTES, min(stay.card_minutes, CARD_MINUTES_MAX)),) if stay.card_minutes else ()
+        cards = [Card(item.kind, item.value) for item in shown if item.kind != FREE]
+        spans = [item.span_ms for item in shown if item.kind == FREE]
+        free = tuple((first // MS, last // MS) for first, last in (*spans_of(stay.spans), *spans))
+        return Stay(self._entry_s, self._exit_s, (*old, *cards), stay.pass_name, free_spans=free)
+
+    def _parts(self, asked: Stay) -> list[Stay]:
+        """A pass that ended meanwhile: from then on the car parks like any other, and cards take off what it costs."""
+        until_ms = self.stay.pass_until_ms if self.stay.pass_name else None
+        if until_ms is None or self._exit_s <= until_ms // MS:
+            return [asked]
+        ends_s = max(self._entry_s, until_ms // MS)
+        return [replace(asked, exit_s=ends_s, cards=()), replace(asked, entry_s=ends_s, pass_name="")]
 
 
 def _due(stay: Owing, answer: Fee) -> int:
     return max(0, answer.fee_cents - stay.credit_cents - stay.paid_cents)
 
 
-def _help(
-    book: Book, stay: Owing, now_ms: int, tariff: Tariff, owed: int, shown: Sequence[Shown]
-) -> tuple[tuple[Taken, ...], Fee]:
+def _help(question: _Question, tariff: Tariff, owed: int, shown: Sequence[Shown]) -> tuple[tuple[Taken, ...], Fee]:
     """The vouchers that lower what is due, as few as do it, each with what it takes off; and the fee with them."""
-    if now_ms - stay.entered_ms > CARDS_STAY_MS_MAX:
-        shown = ()
+    stay = question.stay
     limit = tariff.voucher.per_stay_max if tariff.voucher.stackable else 1
     free = [item for item in shown if item.kind == FREE]
     cards = [item for item in shown if item.kind != FREE][: max(0, limit - stay.cards)]
     chosen: list[Shown] = []
 
-    def answer(with_these: Sequence[Shown]) -> Fee:
-        worth = [Card(item.kind, item.value) for item in with_these if item.kind != FREE]
-        return _ask(book, stay, now_ms, worth, [item.span_ms for item in with_these if item.kind == FREE])
-
     least = owed
     for item in free:
-        found = _due(stay, answer([*chosen, item]))
+        found = question.due([*chosen, item])
         if found < least:
             chosen, least = [*chosen, item], found
     # The engine finds the cards that make the fee lowest; what was paid before may make some of them needless.
     old = 1 if stay.card_minutes else 0
-    best = answer([*chosen, *cards])
+    best = question.fee([*chosen, *cards])
     if _due(stay, best) < least:
         helping = {use.number - old for use in best.uses if use.number >= old}
         order = sorted(helping, key=lambda number: (KINDS.index(cards[number].kind), number))
         chosen, least = [*chosen, *[cards[number] for number in order]], _due(stay, best)
     for item in reversed(list(chosen)):
         without = [other for other in chosen if other is not item]
-        if _due(stay, answer(without)) <= least:
-            chosen, least = without, _due(stay, answer(without))
-    final = answer(chosen)
+        found = question.due(without)
+        if found <= least:
+            chosen, least = without, found
+    final = question.fee(chosen)
     taken, before = [], owed
     for number, item in enumerate(chosen):
         last = number == len(chosen) - 1
-        after = least if last else min(before, max(least, _due(stay, answer(chosen[: number + 1]))))
+        after = least if last else min(before, max(least, question.due(chosen[: number + 1])))
         taken.append(Taken(item.place, item.kind, _used(item, final, chosen, old), before - after, item.span_ms))
         before = after
     return tuple(taken), final

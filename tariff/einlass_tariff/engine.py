@@ -4,8 +4,9 @@ Nothing here looks ahead: what a moment costs depends on what was before it only
 and money can be turned into time by looking for the longest stay that it pays.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 
 from einlass_tariff import model as m
@@ -18,12 +19,25 @@ from einlass_tariff.timetable import DAY_S, Timetable
 Span = tuple[int, int, Timetable]
 # (from, to, kind of line, name): time that is paid for or given otherwise
 Gift = tuple[int, int, str, str]
+# What is still to come of a stay, by the day and by all that it depends on: two climbs that meet go on alike.
+Tails = dict[object, Amount]
+# In the first days a climb is compared with others every day, later once a week.
+DAILY_DAYS = 7
 
 
 class Climb:
     """What a stay costs before vouchers in money, minimum, rounding and payments."""
 
-    def __init__(self, plan: Sequence[Span], entry_s: int, exit_s: int, worth_s: int = 0, gifts: Sequence[Gift] = ()):
+    def __init__(
+        self,
+        plan: Sequence[Span],
+        entry_s: int,
+        exit_s: int,
+        worth_s: int = 0,
+        gifts: Sequence[Gift] = (),
+        tails: Tails | None = None,
+    ):
+        """tails: what other climbs of the same stay found out; then only `total` is right."""
         self.plan = plan
         self.entry_s = entry_s
         self.exit_s = exit_s
@@ -37,11 +51,16 @@ class Climb:
         self._ladders: dict[tuple[int, str], tuple[Ladder, list[object]]] = {}
         self._flats: set[tuple[str, int, date]] = set()
         self._cuts: dict[Reason, Line] = {}
+        # What was charged when: (from, the total before it, its price, what maximums let through of all of it).
+        self._charged: list[tuple[int, Amount, _Price, Amount]] = []
         self._rest_s = 0
         self._rest_costs = True
         self._last: tuple[str, int] | None = None
         self._free_until_s = entry_s
         self._free_left_s = 0
+        self.pieces = 0  # so many were climbed
+        self._tails = tails if len(plan) == 1 else None
+        self._met: list[tuple[object, Amount]] = []
 
     def run(self, stay_s: int) -> "Climb":
         """Climb. stay_s: the real length of the stay, which decides whether it is a short one."""
@@ -50,14 +69,52 @@ class Climb:
             self._begin_free(free, stay_s)
         for number, (begin_s, end_s, table) in enumerate(self.plan):
             rolls = self._rolls(table)
+            check_s = self._next_check(table, begin_s)
             for first, last, window, began in table.pieces(begin_s, end_s, self.entry_s):
+                if self._tails is not None and first >= check_s:
+                    check_s = self._next_check(table, first)
+                    if self._meets(table, first):
+                        break
+                self.pieces += 1
                 while first < last:
                     edge = last
                     if rolls:
                         edge = min(last, self.entry_s + ((first - self.entry_s) // DAY_S + 1) * DAY_S)
                     self._ungifted(number, table, first, edge, window, began)
                     first = edge
+        if self._tails is not None:
+            for state, before in self._met:
+                self._tails[state] = self.total - before
         return self
+
+    def _next_check(self, table: Timetable, at_s: int) -> int:
+        if self._tails is None:
+            return 0
+        day = table.days.day(at_s) + timedelta(days=1)
+        if (day - table.days.day(self.entry_s)).days > DAILY_DAYS:
+            day += timedelta(days=-day.toordinal() % DAILY_DAYS)
+        return table.days.instant(day)
+
+    def _meets(self, table: Timetable, at_s: int) -> bool:
+        """Whether another climb was here in the same state: then what is still to come is known."""
+        assert self._tails is not None
+        if self.worth_left_s:
+            return False
+        day, reach = table.days.day(at_s), table.reach_days
+        state = (
+            at_s,
+            tuple((key, ladder.place, period[0]) for key, (ladder, period) in sorted(self._ladders.items())),
+            (self._rest_s, self._rest_s and self._rest_costs, self._last),
+            (max(0, self._free_until_s - at_s), self._free_left_s),
+            frozenset(flat for flat in self._flats if (day - flat[2]).days <= reach),
+            self._limits.open_on(day, at_s, reach),
+        )
+        known = self._tails.get(state)
+        if known is None:
+            self._met.append((state, self.total))
+            return False
+        self.total += known
+        return True
 
     def _begin_free(self, free: m.Free, stay_s: int) -> None:
         if free.longer == m.ALL_CHARGED:
@@ -164,14 +221,14 @@ class Climb:
         if first >= last:
             return
         charges, rest = ladder.charge(last - first)
-        for step, count, used, amount in charges:
+        for step, count, used, amount, part_s in charges:
             until = first + used
             if step.cents:
                 self._cost(first, until)
             line = Line(step.charge, amount, first, until, count, step.seconds, step.cents, window.name)
             if step.cents == 0:
                 line.kind = "free_step"
-            self._add(table, line, window, began)
+            self._add(table, line, window, began, (step.charge, step.seconds, step.cents, part_s))
             first = until
         self._rest_s = rest
         self._rest_costs = charges[-1][0].cents > 0
@@ -220,8 +277,17 @@ class Climb:
         else:
             self.costing.append((first, last))
 
-    def _add(self, table: Timetable, line: Line, window: m.Window, began: date) -> None:
+    def total_at(self, exit_s: int) -> Amount:
+        """What a climb that ends earlier comes to: nothing depends on what comes later."""
+        place = bisect_left(self._charged, exit_s, key=lambda one: one[0])
+        if not place:
+            return 0
+        from_s, before, price, granted = self._charged[place - 1]
+        return before + min(_so_far(price, exit_s - from_s), granted)
+
+    def _add(self, table: Timetable, line: Line, window: m.Window, began: date, price: "_Price | None" = None) -> None:
         granted, reason = self._limits.let_through(table, line.amount, line.from_s, window, began)
+        self._charged.append((line.from_s, self.total, price or ("flat", 1, line.unit_cents, 0), granted))
         held = self.lines[-1] if self.lines else None
         if (
             held is not None
@@ -264,6 +330,22 @@ class Climb:
     def all_lines(self) -> list[Line]:
         """The lines with what maximums took off below them; their exact amounts add up to `total`."""
         return [*self.lines, *self._cuts.values()]
+
+
+# (how a step is charged or "flat", its seconds, its cents, seconds of the first one that were used before)
+_Price = tuple[str, int, int, int]
+
+
+def _so_far(price: _Price, seconds: int) -> Amount:
+    """The price of the first so many seconds of steps of one kind."""
+    charge, unit_s, cents, part_s = price
+    if charge == m.STARTED:
+        return -(-seconds // unit_s) * cents
+    if charge == m.EXACT:
+        return (part_s + seconds) // unit_s * cents
+    if charge == m.LINEAR:
+        return Fraction(cents * seconds, unit_s)
+    return cents
 
 
 def whole(amount: Amount, coin_cents: int, how: str) -> int:

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from einlass_tariff import model as m
 from einlass_tariff.book import Book
-from einlass_tariff.engine import Climb, Gift, Span, whole
+from einlass_tariff.engine import Climb, Gift, Span, Tails, whole
 from einlass_tariff.ladder import Amount
 from einlass_tariff.lines import explain
 from einlass_tariff.problems import StayError
@@ -32,19 +32,32 @@ _HOLIDAYS_MAX = 60
 AT_S_MAX = 7_258_000_000
 
 
-def fee(book: Book, stay: Stay) -> Fee:
+class Memo:
+    """What was worked out about stays of one book, for who asks again about the same stay with other cards.
+
+    Most of a long stay is then priced once: its fee at any earlier end is known, and that of any worth of cards.
+    """
+
+    def __init__(self) -> None:
+        self.plain: dict[object, Climb] = {}
+        self.totals: dict[object, int] = {}
+        self.tails: dict[object, Tails] = {}
+        self.pieces = 0  # so many spans of time were priced in all
+
+
+def fee(book: Book, stay: Stay, memo: Memo | None = None) -> Fee:
     """What a stay costs. StayError when the question has no answer."""
     _check(stay)
-    question = _Question(book, stay)
+    question = _Question(book, stay, memo or Memo())
     if stay.is_lost:
         return question.lost()
     return question.answer()
 
 
-def cost(book: Book, stay: Stay) -> int:
+def cost(book: Book, stay: Stay, memo: Memo | None = None) -> int:
     """The fee in cents without its account and without payments: the fast way, for looking for the longest stay."""
     _check(stay)
-    question = _Question(book, stay)
+    question = _Question(book, stay, memo or Memo())
     used = question.minutes()
     return question.after_cards(question.total(question.worth(used)), len(used))[0]
 
@@ -81,27 +94,31 @@ def _check(stay: Stay) -> None:
 
 
 class _Question:
-    def __init__(self, book: Book, stay: Stay) -> None:
+    def __init__(self, book: Book, stay: Stay, memo: Memo) -> None:
         self.book = book
+        self.memo = memo
+        self._asked = (stay.entry_s, stay.exit_s, stay.pass_name, stay.ticket, stay.free_spans)
         self.stay = stay
         self.plan = book.plan(stay.entry_s, stay.exit_s, stay.pass_name)
         self.tariff = self.plan[0][2].tariff
         self.rules = self.tariff.voucher
         self.offer = self._offer()
         self.gifts = self._gifts()
-        self._plain: Climb | None = None
 
     # --- the parts of a fee ---
 
     def plain(self) -> Climb:
         """The whole stay without cards."""
-        if self._plain is None:
-            self._plain = self.climb(self.plan, self.stay.exit_s, 0)
-        return self._plain
+        found = self.memo.plain.get(self._asked)
+        if found is None:
+            found = self.memo.plain[self._asked] = self.climb(self.plan, self.stay.exit_s, 0)
+        return found
 
-    def climb(self, plan: list[Span], exit_s: int, worth_s: int) -> Climb:
+    def climb(self, plan: list[Span], exit_s: int, worth_s: int, tails: Tails | None = None) -> Climb:
         stay = self.stay
-        return Climb(plan, stay.entry_s, exit_s, worth_s, self.gifts).run(stay.exit_s - stay.entry_s)
+        found = Climb(plan, stay.entry_s, exit_s, worth_s, self.gifts, tails).run(stay.exit_s - stay.entry_s)
+        self.memo.pieces += found.pieces
+        return found
 
     def with_worth(self, worth_s: int) -> Climb:
         """The stay with so many seconds taken off, at the end of it that the tariff says."""
@@ -117,7 +134,20 @@ class _Question:
 
     def total(self, worth_s: int) -> int:
         """Cents with so much time off, rounded, before vouchers in money."""
-        return self._rounded(self._at_least(self._less(self.with_worth(worth_s).total))) + self._ticket_cents()
+        key = (self._asked, worth_s)
+        found = self.memo.totals.get(key)
+        if found is None:
+            amount = self._amount(worth_s)
+            found = self._rounded(self._at_least(self._less(amount))) + self._ticket_cents()
+            self.memo.totals[key] = found
+        return found
+
+    def _amount(self, worth_s: int) -> Amount:
+        if worth_s and self.rules.off == m.START:
+            tails = self.memo.tails.setdefault(self._asked, {})
+            return self.climb(self.plan, self.stay.exit_s, worth_s, tails).total
+        plain = self.plain()
+        return plain.total_at(_without_last(plain.costing, worth_s, self.stay.entry_s)) if worth_s else plain.total
 
     def _less(self, amount: Amount) -> Amount:
         return Fraction(amount * (100 - self.tariff.percent_off), 100) if self.tariff.percent_off else amount

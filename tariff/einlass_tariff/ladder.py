@@ -5,8 +5,8 @@ from fractions import Fraction
 from einlass_tariff.model import LINEAR, STARTED, Rate, Step
 
 Amount = int | Fraction
-# (step, how many of them, seconds of the stay they took, cents)
-Charge = tuple[Step, int, int, Amount]
+# (step, how many of them, seconds of the stay they took, cents, seconds of the first one that were used before)
+Charge = tuple[Step, int, int, Amount, int]
 
 
 class Ladder:
@@ -17,6 +17,11 @@ class Ladder:
     def __init__(self, rate: Rate) -> None:
         self._steps = rate.steps
         self.reset()
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it stands: two that stand at the same place charge the same from there on."""
+        return self._index, self._done, self._part_s
 
     def reset(self) -> None:
         """Back to the first step."""
@@ -40,15 +45,16 @@ class Ladder:
                 if room is not None and count > room:
                     count = room
                 used = count * step.seconds
-                charges.append((step, count, min(used, left), count * step.cents))
+                charges.append((step, count, min(used, left), count * step.cents, 0))
                 self._finish(count)
                 if used >= left:
                     return charges, used - left
             else:
                 used = left if room is None else min(left, room * step.seconds - self._part_s)
-                count, self._part_s = divmod(self._part_s + used, step.seconds)
+                part_s = self._part_s
+                count, self._part_s = divmod(part_s + used, step.seconds)
                 amount = Fraction(step.cents * used, step.seconds) if step.charge == LINEAR else count * step.cents
-                charges.append((step, count, used, amount))
+                charges.append((step, count, used, amount, part_s))
                 self._finish(count)
             left -= used
         return charges, 0

@@ -48,6 +48,20 @@ class Limits:
             self._used[key] = self._used.get(key, 0) + granted
         return granted, reason
 
+    def open_on(self, day: date, at_s: int, reach_days: int) -> frozenset[tuple[tuple[object, ...], Amount]]:
+        """What is used of the periods that are not over at the begin of this day; those that are over are forgotten."""
+        self._used = {key: used for key, used in self._used.items() if self._is_open(key, day, at_s, reach_days)}
+        return frozenset(self._used.items())
+
+    def _is_open(self, key: tuple[object, ...], day: date, at_s: int, reach_days: int) -> bool:
+        per, period = key[0], key[-1]
+        if isinstance(period, date):
+            back = reach_days if per == "window" else 1 if per == BUSINESS_DAY else 0
+            return (day - period).days <= back
+        if isinstance(period, int):
+            return period >= (at_s - self._entry_s) // ROLLING[str(per)]
+        return True
+
     def _number(self, table: Timetable, per: str, at_s: int) -> int:
         """Which day of the stay this is, counted as the maximum's period counts; 24 hours from entry are the first."""
         first, now = self._day(table, per, self._entry_s), self._day(table, per, at_s)

@@ -22,7 +22,8 @@ class Timetable:
     def __init__(self, tariff: Tariff, days: Days) -> None:
         self.tariff = tariff
         self.days = days
-        self._reach = max((window.days_later for window in tariff.windows), default=0)
+        # So many days after its own a window may still hold.
+        self.reach_days = max((window.days_later for window in tariff.windows), default=0)
         self._always = [window for window in tariff.windows if not window.only_entered]
         self._on_entry = [window for window in tariff.windows if window.only_entered]
         self._plans: dict[date, tuple[Piece, ...]] = {}
@@ -70,7 +71,7 @@ class Timetable:
     def _paint_day(self, day: date) -> Iterator[Piece]:
         begin, end = self.days.instant(day), self.days.instant(day, 1440)
         layers: list[Piece] = [(begin, end, OTHERWISE, day)]
-        for back in range(self._reach, -1, -1):
+        for back in range(self.reach_days, -1, -1):
             began = day - timedelta(days=back)
             layers += [self._occurrence(window, began) for window in self._always if self._is_on(window, began)]
         cut = self.days.instant(day, self.tariff.business_day_minute) if self.tariff.business_day_minute else begin

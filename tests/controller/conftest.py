@@ -76,7 +76,7 @@ class Gate:
     def ask_message(self, code: str, nonce: str = "") -> Message:
         if not nonce:
             self.scans += 1
-            nonce = f"{self.inc}.{self.boot}.{self.scans}"
+            nonce = f"{self.inc}.{self.boot}-salt.{self.scans}"  # as a node names them (einlass_core.journal)
         return self.message("ask", nonce=nonce, side="entry", code=code)
 
     def ask(self, code: str, nonce: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from einlass_controller.messages import SetMode, SetRules, Shut, Tick
 from einlass_controller.orders import Restored
 from einlass_controller.steps.asks import PLACES_WAIT_MS
 from einlass_controller.steps.leasing import RENEW_MS, SHARE_EVERY_MS
-from einlass_controller.steps.listing import ENTRIES_MAX
+from einlass_controller.steps.listing import ENTRIES_MAX, RESEND_MS
 from einlass_core import codes
 
 NEWEST = {"added": 1_000_000, "removed": 1_000_000, "age_ms": 0}
@@ -349,6 +349,37 @@ def test_lists_come_whole_and_then_as_changes_revocations_first(make_bench: Any)
     reader.kinds.clear()
     assert reader.catch_up() == {codes.digest(code) for code in [*made[1:], new]}
     assert reader.kinds == ["-", "+"]
+
+
+def test_a_ticket_that_a_lane_puts_back_on_its_list_is_told_anew(make_bench: Any) -> None:
+    """Told meanwhile that it is used elsewhere, the lane puts it back when nobody went through; that must not stay."""
+    bench = make_bench(20)
+    gate, other, code = leased(bench), bench.gate("gate-2"), bench.ticket()
+    reader = ListReader(bench, gate)
+    other.enter(code)
+    assert reader.catch_up() == set()
+    alone(gate, code, "i.1.1")
+    assert reader.catch_up() == set()
+    reader.entries[codes.digest(code)] = 1
+    gate.turn_back({"nonce": "i.1.1"})
+    assert reader.catch_up() == set()
+
+
+def test_words_that_came_twice_do_not_lead_to_ever_more_lists(make_bench: Any) -> None:
+    """What a lane says of its list is answered at once only where it has taken what was sent last."""
+    bench = make_bench(20)
+    for _ in range(95):
+        bench.ticket()
+    gate = bench.gate()
+    bench.run(Tick())
+    versions = [{"added": 0, "removed": number} for number in (0, 7, 0, 3, 0, 7)]
+    sent = []
+    for version in versions:  # a lane that takes nothing says so at once
+        sent += gate.status(list={**version, "age_ms": 0})
+        bench.now_ms += 10
+    assert len([item for item in sent if item["kind"] == "list"]) == 1
+    bench.now_ms += RESEND_MS
+    assert [item for item in gate.status(list={"added": 0, "removed": 0, "age_ms": 0}) if item["kind"] == "list"]
 
 
 def test_who_left_with_a_season_pass_is_listed_again(make_bench: Any) -> None:

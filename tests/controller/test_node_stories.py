@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from einlass_controller.steps.sessions import PAST_STRIKES_MAX, STRIKE_APART_MS
 from einlass_core import codes
 
 
@@ -110,6 +111,46 @@ def test_an_old_image_gets_no_places_until_its_journal_is_new(bench: Any) -> Non
     gate.inc, gate.seq, gate.account = "fresh", 0, dict.fromkeys(gate.account, 0)
     gate.hello()
     assert gate.ask(bench.ticket())["code"] == "ok"
+
+
+def renew(gate: Any, inc: str) -> None:
+    """An empty journal."""
+    gate.inc, gate.boot, gate.seq, gate.account = inc, 1, 0, dict.fromkeys(gate.account, 0)
+    gate.hello()
+
+
+def test_an_image_of_a_journal_that_a_newer_one_has_followed_is_found(bench: Any) -> None:
+    """Nothing it says is taken, so nobody would ever hear of it: it looked like a node in good order."""
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    past, account, seq = gate.inc, dict(gate.account), gate.seq
+    renew(gate, "second")
+    gate.inc, gate.account, gate.seq, gate.boot = past, account, seq, 2
+    for _ in range(PAST_STRIKES_MAX):
+        assert not bench.engine.live.books.accounts["east"].frozen
+        bench.now_ms += STRIKE_APART_MS
+        gate.status()
+    assert bench.engine.live.books.accounts["east"].frozen
+    alarms = bench.ledger("alarm")
+    assert "old_image" in alarms[-1]["reason"]
+    bench.now_ms += STRIKE_APART_MS
+    gate.status()
+    assert bench.ledger("alarm") == alarms, "told once"
+    renew(gate, "third")
+    assert gate.ask(bench.ticket())["code"] == "ok"
+
+
+def test_late_words_of_a_past_journal_between_those_of_the_present_condemn_nobody(bench: Any) -> None:
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    late = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    renew(gate, "second")
+    for number in range(3 * PAST_STRIKES_MAX):
+        bench.now_ms += STRIKE_APART_MS
+        bench.run(late)
+        if number % (PAST_STRIKES_MAX - 1) == 0:
+            gate.status()
+    assert not bench.engine.live.books.accounts["east"].frozen
 
 
 def test_a_hello_that_took_its_time_does_not_condemn_a_healthy_node(bench: Any) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from einlass_controller.domain.signed import PublicKey
 from einlass_controller.issuing import Terms, sign_ticket
 from einlass_controller.messages import Issue
 from einlass_controller.orders import AddSigningKey, RevokeSigningKey
 from einlass_controller.signing import Signer
+from einlass_core.signed import PublicKey
 
 HOUR_MS = 3_600_000
 
@@ -136,7 +136,7 @@ def test_a_ticket_signed_anew_does_not_enter_twice(bench: Any, office: Office) -
     gate = bench.gate()
     code, ticket = office.sign()
     gate.enter(code)
-    from einlass_controller.domain import signed
+    from einlass_core import signed
 
     claim = signed.Claim(office.key.id, ticket.id, "single", "bath", 1, None, None)
     message = signed.message_of(claim)
@@ -145,7 +145,7 @@ def test_a_ticket_signed_anew_does_not_enter_twice(bench: Any, office: Office) -
 
 
 def test_a_product_that_nobody_sells_here_says_so(bench: Any, office: Office) -> None:
-    from einlass_controller.domain import signed
+    from einlass_core import signed
 
     message = signed.message_of(signed.Claim(1, "0" * 12, "opera", "", 1, None, None))
     code = signed.code_of(message, office.signer.sign(office.key.public, message))

@@ -202,9 +202,9 @@ def test_the_api_from_block_to_replacement(staff: TestClient) -> None:
 
 
 def test_a_signed_ticket_is_held_back_before_anybody_has_shown_it(staff: TestClient, bench: Any) -> None:
-    from einlass_controller.domain.signed import PublicKey
     from einlass_controller.issuing import sign_ticket
     from einlass_controller.signing import Signer
+    from einlass_core.signed import PublicKey
 
     post(staff, "/signing-keys", 201)
     (key,) = staff.get("/api/v1/signing-keys").json()

@@ -7,9 +7,9 @@ from fastapi import APIRouter, HTTPException
 
 from einlass_controller.api import models
 from einlass_controller.api.access import Anybody, ClientOf, ControllerOf
-from einlass_controller.domain.signed import PublicKey
 from einlass_controller.orders import AddSigningKey, RevokeSigningKey
 from einlass_controller.runtime import Controller
+from einlass_core.signed import PublicKey
 
 router = APIRouter(tags=["signing keys"])
 

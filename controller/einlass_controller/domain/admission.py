@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 
 from einlass_controller.domain import decision as codes
 from einlass_controller.domain.catalogue import Product
@@ -14,6 +15,7 @@ from einlass_controller.domain.visits import Standing, Visit
 
 LOCKDOWN = "lockdown"
 EVACUATION = "evacuation"
+DAYS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,15 @@ def moment(now_ms: int, zone: tzinfo) -> Moment:
     """Local time of an instant; time_ms is what the clock shows, also on the days of a clock change."""
     local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
     shown_ms = (local.hour * 60 + local.minute) * MINUTE_MS + local.second * 1000 + now_ms % 1000
-    midnight, following = (local_instant(local.date(), time_ms, zone) for time_ms in (0, DAY_MS))
-    return Moment(now_ms, midnight, following, shown_ms, WEEKDAYS[local.weekday()], local.date().isoformat())
+    midnight, following, weekday, day = _day(local.date(), zone)
+    return Moment(now_ms, midnight, following, shown_ms, weekday, day)
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _day(day: date, zone: tzinfo) -> tuple[int, int, str, str]:
+    """A day's two midnights, and its names: the same for every scan of the day."""
+    midnight, following = (local_instant(day, time_ms, zone) for time_ms in (0, DAY_MS))
+    return midnight, following, WEEKDAYS[day.weekday()], day.isoformat()
 
 
 @dataclass(frozen=True, slots=True)

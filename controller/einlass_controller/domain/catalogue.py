@@ -161,8 +161,13 @@ def _closed(opening: Opening, again: bool) -> Verdict | None:
 
 def in_force(catalogues: Sequence[Catalogue], now_ms: int) -> Catalogue:
     """The version that holds now: the latest that has begun, of two that begin together the newer one."""
-    begun = [item for item in catalogues if item.valid_from_ms <= now_ms]
-    return max(begun or catalogues[:1], key=lambda item: (item.valid_from_ms, item.version))
+    found = catalogues[0]
+    for item in catalogues:
+        if item.valid_from_ms <= now_ms and (
+            found.valid_from_ms > now_ms or (item.valid_from_ms, item.version) > (found.valid_from_ms, found.version)
+        ):
+            found = item
+    return found
 
 
 def read_catalogue(given: Any, version: int = 0, valid_from_ms: int = 0) -> Catalogue:

@@ -15,7 +15,8 @@ class Ticket:
     import_id: the file it came in. status_before: what a blocked ticket was, and will be again.
     slot_ms: start of the time slot it was sold for. company_of: the ticket that this one may only come along with.
     proof_until_ms: staff saw the proof and it counts until then. due_cents: owed for a stay that was too long.
-    listed: persons it lets in at lanes that are cut off; listed_number: of that change, 0: not looked at.
+    listed: persons it lets in at lanes that are cut off; below 0: of a signed one, minus why it lets in nobody
+    (einlass_core.signed_alone.WHY). listed_number: of that change, 0: not looked at.
     """
 
     id: str

@@ -152,8 +152,11 @@ def of_earlier_boots(visits: Iterable[Visit], state: str, node: str, inc: str, b
 
 
 def _earlier_boot(nonce: str, inc: str, boot: int) -> bool:
-    parts = nonce.split(".")
-    return len(parts) == 3 and parts[0] == inc and parts[1].isdigit() and int(parts[1]) < boot
+    parts = nonce.split(".")  # incarnation.boot-salt.number; nodes before the salt said incarnation.boot.number
+    if len(parts) != 3 or parts[0] != inc:
+        return False
+    number = parts[1].partition("-")[0]
+    return number.isdigit() and int(number) < boot
 
 
 @dataclass(frozen=True, slots=True)

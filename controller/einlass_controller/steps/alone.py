@@ -12,7 +12,7 @@ from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps import leasing
 from einlass_controller.steps.asks import Found, Question, answer_fields, judge, let_in, number_of, reserve
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.presenting import Shown, given_out, keep
+from einlass_controller.steps.presenting import Shown, claimed, given_out, keep
 from einlass_controller.store.work import Stored
 from einlass_core import wire
 
@@ -43,6 +43,13 @@ def released(
     if ticket is None and lane.issues:  # a parking ticket that the lane gave out by itself
         shown = Shown(given_out(batch, lane, str(message.fields["digest"])), fresh=True)
         ticket = shown.ticket
+    if ticket is None and message.fields.get("signed"):
+        with batch.as_of(at_ms):
+            shown = claimed(batch, message.fields["signed"], str(message.fields["digest"]))
+        ticket = shown.ticket
+        if ticket is not None and not shown.fresh:  # it has another code: signed anew, and used by both
+            ticket.listed_number = 0
+            batch.rows.ticket_changed(ticket)
     asked = Question(lane, ENTRY, shown, persons)
     answered = batch.rows.decisions.get(key)
     with batch.as_of(at_ms):

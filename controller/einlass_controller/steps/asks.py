@@ -1,9 +1,11 @@
 """A scan is answered: idempotency first, then the rules, then the cap; the answer is stored before it is sent."""
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from einlass_controller.compact import compact
 from einlass_controller.domain import admission, visits
@@ -137,8 +139,7 @@ def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None
         batch.record("exit_without_entry", node=message.client, lane=lane.id, ticket=ticket.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A scan that is to be decided. persons 0: as many as the ticket is for."""
 
     lane: Lane
@@ -155,8 +156,7 @@ class Question:
         return self.shown.ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A decision, the ceiling that makes room for it, what the rules were asked with, and what the ticket gives."""
 
     decision: Decision
@@ -199,8 +199,7 @@ def let_in(batch: Batch, asked: Question, judged: "Judged", persons: int, limit:
     return Found(decision, limit, judged.kept, use)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A ticket that all rules admit, for so many persons; whether there is room is another question."""
 
     ticket: Ticket

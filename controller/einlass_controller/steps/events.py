@@ -196,7 +196,15 @@ def _unused(batch: Batch, node: Node, message: NodeEvent) -> None:
         ticket = batch.ticket_of(visit)
         visits.turn_back(visit, ticket, _persons(message), _when(batch, message))
         batch.rows.changed(visit, ticket)
+        _tell_anew(batch, ticket)
     _note(batch, node, message, ticket=visit.ticket if visit is not None else "")
+
+
+def _tell_anew(batch: Batch, ticket: Ticket | None) -> None:
+    """A lane that let somebody in alone puts the ticket back on its list, whatever it was told meanwhile."""
+    if ticket is not None:
+        ticket.listed_number = 0
+        batch.rows.ticket_changed(ticket)
 
 
 def _given_up(batch: Batch, node: Node, message: NodeEvent) -> None:
@@ -207,6 +215,7 @@ def _given_up(batch: Batch, node: Node, message: NodeEvent) -> None:
         _wanted(batch, node)
     if visit is not None:
         batch.annul(visit)
+        _tell_anew(batch, batch.ticket_of(visit))
     else:
         _bury(batch, node, message, str(message.fields.get("side") or ENTRY), nonce)
     _note(batch, node, message, ticket=visit.ticket if visit is not None else "")

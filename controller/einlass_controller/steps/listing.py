@@ -1,12 +1,15 @@
 """The lists at the lanes: which tickets changed on them, and each lane told piece by piece, revocations first."""
 
+from operator import itemgetter
 from typing import Any, Protocol
 
-from einlass_controller.domain.listing import AHEAD_MS, persons_listed
+from einlass_controller.domain.listing import AHEAD_MS, persons_listed, why_not_listed
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.live import LIST_RANGE, Lane, Node
 from einlass_controller.messages import Status
 from einlass_controller.steps.batch import Batch
+from einlass_core.signed import TICKET_ID_BITS, ticket_of
+from einlass_core.signed_alone import SEEN, WHY, entry_of
 
 ENTRIES_MAX = 40
 LOOK_AT_ONCE = 500
@@ -14,6 +17,8 @@ SWEEP_MS = 30_000
 RESEND_MS = 3_000
 # A lane that was not told anything for so long is told that nothing is new, so that its list does not look old.
 ASSURE_MS = 60_000
+_NOT_HERE = 1
+_WHY = {code: number for number, code in enumerate(WHY) if number > _NOT_HERE}
 
 
 class Source(Protocol):
@@ -22,10 +27,53 @@ class Source(Protocol):
     number: int
 
     def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
-        """(digest, byte, number) of what came on, or went off, after a change; oldest first."""
+        """(digest, byte, number) of what came on, or went off (most often 0), after a change; oldest first."""
 
     def whole(self, after: str, count_max: int) -> list[Any]:
         """(digest, byte) of all that is on it, in order, from behind a digest on."""
+
+
+class SignedToo:
+    """As TicketsOf, for a lane that judges signatures: what is known of signed tickets stands there by their number."""
+
+    def __init__(self, batch: Batch, lane: Lane) -> None:
+        self.number = batch.list_number
+        self._rows, self._zones = batch.rows, lane.zones
+
+    def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
+        """See Source. A signed ticket is two entries."""
+        tickets = count_max // 2
+        found: list[tuple[int, list[tuple[str, int, int]]]] = []
+        for digest, listed, number, name, key in self._rows.seen_changes(self._zones, removed, after, tickets):
+            entries = [(digest, max(0, listed), number)]
+            if key:
+                entries.append((entry_of(name), _seen(listed), number))
+            found.append((number, entries))
+        for name, status, number in self._rows.held_changes(removed, after, tickets):
+            found.append((number, [(entry_of(name), _seen(-_number_of(status)), number)]))
+        found.sort(key=itemgetter(0))
+        return [entry for _, entries in found[:tickets] for entry in entries]
+
+    def whole(self, after: str, count_max: int) -> list[Any]:
+        """See Source."""
+        found = [(str(digest), int(byte)) for digest, byte in self._rows.whole_list(self._zones, after, count_max)]
+        number = int(after or "0", 16)
+        if number < 1 << TICKET_ID_BITS:
+            name = ticket_of(number) if after else ""
+            seen = self._rows.seen_whole(self._zones, name, count_max)
+            held = self._rows.held_whole(name, count_max)
+            found += [(entry_of(name), _seen(listed)) for name, listed in seen]
+            found += [(entry_of(name), _seen(-_number_of(status))) for name, status in held]
+        return sorted(found)[:count_max]
+
+
+def _number_of(why: str) -> int:
+    """A decision code as it fits into an entry; 0: nothing is said."""
+    return _WHY.get(why, _NOT_HERE) if why else 0
+
+
+def _seen(listed: int) -> int:
+    return SEEN - min(0, listed) if listed else 0
 
 
 class TicketsOf:
@@ -37,7 +85,8 @@ class TicketsOf:
 
     def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
         """See Source."""
-        return self._rows.list_changes(self._zones, removed, after, count_max)
+        found = self._rows.list_changes(self._zones, removed, after, count_max)
+        return [(digest, max(0, listed), number) for digest, listed, number in found]
 
     def whole(self, after: str, count_max: int) -> list[Any]:
         """See Source."""
@@ -50,7 +99,7 @@ def tell(batch: Batch, message: Status) -> None:
     lane = batch.live.lane_of_node.get(node.id)
     if message.listed is None or lane is None:
         return
-    follow(batch, message, node, TicketsOf(batch, lane))
+    follow(batch, message, node, TicketsOf(batch, lane) if message.trust is None else SignedToo(batch, lane))
 
 
 def follow(batch: Batch, message: Status, node: Node, source: Source) -> None:
@@ -60,7 +109,10 @@ def follow(batch: Batch, message: Status, node: Node, source: Source) -> None:
     if came_on:
         node.list_number = 0
     node.listed = message.listed
-    if not came_on and batch.now_ms - node.list_sent_ms < RESEND_MS:
+    # At once only what follows the piece sent last. Whatever else it says (twice, late, or because it took nothing of
+    # what came twice or late) is answered as if nothing had been sent: else each answer would lead to one more word.
+    follows = came_on and message.listed == node.list_to
+    if not follows and batch.now_ms - node.list_sent_ms < RESEND_MS:
         return
     # A list from after the backup that this database was restored from tells nothing of what it has been told since.
     # Also when our numbers have come as far as its own: after a restore they go on in another range (need_recount).
@@ -77,7 +129,7 @@ def _changes(batch: Batch, node: Node, source: Source) -> bool:
     added, removed = node.listed or (0, 0)
     gone = source.changes(True, removed, ENTRIES_MAX)
     if gone:
-        entries = [(digest, 0) for digest, _, _ in gone]
+        entries = [(digest, int(byte)) for digest, byte, _ in gone]
         return _send(batch, node, (added, removed), (added, int(gone[-1][2])), entries)
     new = source.changes(False, added, ENTRIES_MAX)
     if new:
@@ -124,7 +176,7 @@ def _send(
         **marks,
     }
     batch.send(node.id, "list", fields)
-    node.list_sent_ms = batch.now_ms
+    node.list_sent_ms, node.list_to = batch.now_ms, to
     return True
 
 
@@ -148,10 +200,14 @@ def look(batch: Batch, ticket: Ticket) -> None:
     if ticket.import_id in batch.live.imports_open:
         return
     visits = batch.rows.visits_of_ticket(ticket.id)
-    if ticket.listed_number and not ticket.listed and any(visit.is_open for visit in visits):
+    if ticket.listed_number and ticket.listed <= 0 and any(visit.is_open for visit in visits):
         return  # of most scans: who is inside is not on the lists, and was not before
     product = batch.catalogue.products.get(ticket.product)
-    persons = persons_listed(ticket, product, visits, batch.now_ms)
+    key = batch.live.ring.get(ticket.key_id)
+    is_revoked = key is not None and key.revoked_ms is not None
+    persons = 0 if is_revoked else persons_listed(ticket, product, visits, batch.now_ms)
+    if ticket.key_id and not persons:  # below 0: minus why it is not listed
+        persons = -_number_of(why_not_listed(ticket, product, visits, batch.now_ms, is_revoked))
     if persons != ticket.listed or not ticket.listed_number:
         batch.live.list_number += 1
         ticket.listed, ticket.listed_number = persons, batch.live.list_number

@@ -7,7 +7,6 @@ from sqlalchemy import insert, select, update
 
 from einlass_controller import orders_parking as of_parking
 from einlass_controller import orders_vouchers as of_vouchers
-from einlass_controller.domain.signed import KEY_ID_MAX, PublicKey
 from einlass_controller.orders import (
     AddApiKey,
     AddSigningKey,
@@ -30,12 +29,14 @@ from einlass_controller.steps import (
     parking_office,
     recounts,
     ticket_life,
+    trusting,
     voucher_lists,
     voucher_payments,
     vouchers,
 )
 from einlass_controller.steps.batch import Batch
-from einlass_controller.store.schema import API_KEY, SIGNING_KEY
+from einlass_controller.store.schema import API_KEY, SIGNING_KEY, TICKET
+from einlass_core.signed import KEY_ID_MAX, PublicKey
 
 
 def apply(batch: Batch, order: OfficeOrder) -> Any:
@@ -58,6 +59,7 @@ def _add_key(batch: Batch, order: AddSigningKey) -> int:
     row = {"id": name, "public": order.public.hex(), "created_ms": batch.now_ms}
     batch.rows.execute(insert(SIGNING_KEY), [row])
     batch.record("signing_key", key=name, public=order.public.hex(), old_until_ms=order.old_until_ms, by=order.by)
+    trusting.tell_all(batch)
     return name
 
 
@@ -70,7 +72,18 @@ def _revoke_key(batch: Batch, order: RevokeSigningKey) -> bool:
         change = update(SIGNING_KEY).where(SIGNING_KEY.c.id == key.id)
         batch.rows.execute(change.values(revoked_ms=batch.now_ms))
         batch.record("signing_key_revoked", key=key.id, reason=order.reason, by=order.by)
+        _off_the_lists(batch, key.id)
+        trusting.tell_all(batch)
     return True
+
+
+def _off_the_lists(batch: Batch, key: int) -> None:
+    """What a revoked key has signed is looked at once more, and goes off every lane's list."""
+    batch.rows.execute(update(TICKET).where(TICKET.c.key_id == key).values(listed_number=0))
+    for ticket in batch.rows.tickets.values():
+        if ticket.key_id == key:
+            ticket.listed_number = 0
+    batch.live.to_look_at = True
 
 
 def _add_api_key(batch: Batch, order: AddApiKey) -> bool:

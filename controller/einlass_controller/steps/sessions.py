@@ -6,13 +6,16 @@ from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
-from einlass_controller.steps import leasing, listing, parking_sales, parking_signs, voucher_lists
+from einlass_controller.steps import leasing, listing, parking_sales, parking_signs, trusting, voucher_lists
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
 
 STRIKES_MAX = 3
 STRIKE_APART_MS = 2_000
+# Of a journal that is past messages may come late; so many, apart, and none of the present one between them, are a node
+# that has it again.
+PAST_STRIKES_MAX = 5
 
 
 def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node | None:
@@ -26,9 +29,11 @@ def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node |
         return None
     node.seen_ms, node.online = batch.now_ms, True
     if inc == node.inc:
+        node.past_strikes = 0
         return node
     if inc in node.past:
         batch.letter(f"{name}/{kind}", "a message of an incarnation that is past")
+        _speaks_from_the_past(batch, node)
         return None
     _take_up(batch, node, inc, boot)
     return node
@@ -70,6 +75,7 @@ def status(batch: Batch, message: Status) -> None:
         batch.take(node, message.report)
         leasing.wished(batch, message)
         listing.tell(batch, message)
+        trusting.tell(batch, message)
         voucher_lists.tell(batch, message)
 
 
@@ -116,13 +122,28 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
         node.strikes, node.struck_ms = node.strikes + 1, batch.now_ms
     if boot > node.boot or node.strikes >= STRIKES_MAX:
-        if lane is not None:
-            batch.live.books.freeze(lane.id)
-            batch.touch(lane)
-        if lane is None and node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
-            return True
-        batch.alarm(node, f"old_image: it is at {report.seq}, {node.applied} was acknowledged; wipe its journal")
+        _is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
     return True
+
+
+def _speaks_from_the_past(batch: Batch, node: Node) -> None:
+    """An image of a journal that a newer one has followed was put in: nobody would ever hear of what it says."""
+    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
+        node.past_strikes, node.struck_ms = node.past_strikes + 1, batch.now_ms
+    lane = batch.live.lane_of_node.get(node.id)
+    known = lane is not None and batch.live.books.accounts[lane.id].frozen
+    if node.past_strikes >= PAST_STRIKES_MAX and not known:
+        _is_an_old_image(batch, node, "a newer journal has followed its own")
+
+
+def _is_an_old_image(batch: Batch, node: Node, why: str) -> None:
+    lane = batch.live.lane_of_node.get(node.id)
+    if lane is not None:
+        batch.live.books.freeze(lane.id)
+        batch.touch(lane)
+    elif node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
+        return
+    batch.alarm(node, f"old_image: {why}; wipe its journal")
 
 
 def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
@@ -135,7 +156,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
             if visit.state in (visits.RESERVED, visits.RELEASED):
                 batch.settle(visit)
                 arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
-    node.inc, node.boot, node.applied, node.strikes = inc, boot, 0, 0
+    node.inc, node.boot, node.applied, node.strikes, node.past_strikes = inc, boot, 0, 0, 0
     node.wish = node.leased = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)

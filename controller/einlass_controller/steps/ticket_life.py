@@ -4,12 +4,12 @@ from sqlalchemy import delete, insert, select
 
 from einlass_controller.domain import life, visits
 from einlass_controller.domain.life import LifeError
-from einlass_controller.domain.signed import TICKET_ID_LENGTH
 from einlass_controller.domain.snapshot import row_of
 from einlass_controller.orders import AnnulEntry, ChangeTicket, Done, ReplaceTicket
 from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import HELD_BACK
+from einlass_core.signed import TICKET_ID_LENGTH
 
 _HELD = {life.BLOCK: life.BLOCKED, life.REVOKE: life.REVOKED, life.CANCEL: life.CANCELLED}
 
@@ -38,14 +38,14 @@ def _hold_back(batch: Batch, order: ChangeTicket) -> Done | None:
         return None
     held = batch.rows.scalar(select(HELD_BACK.c.status).where(HELD_BACK.c.ticket == name))
     wanted = _HELD.get(order.do)
-    if held is None and wanted is None:
+    if not held and wanted is None:
         return None
     if held in (life.REVOKED, life.CANCELLED) or held == wanted:
         return Done("held_back", changed=False)
     batch.rows.execute(delete(HELD_BACK).where(HELD_BACK.c.ticket == name))
-    if wanted is not None:
-        row = {"ticket": name, "status": wanted, "reason": order.reason, "at_ms": batch.now_ms}
-        batch.rows.execute(insert(HELD_BACK), [row])
+    batch.live.list_number += 1  # lanes that judge signatures by themselves are told
+    row = {"ticket": name, "status": wanted or "", "reason": order.reason, "at_ms": batch.now_ms}
+    batch.rows.execute(insert(HELD_BACK), [row | {"listed_number": batch.live.list_number}])
     words = {"do": order.do, "before": held or "", "status": wanted or "", "reason": order.reason, "by": order.by}
     batch.record("held_back", ticket=name, **words)
     return Done("held_back" if wanted is not None else order.do)

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import literal, or_, select, update
 
 from einlass_controller.domain import voucher_owner, vouchers
 from einlass_controller.domain.voucher_owner import ALONE_CENTS_MAX, ALONE_COUNT_MAX, CONTROLLER, OWN, REFUSE, Asker
@@ -42,7 +42,7 @@ class VouchersOf:
     def changes(self, removed: bool, after: int, count_max: int) -> list[Any]:
         """See listing.Source."""
         wanted = VOUCHER.c.listed_number > after, ~self._here if removed else self._here
-        columns = (VOUCHER.c.digest, VOUCHER.c.listed, VOUCHER.c.listed_number)
+        columns = (VOUCHER.c.digest, literal(0) if removed else VOUCHER.c.listed, VOUCHER.c.listed_number)
         return self._rows.fetch(select(*columns).where(*wanted).order_by(VOUCHER.c.listed_number).limit(count_max))
 
     def whole(self, after: str, count_max: int) -> list[Any]:

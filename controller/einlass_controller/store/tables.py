@@ -120,6 +120,12 @@ class TicketRow(SQLModel, table=True):
             postgresql_where=text("listed > 0"),
         ),
         Index(
+            "ix_ticket_seen_until",
+            "valid_until_ms",
+            sqlite_where=text("listed < 0"),
+            postgresql_where=text("listed < 0"),
+        ),
+        Index(
             "ix_ticket_valid_from",
             "valid_from_ms",
             sqlite_where=text("valid_from_ms IS NOT NULL"),
@@ -282,13 +288,14 @@ class SigningKeyRow(SQLModel, table=True):
 
 
 class HeldBackRow(SQLModel, table=True):
-    """A signed ticket that nobody has shown yet and that must not be let in when somebody does."""
+    """A signed ticket that nobody has shown yet and that must not be let in when somebody does. status "": it may."""
 
     __tablename__ = "held_back"
     ticket: str = Field(primary_key=True, max_length=32)
     status: str
     reason: str
     at_ms: int = Field(sa_column=_big())
+    listed_number: int = Field(default=0, sa_column=_big())
 
 
 class ImportRow(SQLModel, table=True):

@@ -14,6 +14,9 @@ from einlass_controller.store.schema import LOT, PARTNER, PUBLIC_CODE, VOUCHER
 VOUCHER_COLUMNS = [VOUCHER.c[item.name] for item in fields(Voucher)]
 _LOT_COLUMNS = [LOT.c[item.name] for item in fields(Lot)]
 _CODE_COLUMNS = [PUBLIC_CODE.c[item.name] for item in fields(PublicCode)]
+_LOTS = select(*_LOT_COLUMNS).order_by(LOT.c.id)
+_PARTNERS = select(PARTNER.c.id, PARTNER.c.name, PARTNER.c.is_active).order_by(PARTNER.c.id)
+_CODES = select(*_CODE_COLUMNS).order_by(PUBLIC_CODE.c.code)
 
 
 def vouchers_of(rows: Iterable[Any]) -> list[Voucher]:
@@ -24,20 +27,19 @@ def vouchers_of(rows: Iterable[Any]) -> list[Voucher]:
 def lots(connection: Connection) -> dict[int, Lot]:
     """Every lot."""
     found = {}
-    for row in connection.execute(select(*_LOT_COLUMNS).order_by(LOT.c.id)).mappings():
+    for row in connection.execute(_LOTS).mappings():
         found[int(row["id"])] = Lot(**{**row, "limits": read_limits(row["limits"])})
     return found
 
 
 def partners(connection: Connection) -> dict[str, Partner]:
     """Every partner."""
-    rows = connection.execute(select(PARTNER.c.id, PARTNER.c.name, PARTNER.c.is_active).order_by(PARTNER.c.id))
-    return {row.id: Partner(row.id, row.name, bool(row.is_active)) for row in rows}
+    return {row.id: Partner(row.id, row.name, bool(row.is_active)) for row in connection.execute(_PARTNERS)}
 
 
 def public_codes(connection: Connection) -> dict[str, PublicCode]:
     """Every public code."""
-    rows = connection.execute(select(*_CODE_COLUMNS).order_by(PUBLIC_CODE.c.code)).mappings()
+    rows = connection.execute(_CODES).mappings()
     return {row["code"]: PublicCode(**{**row, "limits": read_limits(row["limits"])}) for row in rows}
 
 

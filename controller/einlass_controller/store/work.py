@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Column, Table, bindparam, delete, func, insert, select, text, update
 
 from einlass_controller.compact import compact
@@ -36,8 +37,7 @@ DEAD_LETTERS_MAX = 10_000
 REPLACED_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A decision as it was answered; number 0 is never used. ticket "": none."""
 
     key: str
@@ -57,7 +57,7 @@ class Stored:
 _TICKET_COLUMNS = Columns(TICKET, [item.name for item in fields(Ticket)])
 _LISTED_COLUMNS = Columns(TICKET, ("id", "listed", "listed_number"))
 _VISIT_COLUMNS = Columns(VISIT, [item.name for item in fields(Visit)])
-_DECISION_COLUMNS = Columns(DECISION, [item.name for item in fields(Stored)])
+_DECISION_COLUMNS = Columns(DECISION, Stored.__struct_fields__)
 _ENTRY_COLUMNS = Columns(LEDGER, [item.name for item in fields(Entry)])
 _ACCOUNT_COLUMNS = Columns(
     ACCOUNT,
@@ -78,15 +78,30 @@ _UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "
 # The lists of the lanes, asked at every status; {} stands for the zones.
 _GONE = (
     "SELECT digest, listed, listed_number FROM ticket "
-    "WHERE listed_number > ? AND zone IN ({}) AND listed = 0 ORDER BY listed_number LIMIT ?"
+    "WHERE listed_number > ? AND zone IN ({}) AND listed <= 0 ORDER BY listed_number LIMIT ?"
 )
-_NEW = _GONE.replace("listed = 0", "listed > 0")
+_NEW = _GONE.replace("listed <= 0", "listed > 0")
 _WHOLE = "SELECT digest, listed FROM ticket WHERE digest > ? AND listed > 0 AND zone IN ({}) ORDER BY digest LIMIT ?"
+# For lanes that judge signatures: also what is said of signed tickets by their number, whose order is the id's.
+_SEEN = _GONE.replace("listed_number FROM", "listed_number, id, key_id FROM")
+_SEEN_NEW = _SEEN.replace("listed <= 0", "listed > 0")
+_SEEN_WHOLE = (
+    "SELECT id, listed FROM ticket WHERE id > ? AND key_id > 0 AND listed <> 0 AND zone IN ({}) ORDER BY id LIMIT ?"
+)
+_HELD = (
+    "SELECT ticket, status, listed_number FROM held_back "
+    "WHERE listed_number > ? AND status {} '' AND ticket NOT IN (SELECT id FROM ticket) ORDER BY listed_number LIMIT ?"
+)
+_HELD_WHOLE = (
+    "SELECT ticket, status FROM held_back "
+    "WHERE ticket > ? AND status <> '' AND ticket NOT IN (SELECT id FROM ticket) ORDER BY ticket LIMIT ?"
+)
 _TO_LOOK_AT = (
     "SELECT id FROM ticket WHERE listed_number = 0 "
     "AND import_id NOT IN (SELECT id FROM ticket_import WHERE NOT done) LIMIT ?"
 )
 _LATE = "SELECT id FROM ticket WHERE listed > 0 AND valid_until_ms < ? LIMIT ?"
+_LATE_SEEN = _LATE.replace("listed > 0", "listed < 0")
 _NEAR = "SELECT id FROM ticket WHERE listed = 0 AND valid_from_ms > ? AND valid_from_ms <= ?"
 
 
@@ -260,7 +275,7 @@ class Rows:
 
     def out_of_time(self, since_ms: int, now_ms: int, ahead_ms: int, count_max: int) -> list[str]:
         """Listed tickets that are not valid any more, and others that have come near their first instant meanwhile."""
-        late = self.ask(_LATE, now_ms, count_max)
+        late = [*self.ask(_LATE, now_ms, count_max), *self.ask(_LATE_SEEN, now_ms, count_max)]
         return [name for (name,) in (*late, *self.ask(_NEAR, since_ms + ahead_ms, now_ms + ahead_ms))]
 
     def read_tickets(self, names: Collection[str]) -> None:
@@ -275,6 +290,22 @@ class Rows:
     def whole_list(self, zones: Collection[str], after: str, count_max: int) -> list[Row]:
         """(digest, listed) of all that is listed for these zones, in order, from behind a digest on."""
         return self.ask(_of_zones(_WHOLE, zones), after, "", *zones, count_max)
+
+    def seen_changes(self, zones: Collection[str], removed: bool, after: int, count_max: int) -> list[Row]:
+        """As list_changes(), with (..., id, key) behind: more is said of signed tickets."""
+        return self.ask(_of_zones(_SEEN if removed else _SEEN_NEW, zones), after, "", *zones, count_max)
+
+    def seen_whole(self, zones: Collection[str], after: str, count_max: int) -> list[Row]:
+        """(id, listed) of all signed tickets of these zones of which the list says something, by id."""
+        return self.ask(_of_zones(_SEEN_WHOLE, zones), after, "", *zones, count_max)
+
+    def held_changes(self, held: bool, after: int, count_max: int) -> list[Row]:
+        """(ticket id, status, number) of signed tickets held back before anybody showed them, or not any more."""
+        return self.ask(_HELD.format("<>" if held else "="), after, count_max)
+
+    def held_whole(self, after: str, count_max: int) -> list[Row]:
+        """(ticket id, status) of those that are held back, by id."""
+        return self.ask(_HELD_WHOLE, after, count_max)
 
     def insert(self, table: Table, row: dict[str, Any]) -> None:
         """A new row of a table that is seldom written."""

@@ -49,7 +49,7 @@ class AllowList:
 
     def __init__(self, files: "Any") -> None:
         self._files = files
-        self.used = (b"", 0)
+        self.used = self._back = (b"", 0)
         self._told_ms = 0
         self.added = self.removed = 0
         self._count = 0  # entries of the file
@@ -86,7 +86,7 @@ class AllowList:
     def recorded(self, kind: str, fields: "dict[str, Any]") -> None:
         """Call it before each record of the lane: who is let in alone is not let in here again, also after a restart.
 
-        Unless nobody went through. OSError: it cannot be kept, so the record must not be either.
+        OSError: it cannot be kept, so the record must not be either.
         """
         if fields.get("side") == "exit":
             return
@@ -100,7 +100,20 @@ class AllowList:
         elif kind in ("released", "passed", "given_up", "unused"):
             self.used = (b"", 0)
             if persons and kind != "passed" and kind != "released":
+                self._back = (digest, persons)
+
+    def kept(self) -> None:
+        """Call it when a record is durable: only now a ticket with which nobody went through is on the list again.
+
+        The other way round a power cut would leave it there while the lane counts somebody who may have gone through.
+        """
+        digest, persons = self._back
+        self._back = (b"", 0)
+        if persons:
+            try:
                 self._tell(digest + bytes([persons]), self.added, self.removed)
+            except OSError:
+                pass  # Off the list is the safe side; the controller tells what holds when it hears of it.
 
     def take(self, fields: "dict[str, Any]", now_ms: int = 0) -> bool:
         """A `list` message; False when it does not follow what is known. OSError when it cannot be kept."""
@@ -174,10 +187,11 @@ class AllowList:
                         raise OSError(EIO)
                     count = head[0]
                     at += _HEAD_BYTES + count * ENTRY_BYTES + _CHECK_BYTES
-                    for _ in range(count):
-                        entry = file.read(ENTRY_BYTES)
-                        if low <= entry[:DIGEST_BYTES] and (not found or entry[:DIGEST_BYTES] <= found[:DIGEST_BYTES]):
-                            found = entry
+                    block = file.read(count * ENTRY_BYTES)
+                    for begin in range(0, len(block), ENTRY_BYTES):
+                        digest = block[begin : begin + DIGEST_BYTES]
+                        if low <= digest and (not found or digest <= found[:DIGEST_BYTES]):
+                            found = block[begin : begin + ENTRY_BYTES]
         return found
 
     def _bisect(self, wanted: bytes) -> bytes:

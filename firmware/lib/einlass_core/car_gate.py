@@ -50,7 +50,7 @@ class CarGate(Gate):
         account: "Account",
         nonce_prefix: str,
         emergency: bool = False,
-        listed: "Callable[[str], int] | None" = None,
+        listed: "Callable[[str], int | str] | None" = None,
         exit_cut_off: str = OPEN,
     ) -> None:
         if settings.exit_free:

@@ -110,7 +110,7 @@ class GateSettings:
 class Gate:
     """Feed step() every event; carry out what it returns, in order; call again by deadline_ms.
 
-    listed: how many persons the list of valid tickets lets in by this digest (bytes); 0: none, or none any more.
+    listed: how many persons may be let in alone by this digest of `code`; 0, or the decision code of why: nobody.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Gate:
         account: "Account",
         nonce_prefix: str,
         emergency: bool = False,
-        listed: "Callable[[str], int] | None" = None,
+        listed: "Callable[[str], int | str] | None" = None,
     ) -> None:
         self.account = account
         self.cut_off = settings.cut_off
@@ -137,7 +137,7 @@ class Gate:
         self._settling_since = 0
         self._nonce = ""
         self._left = 0
-        self._code = ""
+        self.code = ""
         self._last_code = ""
         self._last_code_until = 0
         self._exit_nonce = ""
@@ -217,7 +217,7 @@ class Gate:
         else:
             self._remember(now_ms, ENTRY, code)
             self._nonce = self._next_nonce()
-            self._code = code
+            self.code = code
             if not self._linked:
                 self._alone(now_ms, "refused", effects)
                 return
@@ -262,11 +262,13 @@ class Gate:
     def _alone(self, now_ms: int, refusal: str, effects: "list[Effect]") -> None:
         """Cut off, or no answer in time: the list says who it is, the lane's own ceiling whether there is room."""
         settings = self._settings
-        digest = codes.digest(self._code)
+        digest = codes.digest(self.code)
         show = "offline_not_here"
-        persons = 1 if self.cut_off == FREE_FLOW else 0
+        persons: "Any" = 1 if self.cut_off == FREE_FLOW else 0
         if self.cut_off in (LEASED, OPEN) and self._listed is not None:
             persons = self._listed(digest)
+        if isinstance(persons, str):
+            show, persons = persons, 0
         if persons and self.cut_off == LEASED:
             longest = persons * settings.release_ms + settings.doubt_ms
             if not self.account.fits(persons) or now_ms + longest > self.account.until_ms:
@@ -274,8 +276,7 @@ class Gate:
                 persons = 0
         fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
         if persons:
-            fields["persons"] = persons
-            fields["reason"] = self.cut_off
+            fields.update(persons=persons, reason=self.cut_off)
             self._release(now_ms, fields, effects)
             effects.append(Show("ok"))
             return

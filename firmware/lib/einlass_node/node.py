@@ -137,6 +137,7 @@ class Node:
         except OSError as error:
             print("journal", error)
             return False
+        self._list.kept()
         self._link.recorded()
         return True
 

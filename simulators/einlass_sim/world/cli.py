@@ -2,13 +2,19 @@
 
 import json
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from einlass_sim.world.many import Told
+    from einlass_sim.world.runs import Totals
 
 simulate = typer.Typer(help="A site under faults: in virtual time, or as real processes (line).", no_args_is_help=True)
 
 HOURS_MAX = 10_000.0
+JOBS_MAX = 64
 FAULTS_MAX = 10_000
 
 
@@ -19,13 +25,15 @@ def world_command(
     faults: Annotated[str, typer.Option(help="all, none, or kinds with commas between.")] = "all",
     seed: Annotated[int | None, typer.Option(help="Only this one.")] = None,
     story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=JOBS_MAX, help="Processes.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Kept here by the hundred; a run that ended early goes on.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """The shipped lanes and controller under faults, and a truth that neither sees.
 
     Exit 1: a promise was broken. 3: with all faults, some state was not reached often enough for the run to count.
     """
-    from einlass_sim.world import runs
+    from einlass_sim.world import many, runs
     from einlass_sim.world.drawn import draw
 
     try:
@@ -38,7 +46,11 @@ def world_command(
         for one in wanted:
             typer.echo("\n".join(runs.play(draw(one, hours, kinds), tell=True).story))
         return
-    totals = runs.run(wanted, hours, kinds)
+    try:
+        totals = many.run(wanted[0], wanted[-1], hours, kinds, jobs, out, _told(len(wanted)) if out else many.silent)
+    except (many.FileError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
     found = totals.as_dict()
     if as_json:
         typer.echo(json.dumps(found))
@@ -154,7 +166,27 @@ def _seeds(text: str) -> list[int]:
     first, dots, last = text.partition("..")
     if not first.isdigit() or (dots and not last.isdigit()):
         raise ValueError(f"seeds are {text!r}: write A..B, such as 1..200, or one number")
-    return list(range(int(first), int(last or first) + 1))
+    found = list(range(int(first), int(last or first) + 1))
+    if not found:
+        raise ValueError(f"seeds are {text!r}: the first is above the last")
+    return found
+
+
+def _told(wanted: int) -> "Told":
+    """A line for every hundred seeds, for whoever waits."""
+
+    def tell(totals: "Totals", fresh: int, wall_s: float) -> None:
+        left_s = wall_s / fresh * (wanted - totals.seeds)
+        rate = totals.gate_hours / totals.cpu_s if totals.cpu_s else 0.0
+        broken = "".join(f", seed {item['seed']}: {item['what']}" for item in totals.violations)
+        print(
+            f"{totals.seeds} of {wanted} seeds, {totals.gate_hours:.0f} gate-hours, {rate:.1f} a second of processor, "
+            f"{left_s / 60:.0f} min left{broken}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return tell
 
 
 def _tell_shortest(seed: int, hours: float, kinds: frozenset[str], what: str) -> None:

@@ -6,6 +6,7 @@ Between any two of its steps the power may go, or the process may stand still.
 
 from typing import TYPE_CHECKING, Any
 
+from einlass_controller import fastwire
 from einlass_core import VERSION, messages, wire
 from einlass_core.allowlist import AllowList
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
@@ -32,6 +33,9 @@ class Lane:
         self.world = world
         self.number = number
         self.name = f"gate-{number}"
+        self.id = f"lane-{number}"
+        self.topics = {kind: wire.topic_up("pool", self.name, kind) for kind in wire.UP}
+        self.topics["state"] = wire.topic_state("pool", self.name)
         self.policy = policy
         self.rate = rate
         self.disk = Disk(self._io)
@@ -241,6 +245,7 @@ class Lane:
             raise
         self.world.truth.recorded(self, effect.kind, effect.fields)
         self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.listed.kept()
         return True
 
     # -- emergency: a button, or the controller's word, which counts as one more
@@ -284,7 +289,7 @@ class Lane:
         self.world.note(self, "connected")
         self.publish("hello", messages.hello(self.journal, VERSION, "sim", "power"))
         state = {"online": True, "inc": self.journal.incarnation, "boot": self.journal.boot, "software": VERSION}
-        self.world.send_up(self, wire.topic_state("pool", self.name), wire.encode("state", state))
+        self.world.send_up(self, "state", fastwire.encode("state", state))
         self.status_due_ms = 0
         self.step(Linked(True))
 
@@ -323,7 +328,7 @@ class Lane:
 
     def publish(self, kind: str, fields: dict[str, Any]) -> None:
         """To the controller, if the network lets it through."""
-        self.world.send_up(self, wire.topic_up("pool", self.name, kind), wire.encode(kind, fields))
+        self.world.send_up(self, kind, fastwire.encode(kind, fields))
 
     def receive(self, kind: str, payload: bytes) -> None:
         """A message from the controller."""
@@ -334,7 +339,7 @@ class Lane:
             self.world.at(self.paused_until_ms, lambda: self.receive(kind, payload) if boot == self.boots else None)
             return
         self._unpause()
-        fields = wire.decode(kind, payload)
+        fields = fastwire.decode(kind, payload)
         if kind in ("answer", "limit"):
             self.world.truth.arrived(self, kind, fields)
             self.world.watch.arrived(self, fields)

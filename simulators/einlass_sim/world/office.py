@@ -4,7 +4,7 @@ import hashlib
 import logging
 import sqlite3
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import Engine
@@ -24,10 +25,11 @@ from einlass_controller.plan import Plan, plan_of
 from einlass_controller.setup import seed_site
 from einlass_controller.store import sqlite
 from einlass_controller.store.database import migrate
-from einlass_core import codes, wire
+from einlass_core import codes
 from einlass_sim.world.drawn import MINUTE_MS
 
 if TYPE_CHECKING:
+    from einlass_sim.world.lane import Lane
     from einlass_sim.world.world import World
 
 START_MS = 1_790_000_000_000
@@ -37,6 +39,7 @@ IDLE_TICK_MS = 30_000  # while nobody comes or goes
 BATCH_MS = 30
 RESTART_MS = 4_000
 ANNOUNCE_MS = 60_000
+SITES_KEPT = 256  # with rules: of those without a closing there are fewer
 PRODUCTS = [
     {"id": "single", "name": "Einzel", "entries": 1},
     {"id": "family", "name": "Familie", "entries": 1},
@@ -74,13 +77,21 @@ def _plan(lanes: int, cap: int) -> Plan:
 
 
 @cache
-def _template(lanes: int, cap: int, closing: tuple[int, int]) -> bytes:
-    """A database with the site and its rules, made once."""
+def _site(lanes: int, cap: int) -> bytes:
+    """A database with the site, made once for all worlds that are as large."""
     raw = memory()
     raw.deserialize(tables())
-    database = database_on(raw)
-    with database.begin() as connection:
+    with database_on(raw).begin() as connection:
         seed_site(connection, _plan(lanes, cap))
+    return raw.serialize()
+
+
+@lru_cache(maxsize=SITES_KEPT)
+def _template(lanes: int, cap: int, closing: tuple[int, int]) -> bytes:
+    """A database with the site and its rules."""
+    raw = memory()
+    raw.deserialize(_site(lanes, cap))
+    database = database_on(raw)
     rules: dict[str, Any] = {"product": PRODUCTS}
     if closing[0]:
         closes, opens = (_clock(minutes) for minutes in closing)
@@ -146,6 +157,7 @@ class Office:
         self.unsold: list[Ticket] = []
         self.engine = self._engine()
         self._answered: set[bytes] = set()
+        self._ways: dict[str, tuple[str, list[Lane]]] = {}
         self.known = Known()  # what is noted beside the database
 
     def _begins_with(self) -> bytes:
@@ -219,20 +231,25 @@ class Office:
         """Who is let in now was let in before (the answer is given again), or should not be."""
         for topic, payload in outcome.outbound:
             if topic.endswith("/answer"):
-                answer = wire.decode("answer", payload)
+                answer = fastwire.decode("answer", payload)
                 if answer["code"] in ("ok", "ok_reentry") and int(answer["id"][1:]) > decided:
                     self.world.truth.violation(f"let_in_while_shut: {answer['id']}, {why}")
 
     def send(self, outcome: Outcome) -> None:
         """What the batch led to, on its way."""
         for topic, payload in outcome.outbound:
-            node, kind = topic.split("/")[3], topic.rsplit("/", 1)[-1]
+            kind, lanes = self._ways.get(topic) or self._way(topic)
             if kind == "answer":
                 self.world.sometimes["repeated_operation_answered"] += payload in self._answered
                 self._answered.add(payload)
-            for lane in self.world.lanes:
-                if node in (lane.name, "all"):
-                    self.world.send_down(lane, kind, payload)
+            for lane in lanes:
+                self.world.send_down(lane, kind, payload)
+
+    def _way(self, topic: str) -> "tuple[str, list[Lane]]":
+        """What a topic carries, and which lanes hear it."""
+        *_, node, kind = [part for part in topic.split("/") if part != "down"]
+        found = self._ways[topic] = kind, [lane for lane in self.world.lanes if node in (lane.name, "all")]
+        return found
 
     def crash(self, batch: list[Message], after_commit: bool) -> None:
         """kill -9 before the commit (nothing happened) or between it and publishing (nobody hears of it)."""

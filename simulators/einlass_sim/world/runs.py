@@ -1,5 +1,6 @@
 """Many seeds, what they found, and how a seed that fails is made short enough to read."""
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -70,6 +71,25 @@ class Totals:
         if found.violation:
             self.violations.append({"seed": found.seed, "what": found.violation})
 
+    def join(self, other: "Totals") -> None:
+        """What other seeds came to, too."""
+        self.seeds += other.seeds
+        self.gate_hours += other.gate_hours
+        self.admissions += other.admissions
+        self.faults.update(other.faults)
+        self.sometimes.update(other.sometimes)
+        self.violations += other.violations
+        self.cpu_s += other.cpu_s
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> "Totals":
+        """What as_dict() said."""
+        found = cls(int(told["seeds"]), float(told["gate_hours"]), int(told["admissions"]))
+        found.faults.update(told["faults"])
+        found.sometimes.update(told["sometimes"])
+        found.violations, found.cpu_s = list(told["violations"]), float(told["cpu_s"])
+        return found
+
     def missed(self) -> list[str]:
         """States that were not reached often enough for so many seeds."""
         least = self.seeds * SOMETIMES_A_THOUSAND / 1000
@@ -105,9 +125,12 @@ def kinds_of(text: str) -> frozenset[str]:
 
 
 def prepare() -> None:
-    """Once in a process, before the first world."""
+    """Before a world; once in a process is enough."""
     quiet()
     keep_rules()
+    if not gc.get_freeze_count():  # as the controller does: what is there now stays and is not looked through again
+        gc.collect()
+        gc.freeze()
 
 
 def play(drawn: Drawn, tell: bool = False) -> Found:

@@ -240,6 +240,8 @@ class Truth:
             self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= persons
         elif own.back[nonce] >= granted:
             self.alone[digest][lane.number] -= 1
+        else:  # those of a group who did not go through may be let in later, by an answer
+            self.online[digest] -= persons
 
     def arrived(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A message reached a lane."""
@@ -338,24 +340,24 @@ class Truth:
         zone = books.zones["bath"]
         if self.world.office.engine.live.recount:
             return  # these books are known to be wrong, and nobody is let in by them
-        self.bound = max(self.cap, min(self.bound, zone.committed))
+        committed = zone.committed
+        self.bound = max(self.cap, min(self.bound, committed))
+        known = []  # lanes that speak for the journal of which the books are
         for lane in self.world.lanes:
-            account = books.accounts[f"lane-{lane.number}"]
+            account = books.accounts[lane.id]
             if lane.powered and account.inc == lane.journal.incarnation and not account.frozen:
-                self._not_told_from_the_node(lane, self.world.office.engine.live.nodes[lane.name].boot)
-        if zone.committed + self.excused < self.inside:
-            self.violation(f"books_below_reality: {zone.committed} committed, {self.inside} inside")
-        for lane in self.world.lanes:
-            account = books.accounts[f"lane-{lane.number}"]
-            if not lane.powered or account.inc != lane.journal.incarnation or account.frozen:
-                continue
-            if lane.journal.account.epoch != account.epoch:
+                known.append((lane, account))
+                if self.lanes[lane.number].lost_places:
+                    self._not_told_from_the_node(lane, self.world.office.engine.live.nodes[lane.name].boot)
+        if committed + self.excused < self.inside:
+            self.violation(f"books_below_reality: {committed} committed, {self.inside} inside")
+        for lane, account in known:
+            at_lane = lane.journal.account
+            if at_lane.epoch != account.epoch:
                 continue  # it has yet to take the new count
             own = self.lanes[lane.number]
-            if lane.journal.account.balance > account.exposure + own.overdrawn and not own.lost_unknown:
-                self.violation(
-                    f"beyond_exposure: {lane.name} is at {lane.journal.account.balance}, books {account.exposure}"
-                )
+            if at_lane.balance > account.exposure + own.overdrawn and not own.lost_unknown:
+                self.violation(f"beyond_exposure: {lane.name} is at {at_lane.balance}, books {account.exposure}")
 
     # -- when all is healed
 
@@ -431,7 +433,7 @@ class Truth:
                     )
         self.world.sometimes["conflict_reported"] += sum(conflicts.values())
         reused = self.world.office.rows("SELECT count(*) FROM dead_letter WHERE reason LIKE 'nonce%'")[0][0]
-        if reused and not any(own.lost_unknown for own in self.lanes):  # an old image numbers from where it was
+        if reused:
             self.violation(f"nonce_reused: {reused} times")
         if any(own.wiped for own in self.lanes):
             return

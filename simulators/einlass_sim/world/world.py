@@ -1,13 +1,14 @@
 """One seed's world: a heap of (time, what happens), a network that loses and repeats, and every fault in its time."""
 
 import hashlib
-import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_core import codes, wire
 from einlass_core.events import PassageBusy
@@ -31,6 +32,7 @@ PROMPT_MS = 100
 WAITS_MAX = 60
 EVENTS_MAX = 3_000_000
 STORY_MAX = 400
+STEPS_AT_ONCE = 1_000
 
 
 @dataclass
@@ -63,6 +65,7 @@ class World:
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._serial = 0
         self._history = hashlib.blake2b(digest_size=16)
+        self._steps: list[str] = []  # of the history, not hashed yet
         self._net = random.Random(f"{drawn.seed}/net")
         self._names = random.Random(f"{drawn.seed}/names")
         self._chance = random.Random(f"{drawn.seed}/chance")
@@ -84,11 +87,12 @@ class World:
     def at(self, at_ms: int, what: Callable[[], None]) -> None:
         """Do this then."""
         self._serial += 1
-        heapq.heappush(self._queue, (at_ms, self._serial, what))
+        heappush(self._queue, (at_ms, self._serial, what))
 
     def after(self, delay_ms: int, what: Callable[[], None]) -> None:
         """Do this so much later."""
-        self.at(self.now_ms + delay_ms, what)
+        self._serial += 1
+        heappush(self._queue, (self.now_ms + delay_ms, self._serial, what))
 
     def run(self) -> Found:
         """All of it: faults and visitors, then healing, then the last look."""
@@ -98,6 +102,7 @@ class World:
         except Violation as broken:
             violation = broken.what
             self.note(None, f"VIOLATION {violation}")
+        self._hash_steps()
         return Found(
             self.drawn.seed,
             self.drawn.hours * self.drawn.lanes,
@@ -121,7 +126,8 @@ class World:
         self.after(LOOK_MS, self._look)
         self._until(3 * MINUTE_MS + self.drawn.ends_ms)
         self._heal()
-        self._until(self.now_ms + HEAL_MS)
+        # A process that stands still is not mended before it goes on: the time runs from there.
+        self._until(max(self.now_ms, *(lane.paused_until_ms for lane in self.lanes)) + HEAL_MS)
         self._replace_old_images()
         self._until(self.now_ms + SETTLE_MS)
         for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
@@ -134,7 +140,7 @@ class World:
     def _until(self, end_ms: int) -> None:
         queue = self._queue
         while queue and queue[0][0] <= end_ms:
-            self.now_ms, _, what = heapq.heappop(queue)
+            self.now_ms, _, what = heappop(queue)
             what()
             if self._serial > EVENTS_MAX:
                 self.truth.violation(f"endless: more than {EVENTS_MAX} events")
@@ -147,10 +153,11 @@ class World:
 
     # -- the network
 
-    def send_up(self, lane: Lane, topic: str, payload: bytes) -> None:
+    def send_up(self, lane: Lane, kind: str, payload: bytes) -> None:
         """A message from a lane, as far as the network lets it."""
-        self.hash(lane, topic.rsplit("/", 1)[-1])
-        if topic.endswith("/ask"):
+        self.hash(lane, kind)
+        topic = lane.topics[kind]
+        if kind == "ask":
             self._remember_ask(lane, payload)
         if lane.cut_up:
             self.faults["lost_in_a_cut"] += 1
@@ -163,7 +170,7 @@ class World:
             self.at(at_ms, lambda: self._arrive_up(epoch, topic, payload))
 
     def _remember_ask(self, lane: Lane, payload: bytes) -> None:
-        fields = wire.decode("ask", payload)
+        fields = fastwire.decode("ask", payload)
         self.truth.asked[f"{lane.name}/{fields['nonce']}"] = codes.digest(fields["code"])
 
     def _arrive_up(self, epoch: int, topic: str, payload: bytes) -> None:
@@ -186,7 +193,11 @@ class World:
         if epoch != self.broker_epoch or not lane.powered or not lane.linked or lane.cut_down:
             return
         self.hash(lane, f"< {kind}")
-        if kind == "answer" and lane.gate.entry == "locked" and wire.decode(kind, payload)["nonce"] == lane.gate._nonce:
+        if (
+            kind == "answer"
+            and lane.gate.entry == "locked"
+            and fastwire.decode(kind, payload)["nonce"] == lane.gate._nonce
+        ):
             self.sometimes["a_late_answer_met_a_locked_lane"] += 1
         lane.receive(kind, payload)
 
@@ -220,7 +231,7 @@ class World:
 
     def _will(self, lane: Lane) -> None:
         if not lane.powered or not lane.linked:
-            self.office.heard(wire.topic_state("pool", lane.name), wire.encode("state", {"online": False}))
+            self.office.heard(wire.topic_state("pool", lane.name), fastwire.encode("state", {"online": False}))
 
     # -- faults
 
@@ -391,7 +402,13 @@ class World:
 
     def hash(self, lane: Lane | None, what: str) -> None:
         """One more step of this history."""
-        self._history.update(f"{self.now_ms} {lane.number if lane else '-'} {what}\n".encode())
+        self._steps.append(f"{self.now_ms} {lane.number if lane else '-'} {what}\n")
+        if len(self._steps) >= STEPS_AT_ONCE:
+            self._hash_steps()
+
+    def _hash_steps(self) -> None:
+        self._history.update("".join(self._steps).encode())
+        self._steps.clear()
 
     def note(self, lane: Lane | None, what: str) -> None:
         """One more line of the story."""
