@@ -73,9 +73,6 @@ def price(batch: Batch, message: Price) -> None:
         batch.letter(f"{node.id}/price", f"{message.nonce}: {why}")
         _send(batch, message, _Answer(codes.ERROR))
         return
-    if message.boot < node.boot:  # late: the machine has started again, and may use that sale's number anew
-        _send(batch, message, _Answer(vouchers.PAYMENT_OVER))
-        return
     try:
         answer = _answer(batch, message, machine, node)
     except StayError as error:
