@@ -253,11 +253,14 @@ class Engine:
         batch.record_changes(*touched)
 
     def _write(self, batch: Batch) -> bool:
-        books = self.live.books
+        books, stored = self.live.books, self.live.zones_stored
+        # Of most batches only the accounts change. A batch that fails throws away all of `live`, and this with it.
+        zones = [books.zones[name] for name in sorted(batch.zones) if books.zones[name].stored != stored[name]]
+        stored.update((zone.id, zone.stored) for zone in zones)
         return batch.rows.write(
             [books.accounts[name] for name in sorted(batch.lanes)],
             [self.live.nodes[name] for name in sorted(batch.nodes)],
-            [books.zones[name] for name in sorted(batch.zones)],
+            zones,
         )
 
     def _rebuild(self) -> None:

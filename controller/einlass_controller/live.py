@@ -223,6 +223,7 @@ class Live:
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
+    zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)
 
@@ -339,6 +340,7 @@ def load(connection: Connection) -> Live:
         connection.execute(_LAST_DECISION).scalar() or 0,
         connection.execute(_LAST_LETTER).scalar() or 0,
     )
+    live.zones_stored = {name: zone.stored for name, zone in live.books.zones.items()}
     live.parking = load_parking(connection)
     live.catalogues = [with_products(item, live.parking.products) for item in load_catalogues(connection)]
     live.chains = {name: tuple(_chain(areas, name)) for name in areas}

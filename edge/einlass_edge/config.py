@@ -45,6 +45,13 @@ class LaneConfig(Section):
         description='"secure", "leased", "open" or "free-flow" (whom the entry admits without the controller)',
         examples=["leased"],
     )
+    alone_max: int = Field(
+        default=500,
+        ge=0,
+        le=100_000,
+        description="0 to 100000 (tickets that the entry admits by its list until the controller knows of all of them)",
+        examples=[500],
+    )
     exit_cut_off: Literal["open", "secure"] = Field(
         default="open",
         description='"open" or "secure" (whom a barrier lets out without the controller: everybody, or nobody)',

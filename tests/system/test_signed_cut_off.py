@@ -9,9 +9,11 @@ from einlass_controller.issuing import sign_ticket
 from einlass_controller.signing import Signer
 from einlass_core.signed import PublicKey
 from einlass_sim.demo.parts import ESP32_NODE, PI_NODE
+from einlass_sim.line import whole
 from whole_line import Line, open_line
 
 CAP = 20
+ALONE_MAX = 3
 HOUR_MS = 3_600_000
 
 pytestmark = pytest.mark.timeout(240)
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 def line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(Line, "cut_off", "leased")
+    monkeypatch.setitem(whole.LANE_MS, "alone_max", ALONE_MAX)
     monkeypatch.setattr(Line, "settled", _arrived)
     with open_line("nats", tmp_path, CAP) as line:
         yield line
@@ -48,11 +51,11 @@ async def _pi(line: Line) -> dict[str, Any]:
     return next(node for node in await line.office.nodes() if node["id"] == PI_NODE)
 
 
-async def _knows_all(line: Line, removed_after: int) -> None:
+async def _knows_all(line: Line, removed_after: int = 0, added_after: int = 0) -> None:
     async def look() -> bool:
         pi = await _pi(line)
-        removed = (pi["list_version"] or (0, 0))[1]
-        return bool(pi["signed_current"] and removed > removed_after and pi["lent"])
+        added, removed = pi["list_version"] or (0, 0)
+        return bool(pi["signed_current"] and removed > removed_after and added > added_after and pi["lent"])
 
     await line.until("the Pi has the keys, the list and places", look)
 
@@ -83,7 +86,7 @@ def test_signed_tickets_while_the_line_is_cut(line: Line) -> None:
         shop = Shop(line, await line.office._call("POST", "/api/v1/signing-keys", {}))
         fresh, lost, seen, twice, late = (shop.sign() for _ in range(5))
         await line.office._call("POST", f"/api/v1/tickets/{lost[1]}/change", {"do": "block", "reason": "lost"})
-        await _knows_all(line, 0)
+        await _knows_all(line)
         before = (await _pi(line))["list_version"][1]
         await line.enters(ESP32_NODE, seen[0])  # online a signature counts at a board, too
         await _knows_all(line, before)
@@ -120,11 +123,16 @@ def test_signed_tickets_while_the_line_is_cut(line: Line) -> None:
         assert line.truth.inside == 4 == (await line.zone())["present"]
 
         await line.office._call("POST", "/api/v1/signing-keys/1/revoke", {"reason": "stolen"})
-        await _knows_all(line, 0)
+        added = (await _pi(line))["list_version"][0]
+        plain = [(await line.ticket())["code"] for _ in range(ALONE_MAX + 1)]
+        await _knows_all(line, added_after=added + ALONE_MAX)
         start = await line.last()
         await _cut(line, True)
         await line.refused(PI_NODE, late[0])
+        for code in plain[:-1]:  # the controller was told of all before: so many may come again
+            await line.enters(PI_NODE, code)
+        await line.refused(PI_NODE, plain[-1])
         await _cut(line, False)
-        assert await _said(line, start) == ["revoked"]
+        assert await _said(line, start) == ["revoked", "offline_not_here"]
 
     line.run(scene(), 200)

@@ -144,6 +144,11 @@ class Zone:
     untold: int = 0  # places kept for what lanes have yet to tell of the time before the last count
 
     @property
+    def stored(self) -> tuple[int, int, int]:
+        """What of it is stored: all else follows from the accounts."""
+        return self.base, self.ghosts, self.untold
+
+    @property
     def committed(self) -> int:
         """Places that are, or may at any moment be, taken."""
         return self.base + self.ghosts + self.exposure - self.gone + self.untold

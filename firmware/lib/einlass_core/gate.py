@@ -22,6 +22,7 @@ Entry side
 
 Room while cut off, by GateSettings.cut_off: `secure` none; `leased` what the ceiling leaves, for tickets on the list,
 while the lease covers the whole passage; `open` for every ticket on the list; `free-flow` for whoever shows any code.
+After alone_max tickets by the list none has room, until the controller has been told of all of them.
 
 Exit side: always free (exit_free), or free for exit_release_ms after any scan. It is never refused, never asked for,
 and opens before anything is written down.
@@ -76,7 +77,7 @@ NOISE_RECORD_MS = 1000
 
 
 class GateSettings:
-    """The lane's times in milliseconds, what it is equipped with, and what it does alone (one of POLICIES)."""
+    """The lane's times in milliseconds, its equipment, what it does alone (one of POLICIES), with how many tickets."""
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class GateSettings:
         bolt_sensed: bool = False,
         bolt_move_ms: int = 1500,
         cut_off: str = LEASED,
+        alone_max: int = 500,
     ) -> None:
         self.ask_ms = ask_ms
         self.release_ms = release_ms
@@ -105,6 +107,7 @@ class GateSettings:
         self.bolt_sensed = bolt_sensed
         self.bolt_move_ms = bolt_move_ms
         self.cut_off = cut_off
+        self.alone_max = alone_max
 
 
 class Gate:
@@ -155,12 +158,8 @@ class Gate:
     @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
-        due = [
-            at for at in (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline) if at is not None
-        ]
-        fault = self._fault_deadline()
-        if fault is not None:
-            due.append(fault)
+        every = (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline, self._fault_deadline())
+        due = [at for at in every if at is not None]
         return min(due) if due else None
 
     def step(self, now_ms: int, event: "Event") -> "list[Effect]":
@@ -266,7 +265,7 @@ class Gate:
         show = "offline_not_here"
         persons: "Any" = 1 if self.cut_off == FREE_FLOW else 0
         if self.cut_off in (LEASED, OPEN) and self._listed is not None:
-            persons = self._listed(digest)
+            persons = self._listed(digest) if self.account.alone < settings.alone_max else 0
         if isinstance(persons, str):
             show, persons = persons, 0
         if persons and self.cut_off == LEASED:
@@ -277,6 +276,7 @@ class Gate:
         fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
         if persons:
             fields.update(persons=persons, reason=self.cut_off)
+            self.account.alone += self.cut_off != FREE_FLOW
             self._release(now_ms, fields, effects)
             effects.append(Show("ok"))
             return
@@ -350,8 +350,7 @@ class Gate:
         self._forget_code()
         if self._busy_since is not None:
             self.account.confirm(left)
-            fields = {"nonce": self._nonce, "side": ENTRY, "persons": left, "doubtful": True}
-            effects.append(Record("passed", fields))
+            effects.append(Record("passed", {"nonce": self._nonce, "side": ENTRY, "persons": left, "doubtful": True}))
         else:
             self.account.refund(left)
             effects.append(Record("unused", {"nonce": self._nonce, "side": ENTRY, "persons": left}))
@@ -576,10 +575,8 @@ class Gate:
 
     def _ready(self, effects: "list[Effect]") -> None:
         self._show_until = None
-        if self.emergency:
-            effects.append(Show("emergency"))
-        else:
-            effects.append(Show("error" if self._fault or self._owed else "ready"))
+        word = "error" if self._fault or self._owed else "ready"
+        effects.append(Show("emergency" if self.emergency else word))
 
     def _enter(self, state: str, deadline_ms: "int | None") -> None:
         self.entry = state

@@ -27,10 +27,11 @@ class Limit(Record):
 class Account:
     """balance: entries minus exits in this epoch, may be negative; pending: of those, released and not yet passed.
 
-    until_ms: the lease's end on the lane's clock; never written down.
+    until_ms: the lease's end on the lane's clock; never written down. alone: tickets that were let in by the list since
+    the controller knew of everything.
     """
 
-    __slots__ = ("epoch", "version", "ceiling", "balance", "pending", "until_ms")
+    __slots__ = ("epoch", "version", "ceiling", "balance", "pending", "until_ms", "alone")
 
     def __init__(self, epoch: int = 0, version: int = 0, ceiling: int = 0, balance: int = 0, pending: int = 0) -> None:
         self.epoch = epoch
@@ -39,6 +40,7 @@ class Account:
         self.balance = balance
         self.pending = pending
         self.until_ms = 0
+        self.alone = 0
 
     def fits(self, persons: int) -> bool:
         """Whether so many more may be let in."""
@@ -87,15 +89,20 @@ class Account:
 
     def as_dict(self) -> "dict[str, Any]":
         """As it stands in the journal and on the wire."""
-        return {
+        fields = {
             "epoch": self.epoch,
             "version": self.version,
             "ceiling": self.ceiling,
             "balance": self.balance,
             "pending": self.pending,
         }
+        if self.alone:
+            fields["alone"] = self.alone
+        return fields
 
 
 def account_from(data: "dict[str, Any]") -> Account:
     """The account in a journal record; KeyError when one is missing."""
-    return Account(data["epoch"], data["version"], data["ceiling"], data["balance"], data["pending"])
+    account = Account(data["epoch"], data["version"], data["ceiling"], data["balance"], data["pending"])
+    account.alone = data.get("alone", 0)
+    return account

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from einlass_controller.domain import occupancy, voucher_owner
+from einlass_controller.domain import occupancy, recount, voucher_owner
 from einlass_controller.steps import alone, events, voucher_payments
 from einlass_core import allowlist, gate, lease
 from einlass_core.effects import Record, SetBolt
@@ -141,6 +141,15 @@ def _renew_from_arrival(self: lease.Account, now_ms: int, from_ms: int, lease_ms
 
 def _renew_late(self: lease.Account, now_ms: int, from_ms: int, lease_ms: int) -> None:
     self.until_ms = max(self.until_ms, from_ms + lease_ms)
+
+
+def _take_an_epoch_at_once(self: lease.Account, limit: lease.Limit) -> bool:
+    if (limit.epoch, limit.version) <= (self.epoch, self.version):
+        return False
+    if limit.epoch != self.epoch:
+        self.epoch, self.balance = limit.epoch, 0
+    self.version, self.ceiling = limit.version, limit.ceiling
+    return True
 
 
 _report = occupancy.Books.report
@@ -355,6 +364,22 @@ BUGS: dict[str, Bug] = {
     "renewed_late": Bug(
         "a lease that was over goes on by a request from before",
         lambda: [_swap(lease.Account, "renew", _renew_late)],
+    ),
+    "epoch_taken_with_a_passage_pending": Bug(
+        "a lane begins a new count while somebody is between its sensors",
+        lambda: [_swap(lease.Account, "take", _take_an_epoch_at_once)],
+        8.0,
+        frozenset(("restore", "step_back", "linger")),
+    ),
+    "counted_while_a_lane_is_open": Bug(
+        "a count is taken while lanes go on with the old one, or have somebody under way",
+        lambda: [_swap(recount, "waiting", lambda *_: [])],
+        8.0,
+        frozenset(("restore", "step_back", "linger", "loss", "delay")),
+    ),
+    "restored_and_went_on": Bug(
+        "a controller on an older database goes on as if nothing had happened",
+        lambda: [_swap(world_office, "older", lambda *_: "")],
     ),
     "report_last_received": Bug(
         "the controller believes what it heard last of a lane, not the newest",

@@ -53,6 +53,7 @@ class LaneTruth:
         self.released: dict[str, tuple[str, int]] = {}  # nonce: digest ("": online), persons
         self.back: Counter[str] = Counter()
         self.admitted: set[str] = set()  # nonces that a message admitted
+        self.used: dict[str, int] = {}  # digests of those let in alone: the record that says so
         self.newest = (0, 0, 0)  # epoch, version, ceiling of the newest limit that arrived
         self.lease_until = 0.0
         self.overdrawn = 0
@@ -206,6 +207,7 @@ class Truth:
             self.violation(f"not_listed: {lane.name} lets in {digest} alone")
         assert ticket is not None
         self.alone[digest][lane.number] += 1
+        own.used[digest] = lane.journal.seq
         if ticket.product in CONSUMED and self.alone[digest][lane.number] > 1:
             self.violation(f"used_twice_at_one_lane: {lane.name}, {ticket.id} ({ticket.product})")
 
@@ -240,6 +242,7 @@ class Truth:
             self.online[self.asked.get(f"{lane.name}/{nonce}", "?")] -= persons
         elif own.back[nonce] >= granted:
             self.alone[digest][lane.number] -= 1
+            own.used.pop(digest, None)
         else:  # those of a group who did not go through may be let in later, by an answer
             self.online[digest] -= persons
 
@@ -272,6 +275,8 @@ class Truth:
     def wiped(self, lane: "Lane") -> None:
         """Its journal is gone: what nobody was told is known to nobody."""
         own = self.lanes[lane.number]
+        node = self.world.office.engine.live.nodes[lane.name]
+        self._forgets(lane, node.applied if node.inc == lane.journal.incarnation else 0)
         own.lost_places = 0
         own.wiped += 1
         own.uncounted += 1
@@ -286,7 +291,16 @@ class Truth:
         own.uncounted += 1
         known = self.world.office.engine.live.books.accounts[f"lane-{lane.number}"].balance
         was = max(known, lane.journal.durable["balance"])  # a count may stand on the one or have the other in it
-        own.lost_places += was - Journal(lane.disk, lane.journal.incarnation).durable["balance"]
+        image = Journal(lane.disk, lane.journal.incarnation)
+        own.lost_places += was - image.durable["balance"]
+        self._forgets(lane, image.seq)
+
+    def _forgets(self, lane: "Lane", after_seq: int) -> None:
+        """Whom a lane let in alone by a record that is gone: the ticket is good there once more."""
+        own = self.lanes[lane.number]
+        for digest in [digest for digest, seq in own.used.items() if seq > after_seq]:
+            del own.used[digest]
+            self.alone[digest][lane.number] = max(0, self.alone[digest][lane.number] - 1)
 
     def _not_told_from_the_node(self, lane: "Lane", node_boot: int) -> None:
         """An old image with as many records as the controller knows is believed, and with it what it lost."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from einlass_sim.world.world import World
 
 # What it calls a broken promise.
-WATCHED = ("refund_in_doubt", "lease_too_long", "foreign_limit", "older_limit")
+WATCHED = ("refund_in_doubt", "lease_too_long", "foreign_limit", "older_limit", "epoch_too_early")
 Version = tuple[int, int]  # epoch, version
 
 
@@ -26,6 +26,7 @@ class LaneWatch:
         self.obeys: Version = (0, 0)
         self.lease_end = 0  # on the lane's own clock, by what arrived for this boot
         self.blocked = False
+        self.pending = 0  # under way after the last step
 
 
 class Watch:
@@ -40,7 +41,7 @@ class Watch:
         own, account = self._lanes[lane.number], lane.journal.account
         if own.incarnation != lane.journal.incarnation:
             own.incarnation, own.told = lane.journal.incarnation, {(0, 0): account.ceiling}
-        own.obeys, own.lease_end, own.blocked = (account.epoch, account.version), 0, False
+        own.obeys, own.lease_end, own.blocked, own.pending = (account.epoch, account.version), 0, False, 0
 
     def arrived(self, lane: "Lane", fields: dict[str, Any]) -> None:
         """A message with a limit reached a lane, for whichever journal."""
@@ -48,6 +49,8 @@ class Watch:
         if not limit or fields["inc"] != lane.journal.incarnation:
             return
         own = self._lanes[lane.number]
+        if own.pending and limit["epoch"] > lane.gate.account.epoch:
+            self._world.sometimes["a_new_count_met_a_passage"] += 1
         own.told[limit["epoch"], limit["version"]] = limit["ceiling"]
         if fields.get("boot") == lane.journal.boot and fields.get("lease_ms"):
             from_ms = fields["from_ms"]
@@ -62,13 +65,19 @@ class Watch:
             self._world.sometimes["counted_in_doubt"] += 1
 
     def stepped(self, lane: "Lane", event: Event) -> None:
-        """Whatever it did: it obeys a limit that it was told, each newer than the one before, and no longer lease."""
+        """Whatever it did: it obeys a limit that it was told, each newer than the one before, and no longer lease.
+
+        A new count begins with nobody under way.
+        """
         own, account = self._lanes[lane.number], lane.gate.account
         if isinstance(event, PassageBusy):
             own.blocked = event.busy
         if account.until_ms > own.lease_end:
             self._break(f"lease_too_long: {lane.name} takes it to last till {account.until_ms}, not {own.lease_end}")
+        pending, own.pending = own.pending, account.pending
         obeys = (account.epoch, account.version)
+        if pending and account.pending >= pending and obeys[0] > own.obeys[0]:
+            self._break(f"epoch_too_early: {lane.name} begins epoch {obeys[0]}, {pending} are under way")
         if obeys == own.obeys and own.told.get(obeys, account.ceiling) == account.ceiling:
             return
         if own.told.get(obeys) != account.ceiling:

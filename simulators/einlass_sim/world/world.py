@@ -12,6 +12,7 @@ from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_core import codes, wire
 from einlass_core.events import PassageBusy
+from einlass_core.gate import RELEASED
 from einlass_sim.world.drawn import MINUTE_MS, Drawn, Episode
 from einlass_sim.world.lane import KEEPALIVE_MS, Lane
 from einlass_sim.world.office import TICK_MS, Office
@@ -29,6 +30,8 @@ LOOK_MS = 5_000
 SHORT_MS = 10_000
 ON_TIME_MS = 40  # a message that nothing holds back takes less
 PROMPT_MS = 100
+PASSAGE_WAIT_MS = 10 * MINUTE_MS
+PASSAGE_LOOK_MS = 500
 WAITS_MAX = 60
 EVENTS_MAX = 3_000_000
 STORY_MAX = 400
@@ -69,6 +72,7 @@ class World:
         self._net = random.Random(f"{drawn.seed}/net")
         self._names = random.Random(f"{drawn.seed}/names")
         self._chance = random.Random(f"{drawn.seed}/chance")
+        self._moments = random.Random(f"{drawn.seed}/moments")
         self.broker_epoch = 0
         self.healing = False
         self.images: dict[int, Any] = {}
@@ -361,7 +365,16 @@ class World:
         """Copied now, put back later."""
         image = self.office.image()
         dead_ms = self._chance.choice((0, 0, 40, 200)) * MINUTE_MS
-        self.after(lasts_ms, lambda: self.staff.put_back(image, lane, dead_ms))
+        last_ms = self.now_ms + lasts_ms + self._moments.choice((0, PASSAGE_WAIT_MS))
+        self.after(lasts_ms, lambda: self._put_database_back(image, lane, dead_ms, last_ms))
+
+    def _put_database_back(self, image: bytes, lane: Lane, dead_ms: int, last_ms: int) -> None:
+        """Now, or by last_ms at the moment when somebody has just been let in: lanes are told of it meanwhile."""
+        under_way = any(each.powered and each.gate.entry == RELEASED for each in self.lanes)
+        if self.now_ms < last_ms and not under_way:
+            self.after(PASSAGE_LOOK_MS, lambda: self._put_database_back(image, lane, dead_ms, last_ms))
+        else:
+            self.staff.put_back(image, lane, dead_ms)
 
     def cut_off(self, lane: Lane, lasts_ms: int) -> None:
         """A lane out of reach, for its own reasons."""
