@@ -97,7 +97,7 @@ class Area:
 
     shut_from_ms, shut_until_ms: no entries by order of a person. counted_ms: the last correction or nightly close;
     counted: up to which record of each lane's node (incarnation, number) that count has all movements, and the version
-    of the ceiling by which the lane has told all that was before (0: it has, or need not).
+    of the ceiling by which the lane has told all that was before (0: it has, or need not). See also house.CAME.
     """
 
     id: str

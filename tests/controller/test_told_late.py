@@ -252,6 +252,44 @@ def test_a_count_gives_no_place_away_that_somebody_left_by_a_lane_that_is_cut_of
     assert spa.engine.live.books.zones["bath"].committed == 1 + main.account["ceiling"] - main.account["balance"]
 
 
+def test_a_difference_keeps_places_as_a_count_does(spa: Bench) -> None:
+    """Who left by a lane that is cut off is missing among those counted; its records took them off once more."""
+    main = lent(spa)
+    main.away = True
+    for _ in range(3):
+        main.walk_out()
+        spa.pass_by(seconds=10)
+    spa.order(Correct("bath", 1, 4, "Ann", "the screen said four"))
+    assert spa.figures() == (1, 0, 3, 2), "under its ceiling of four it may let in three more"
+    spa.restart()
+    main.away = False
+    main.hello()
+    for message in main.untold:
+        spa.run(message)
+        assert counts(spa)[0] == 1
+        assert spa.engine.live.books.zones["bath"].committed == 4
+    spa.pass_by(seconds=10)
+    main.walk_out()
+    assert counts(spa)[0] == 0, "who leaves afterwards is not in it"
+
+
+def test_who_came_in_untold_before_a_difference_counts(spa: Bench) -> None:
+    """Nobody knows whether it was before or after the screen was read: too many is the safe mistake."""
+    main = lent(spa)
+    spa.order(Correct("bath", 4, None, "Ann", "counted"))
+    takes_its_ceiling(spa, main)
+    spa.pass_by(minutes=10)
+    main.away = True
+    main.account["balance"] += 1
+    main.event("forced", side="entry", persons=1)
+    spa.pass_by(minutes=10)
+    spa.order(Correct("bath", 5, 6, "Ann", "somebody climbed out"))
+    spa.order(Correct("bath", 5, 5, "Ann", "nothing is wrong"))
+    assert counts(spa)[0] == 3
+    main.tell()
+    assert counts(spa)[0] == 4
+
+
 def test_who_came_and_who_left_before_a_count_are_told_in_any_order(spa: Bench) -> None:
     main = lent(spa)
     main.away = True

@@ -21,6 +21,8 @@ BOOKINGS_EVERY_MS = 5_000
 # A close that comes later than this (the controller was down) asks the ledger who came since.
 LATE_MS = 60_000
 VERSIONS_MAX = 1_000
+# Beside the lanes in what a zone remembers of its last count, if that was given as a difference: see came_before.
+CAME = ""
 _NOBODY: Mapping[str, int] = {}
 
 
@@ -54,13 +56,15 @@ def correct(batch: Batch, message: Correct) -> Done | Declined:
     """The count of a zone is what staff counted. An entry in the ledger; no account and no older entry changes."""
     if message.zone not in batch.live.areas:
         return Declined(f"zone {message.zone!r} is not known", missing=True)
-    books, zone = batch.live.books, batch.live.books.zones[message.zone]
+    zone = batch.live.books.zones[message.zone]
     before = zone.figures().present
     if message.seen is None:
         _count(batch, message.zone, message.count)
     else:  # people went in and out since the figure was read: only the difference is wrong
-        books.shift(message.zone, message.count - message.seen)
-        batch.zones.add(message.zone)
+        # Nobody says when it was read. A lane that is cut off may have let people out before that, who are missing in
+        # the difference already, or in after it: such exits told late are in this count, such entries are not.
+        area = batch.live.areas[message.zone]
+        _count(batch, message.zone, before + message.count - message.seen, came_ms=came_before(area))
     after = zone.figures()
     body = {"before": before, "after": after.present, "count": message.count, "seen": message.seen, "base": zone.base}
     batch.record("corrected", zone=message.zone, **body, by=message.by, reason=message.reason)
@@ -193,11 +197,11 @@ def bookings(batch: Batch) -> None:
         live.bookings = batch.rows.bookings(batch.now_ms - release_ms, batch.now_ms + before_ms)
 
 
-def _count(batch: Batch, zone: str, persons: int, at_ms: int | None = None) -> None:
+def _count(batch: Batch, zone: str, persons: int, at_ms: int | None = None, came_ms: int | None = None) -> None:
     asked = _ask(batch, zone)
     batch.live.books.correct(zone, persons, bool(asked))
     batch.zones.add(zone)
-    mark_counted(batch, zone, batch.now_ms if at_ms is None else at_ms, asked)
+    mark_counted(batch, zone, batch.now_ms if at_ms is None else at_ms, asked, came_ms)
 
 
 def _ask(batch: Batch, zone: str) -> dict[str, int]:
@@ -237,10 +241,17 @@ def all_told(batch: Batch) -> None:
             batch.zones.add(zone)
 
 
-def mark_counted(batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] = _NOBODY) -> None:
+def came_before(area: Area) -> int:
+    """Who came in before this instant is in the zone's last count."""
+    return area.counted.get(CAME, ("", area.counted_ms, 0))[1]
+
+
+def mark_counted(
+    batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] = _NOBODY, came_ms: int | None = None
+) -> None:
     """Remember that people were counted then: what lanes tell late of the time before is in that count already.
 
-    asked: by lane, the version of the ceiling by which it has told that.
+    asked: by lane, the version of the ceiling by which it has told that. came_ms: of entries only what was before this.
     """
     live = batch.live
     counted = {
@@ -248,6 +259,8 @@ def mark_counted(batch: Batch, zone: str, at_ms: int, asked: Mapping[str, int] =
         for lane in live.lanes.values()
         if lane.node and zone in (*lane.zones, *lane.leaves)
     }
+    if came_ms is not None:
+        counted[CAME] = ("", came_ms, 0)
     _keep(batch, replace(live.areas[zone], counted_ms=at_ms, counted=counted))
 
 

@@ -6,7 +6,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.house import is_asked, mark_later
+from einlass_controller.steps.house import came_before, is_asked, mark_later
 from einlass_core import wire
 
 # An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
@@ -108,7 +108,7 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
                 continue
             if told_ms >= area.counted_ms + CLOCK_MARGIN_MS:  # nor is anything that this journal says from here on
                 mark_later(batch, zone, lane.id, message.inc)
-            elif _before(area.counted_ms, told_ms, effect):
+            elif _before(came_before(area), told_ms, effect):
                 batch.live.books.excuse(zone, effect * persons, is_asked(batch, zone))
                 batch.zones.add(zone)
                 at_ms = told_ms or batch.now_ms
@@ -135,16 +135,16 @@ def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int) ->
                 continue
             elif later:
                 mark_later(batch, zone, lane.id, message.inc)
-            elif change < 0 or 0 < told_ms < area.counted_ms - AWAY_MARGIN_MS:
+            elif change < 0 or 0 < told_ms < came_before(area) - AWAY_MARGIN_MS:
                 continue
             batch.live.books.shift(zone, change)
             batch.zones.add(zone)
             batch.record("counted_after", told_ms or batch.now_ms, lane=lane.id, zone=zone, change=change)
 
 
-def _before(counted_ms: int, told_ms: int, effect: int) -> bool:
-    """Whether a passage is taken to have been before a count. told_ms 0: after a start that nobody told the time to."""
-    return effect < 0 or 0 < told_ms < counted_ms - CLOCK_MARGIN_MS
+def _before(came_ms: int, told_ms: int, effect: int) -> bool:
+    """Whether a passage is taken to be in a count. told_ms 0: after a start that nobody told the time to."""
+    return effect < 0 or 0 < told_ms < came_ms - CLOCK_MARGIN_MS
 
 
 def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> Visit:
