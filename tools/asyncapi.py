@@ -43,6 +43,8 @@ MESSAGES = {
     "price": "A till asks what is due, and for vouchers to be held. Asked again with a new nonce; never queued.",
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "lot": "What vouchers of a lot are worth to a till that is cut off: on its first status, and every minute.",
+    "book": "A piece of what a till needs to price alone: tariff, holidays, prices. Compressed JSON in base64.",
+    "stamp": "The day's key for the time of entry on tickets: to entries that print them, and to tills there.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
     "trust": "What a lane judges signed tickets by: one JSON text in pieces, told until the lane has it.",
     "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
@@ -55,6 +57,7 @@ PARTS = {
     "trust": "By what a lane judges signed tickets.",
     "claim": "What a signed code says, without the signature.",
 }
+PARTS["book"] = "Which tariff a till has, and how much of the next one has come."
 TYPES = {
     "flag": "true or false",
     "object": "an object of numbers and short texts",
@@ -68,6 +71,7 @@ TYPES = {
     "code": "what a reader read",
     "cards": "codes of vouchers, joined by blanks",
     "held": "positions from 0, joined by blanks",
+    "chunk": "a part of a longer text",
     "piece": "a piece of a text",
     "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
@@ -148,6 +152,15 @@ FIELDS = {
     "days": "weekdays on which it counts (mon ... sun), joined by blanks; empty: all",
     "count": "with vouchers that are not its own: so many before it has to be in touch again",
     "cents": "and so much by them",
+    "status.book": "of a till that may sell alone: which tariff it has",
+    "status.stamp": "the newest day whose key it has, days since 1970; 0: none",
+    "book.digest": "of the whole text: the start of its SHA-256 in hex; empty: none",
+    "coming": "of the one that is coming in; empty: none is",
+    "part": "in a status the next piece that it lacks, else the number of this one, from 0",
+    "parts": "how many there are",
+    "book.text": "this piece",
+    "day": "days since 1970, by UTC; two of them are in use at a time",
+    "stamp.key": "16 bytes in hex",
     "zone": "whose places",
     "free": "places free",
     "open": "whether anybody is let in now",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from einlass_core.till_account import TillSettings
+from einlass_core.till_account import ALONE_MS, TillSettings
 from einlass_edge.config_base import Baud, Host, PlaceConfig, Port, Section, ms_key
 from einlass_edge.config_devices import ReaderConfig
 
@@ -113,6 +113,17 @@ class TillConfig(Section):
     card_ms: int = ms_key(45_000, 1000, HOLD_MS, "how long the terminal may take")
     doubt_ms: int = ms_key(60_000, 1000, 600_000, "how long it is asked what became of a payment")
     payout_ms: int = ms_key(30_000, 2000, 300_000, "how long the hopper may take for the next coins")
+    sells_alone: bool | None = Field(
+        default=None,
+        description=f"{_Yes} (whether it sells while it is cut off; default: all but a desk)",
+        examples=["true"],
+    )
+    alone_ms: int = ms_key(ALONE_MS, 200, 10_000, "a price that is not here after so long it works out by itself")
+    battery_clock: bool = Field(
+        default=False,
+        description=f"{_Yes} (true: the computer's clock goes on without power, and may be believed)",
+        examples=["true"],
+    )
     show_ms: int = ms_key(3000, 500, 20_000, "how long a message is shown")
     coins: CoinsConfig | None = None
     hopper: list[HopperConfig] = Field(default=[], description="[[till.hopper]] sections", examples=[[]])
@@ -133,7 +144,14 @@ class TillConfig(Section):
             payout_ms=self.payout_ms,
             gives_change=bool(self.hopper),
             asks_partly=self.keys is not None,
+            sells_alone=self.may_sell_alone,
+            alone_ms=self.alone_ms,
         )
+
+    @property
+    def may_sell_alone(self) -> bool:
+        """Whether it sells while it is cut off."""
+        return self.kind != DESK if self.sells_alone is None else self.sells_alone
 
     @model_validator(mode="after")
     def _fits(self) -> "TillConfig":

@@ -5,6 +5,7 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     IDLE     --Begun-->                        PRICING  Price
     PRICING  --Priced(ok)-->                   PAYING   TakeCoins(True); nothing due: as paid
     PRICING  --Priced(else), price_ms over-->  PAYING if a price is known (without the new card), else BACK
+    PRICING  --cut off, alone_ms over-->       PRICING  PriceAlone, if the house allows it and no card is held elsewhere
     PAYING   --CoinsIn-->                      PAYING   Record(coins); enough (EXIT): Record(paid), PayOut(change)
     PAYING   --VoucherShown-->                 PRICING  Price: all cards so far are held anew, in one question
     PRICING  --Priced(partly)-->               PAYING   Show(card_partly); Confirmed: Price; Aborted: Price without it
@@ -25,6 +26,8 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     any      --PrinterReady-->                 as was   Print what waits for paper
     any      --NotRecorded-->                  OUT      TakeCoins(False); tried again every retry_ms
     OUT      --recorded again-->               BACK     as after a power cut
+
+A sale that was priced alone once is so until its end: the price does not jump to and fro with the line.
 
 After a power cut: what is recorded as paid is paid, and its slip is printed; anything else is aborted, its coins come
 back, its card payment is asked for and undone. The record that says "paid" is what uses up the cards held for it.
@@ -54,6 +57,7 @@ from einlass_core.till_words import (
     PayOut,
     Powered,
     Price,
+    PriceAlone,
     Priced,
     Print,
     Printed,
@@ -106,6 +110,9 @@ class Till:
         self._accepted: "tuple[str, ...]" = ()
         self._until = 0
         self._known = False  # a price is known
+        self._alone = False  # this sale is priced without the controller
+        self._asked_alone = False  # so is the question that is open
+        self._note: "dict[str, Any] | None" = None  # what a price that was worked out alone is made of
         self._then = ""  # what the driver wants as soon as the price is fresh: "confirm", "card"
         self._asked_paid = 0
         self._seen_in = self.account.taken
@@ -130,6 +137,11 @@ class Till:
     def asks_partly(self) -> bool:
         """Whether the driver is asked if a card shall be used for less than it is worth: Confirmed or Aborted."""
         return self.state == PAYING and bool(self._partly)
+
+    @property
+    def question(self) -> str:
+        """The nonce of the question that is open; "": none is."""
+        return self._nonce if self.state == PRICING else ""
 
     @property
     def slip_name(self) -> str:
@@ -239,8 +251,10 @@ class Till:
         self._deadline = now_ms + self._settings.retry_ms
         if self.state == OUT:
             self._retry(now_ms, effects)
-        elif self.state == PRICING:
+        elif self.state == PRICING and not self._go_alone(now_ms, effects):
             self._no_price(now_ms, "offline_not_here", effects)
+        elif self.state == PRICING:
+            pass
         elif self.state == CARD:
             self.state = DOUBT
             self._end = now_ms + self._settings.doubt_ms
@@ -286,7 +300,8 @@ class Till:
         self._subject = event.subject
         self._made = event.made
         self._cards = self._held = self._accepted = ()
-        self._known = False
+        self._known = self._alone = False
+        self._note = None
         self._then = ""
         self.due = self._until = 0
         self.account.sale += 1
@@ -301,10 +316,31 @@ class Till:
         self._ask_anew = None
         self._deadline = now_ms + self._settings.price_ms
         self._asked_paid = self.account.credit
+        self._asked_alone = False
+        if self._alone:
+            self._go_alone(now_ms, effects)
+            return
+        if self._may_go_alone():
+            self._deadline = now_ms + self._settings.alone_ms
         effects.append(Price(self._nonce, self._what, self._subject, self._cards, self.account.credit))
+
+    def _may_go_alone(self) -> bool:
+        """Not with cards that the controller holds for this sale: what they are worth it has told nobody."""
+        return self._settings.sells_alone and not self._asked_alone and (self._alone or not self._held)
+
+    def _go_alone(self, now_ms: int, effects: "list[Effect]") -> bool:
+        """Put the open question to the till itself; False: that must not be, or was done."""
+        if not self._may_go_alone():
+            return False
+        self._alone = self._asked_alone = True
+        self._deadline = now_ms + self._settings.price_ms
+        effects.append(PriceAlone(self._nonce, self._what, self._subject, self._cards, self.account.credit))
+        return True
 
     def _priced(self, now_ms: int, event: Priced, effects: "list[Effect]") -> None:
         if self.state != PRICING or event.nonce != self._nonce:
+            return
+        if event.code == "offline_not_here" and event.alone is None and self._go_alone(now_ms, effects):
             return
         if event.code != "ok" or event.due < 0:
             self._no_price(now_ms, event.code, effects)
@@ -314,6 +350,8 @@ class Till:
         if self._settings.asks_partly:
             wanted = [card for card in event.partly if card in self._held and card not in self._accepted]
             self._partly = tuple(wanted)
+        self._alone = event.alone is not None
+        self._note = event.alone
         self.due = event.due
         self._until = event.until
         self._known = True
@@ -396,6 +434,8 @@ class Till:
         }
         if self._made:
             fields["code"] = self._made
+        if self._note is not None:
+            fields["alone"] = self._note
         account.card = ""
         account.card_cents = 0
         account.slip = {"slip": self._slip_name(), "what": self._what, "cents": self.due, "until": self._until}

@@ -8,9 +8,14 @@ if TYPE_CHECKING:
 CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
 
 
+# A controller that is there answers within milliseconds; a broker that has gone without a word is not noticed sooner.
+ALONE_MS = 2500
+
+
 class TillSettings:
     """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that.
 
+    sells_alone: a price that is not here after alone_ms is worked out by the till itself.
     asks_partly: the driver is asked before a card is used for less than it is worth; it takes keys to answer.
     """
 
@@ -25,6 +30,8 @@ class TillSettings:
         payout_ms: int = 30_000,
         gives_change: bool = True,
         asks_partly: bool = False,
+        sells_alone: bool = False,
+        alone_ms: int = ALONE_MS,
     ) -> None:
         if card_ms > hold_ms:
             raise ValueError("card_ms over hold_ms: cards of shops would be free again before the terminal is done")
@@ -37,6 +44,8 @@ class TillSettings:
         self.payout_ms = payout_ms
         self.gives_change = gives_change
         self.asks_partly = asks_partly
+        self.sells_alone = sells_alone
+        self.alone_ms = min(alone_ms, price_ms)
 
 
 class Account:

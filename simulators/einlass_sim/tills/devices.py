@@ -34,5 +34,3 @@ class Devices:
         """The same twice gives back once."""
         if self.charged.pop(ref, None) is not None:
             self.given_back.add(ref)
-
-

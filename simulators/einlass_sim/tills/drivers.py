@@ -50,6 +50,7 @@ class Drivers:
         self._chance = random.Random(f"{town.drawn.seed}/drivers")
         self._codes = random.Random(f"{town.drawn.seed}/codes").randrange(1, 1 << 40)
         self._tickets: list[str] = []
+        self._printed: dict[str, bytes] = {}  # what stands on a ticket: code and stamp
         self._cards: dict[str, list[str]] = {}
         self._shown: list[str] = []
         self._ranges: list[tuple[int, int, str]] = []
@@ -95,6 +96,7 @@ class Drivers:
         code = codes.opaque(self._codes)
         self.town.office.drive_in(code)
         self._tickets.append(code)
+        self._printed[code] = self.town.office.stamped(code)
 
     # -- before a till
 
@@ -122,6 +124,7 @@ class Drivers:
             chance.choice((100, 200, 350)),
             self.town.now_ms + PATIENCE_MS,
         )
+        machine.raw = self._printed.get(subject, b"")
         machine.step(Begun(what, subject))
         self.town.after(LOOK_MS, lambda: self._go_on(visit))
 
@@ -167,9 +170,7 @@ class Drivers:
         elif visit.by_card:
             visit.by_card = False
             machine.step(CardWanted())
-        elif visit.what == EXIT:
-            machine.insert(self._chance.choice(COINS))
-        elif machine.till.account.credit < visit.money:
+        elif visit.what == EXIT or machine.till.account.credit < visit.money:
             machine.insert(self._chance.choice(COINS))
         else:
             machine.step(Confirmed())

@@ -6,7 +6,7 @@ steps the power may go.
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from einlass_core import VERSION, messages, wire
 from einlass_core.allowlist import AllowList
@@ -24,6 +24,7 @@ from einlass_core.till_words import (
     PayOut,
     Powered,
     Price,
+    PriceAlone,
     Priced,
     Print,
     Printed,
@@ -33,6 +34,9 @@ from einlass_core.till_words import (
     UndoCard,
 )
 from einlass_core.upload import Upload
+from einlass_edge.till_alone import AloneDesk, Told
+from einlass_edge.till_book import TillBook
+from einlass_edge.till_sold import SoldStore
 from einlass_sim.tills.devices import (
     ANSWER_MS,
     COIN_MS,
@@ -42,7 +46,9 @@ from einlass_sim.tills.devices import (
     TERMINAL_MS,
     Devices,
 )
+from einlass_sim.tills.rows import Rows
 from einlass_sim.world.disk import Disk, PowerCutError
+from einlass_sim.world.office import TIME_ZONE
 
 if TYPE_CHECKING:
     from einlass_sim.tills.town import Town
@@ -50,7 +56,6 @@ if TYPE_CHECKING:
 BOOT_MS = 5_000
 STATUS_EVERY_MS = 30_000
 KEEPALIVE_MS = 15_000
-MERGE_EVERY_MS = 50
 DARK_MS_MAX = 10 * 60_000
 
 
@@ -70,6 +75,7 @@ class Machine:
         self.kind = kind
         self.devices = Devices()
         self.disk = Disk(self._io)
+        self.rows = Rows(self._io)
         self.powered = self.linked = False
         self.boots = self.session = 0
         self.started_ms = self.unix_offset_ms = 0
@@ -82,6 +88,9 @@ class Machine:
         self.wake_at: int | None = None
         self.shown = ""
         self.asked = Price("", "", "", (), 0)
+        self.raw = b""  # what the reader read of the ticket of the sale under way
+        self._values: Told | None = None  # of the price that the sale under way has
+        self._priced_sale = 0
         self.till: Till
         self.journal: TillJournal
 
@@ -101,8 +110,16 @@ class Machine:
             self.journal = TillJournal(self.disk, town.new_incarnation())
             _, last = self.disk.bounds()
             held = json.loads(self.disk.read(last, 1)[0][1])["till"] if last else None
-            self.listed = AllowList(self.disk)
-            self.till = Till(TillSettings(), self.journal.prefix, held)
+            self.desk = AloneDesk(
+                TillBook(cast("Any", self.rows)),
+                SoldStore(cast("Any", self.rows)),
+                AllowList(self.disk),
+                lambda: self.journal.acknowledged,
+                self.unix_ms,
+                TIME_ZONE,
+                self.now_ms,
+            )
+            self.till = Till(TillSettings(sells_alone=True), self.journal.prefix, held)
             self.upload = Upload(self.journal)
             town.truth.booted(self)
             self.step(Powered(self.devices.in_cents, self.devices.out_cents))
@@ -142,6 +159,12 @@ class Machine:
                 raise PowerCutError
 
     # -- the machine
+
+    def answer(self, told: Told) -> None:
+        """A price, as the node hands it to its till."""
+        if told.priced.nonce == self.till.question and told.priced.code == "ok":
+            self._values, self._priced_sale = told, self.till.account.sale
+        self.step(told.priced)
 
     def step(self, event: Event) -> None:
         """One event, now."""
@@ -194,7 +217,9 @@ class Machine:
             return self._record(effect)
         self._io()
         devices = self.devices
-        if isinstance(effect, Price):
+        if isinstance(effect, PriceAlone):
+            self._ask_myself(effect)
+        elif isinstance(effect, Price):
             self._ask(effect)
         elif isinstance(effect, TakeCoins):
             devices.slot_open = effect.on
@@ -216,7 +241,9 @@ class Machine:
         return True
 
     def _record(self, effect: Record) -> bool:
+        more = self._values.more if self._values is not None else {}
         try:
+            self.desk.rules.recorded(effect.kind, effect.fields, self.journal.seq + 1, more)
             self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
         except OSError:
             return False
@@ -238,6 +265,15 @@ class Machine:
             "paid": price.paid,
         }
         self.publish("price", fields)
+
+    def _ask_myself(self, price: PriceAlone) -> None:
+        self.asked = Price("", "", "", (), 0)  # An answer of the controller comes too late from now on.
+        known_ms = 0
+        if self._values is not None and self._priced_sale == self.till.account.sale:
+            known_ms = self._values.more.get("entered", 0)
+        told = self.desk.price(price, self.raw, known_ms)
+        self.town.sometimes[f"alone_{told.priced.code}"] += 1
+        self.later(0, lambda: self.answer(told))
 
     # -- the devices
 
@@ -344,7 +380,7 @@ class Machine:
     def _status(self, now_ms: int) -> dict[str, Any]:
         fields = messages.identity(self.journal)
         fields |= {"ms": now_ms, "lane": self.till.state, "waiting": self.journal.waiting, "emergency": False}
-        return fields | {"list": self.listed.status(now_ms)}
+        return fields | self.desk.status()
 
     def _wake(self, at: int) -> None:
         if self.wake_at == at:
@@ -367,45 +403,33 @@ class Machine:
         elif kind == "ack":
             self.journal.acknowledge(fields["seq"])
             self.send_what_is_due()
-        elif kind == "priced" and fields["nonce"] == self.asked.nonce:
-            self.step(self._priced(fields))
-        elif kind == "list":
-            self._take_list(fields)
+        elif kind == "priced":
+            if fields["nonce"] == self.asked.nonce:
+                self.answer(self._priced(fields))
+        else:
+            self._take(kind, fields)
 
-    def _priced(self, fields: dict[str, Any]) -> Priced:
-        cards = self.asked.cards
-        held = tuple(cards[int(place)] for place in fields["held"].split())
-        places = fields["values"].get("partly", [])
-        partly = tuple(card for at, card in enumerate(cards) if at in places)
-        if fields["code"] == "ok":
-            self.town.truth.held(self, fields["nonce"], held)
-        return Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"], partly)
-
-    def _take_list(self, fields: dict[str, Any]) -> None:
+    def _take(self, kind: str, fields: dict[str, Any]) -> None:
+        """What is told ahead, for selling alone."""
         try:
-            taken = self.listed.take(fields, self.now_ms())
+            is_to_tell = self.desk.heard(kind, fields)
         except PowerCutError:
             self.lose_power()
             return
-        except OSError:
-            return
-        self._merge_a_little(self.boots)
-        if fields["entries"] or not taken:
+        if is_to_tell:
             self.status_due_ms = 0
             self.send_what_is_due()
 
-    def _merge_a_little(self, boot: int) -> None:
-        if not self.powered or boot != self.boots:
-            return
-        try:
-            if self.listed.work():
-                self.town.after(MERGE_EVERY_MS, lambda: self._merge_a_little(boot))
-        except PowerCutError:
-            self.lose_power()
-        except OSError:
-            pass
+    def _priced(self, fields: dict[str, Any]) -> Told:
+        cards, values = self.asked.cards, fields["values"]
+        held = tuple(cards[int(place)] for place in fields["held"].split())
+        partly = tuple(card for at, card in enumerate(cards) if at in values.get("partly", []))
+        priced = Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"], partly)
+        self.town.sometimes[fields["code"]] += 1
+        return Told(priced, values, {"entered": values.get("entered_ms", 0), "credit": values.get("saved_cents", 0)})
 
     def wipe(self) -> None:
         """A new disk, and an empty machine: staff have taken the money out and set the counters to nothing."""
         self.disk.wipe()
+        self.rows.wipe()
         self.devices = Devices()

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from einlass_controller import stamps
 from einlass_controller.domain.shares import Leasing
 from einlass_controller.domain.vouchers import CARD, MINUTES, Lot, Partner
 from einlass_controller.engine import Engine
@@ -13,7 +14,7 @@ from einlass_controller.messages import SetRules
 from einlass_controller.orders_vouchers import ChangeVouchers, HandOver, MakeLot, MakeVouchers, SetPartner
 from einlass_controller.plan import plan_of
 from einlass_controller.setup import seed_site
-from einlass_core import codes, wire, wire_till
+from einlass_core import codes, stamp, wire, wire_till
 from einlass_sim.tills.drawn import LOTS
 from einlass_sim.world import office as world_office
 from einlass_sim.world.office import START_MS, Office
@@ -33,6 +34,7 @@ steps = [{ minutes = 60, cents = 100 }]
 """
 CARD_MINUTES = 60
 LOST_CENTS = 2_000
+SECRET = b"of the town"
 LOT_SIZE = 400
 
 
@@ -81,6 +83,18 @@ class TownOffice(Office):
 
     def _begins_with(self) -> bytes:
         return _template(len(self.world.drawn.kinds))
+
+    def _engine(self) -> Engine:
+        engine = super()._engine()
+        engine.live.stamp_secret = SECRET
+        return engine
+
+    def stamped(self, code: str) -> bytes:
+        """A ticket as its entry prints it, with the time."""
+        now_ms = self.now_ms()
+        day = stamps.day_of(now_ms)
+        key = bytes.fromhex(stamps.key_of(SECRET, ZONE, day))
+        return stamp.stamped(code, now_ms // 1000, day, key).encode()
 
     def print_cards(self, lot: int, count: int, numbers: range) -> list[str]:
         """Codes of new cards of a lot, sold to the shop: their serial numbers follow each other."""

@@ -245,8 +245,11 @@ class Town(Timeline[None]):
         self.sometimes["wiped_till_back"] += 1
 
     def _fault_disk_full(self, machine: Machine, lasts_ms: int) -> None:
-        machine.disk.full = True
-        self.after(lasts_ms, lambda: setattr(machine.disk, "full", False))
+        machine.disk.full = machine.rows.full = True
+        self.after(lasts_ms, lambda: self._room(machine))
+
+    def _room(self, machine: Machine) -> None:
+        machine.disk.full = machine.rows.full = False
 
     def _fault_terminal_silent(self, machine: Machine, lasts_ms: int) -> None:
         machine.devices.terminal_silent = True
@@ -280,7 +283,7 @@ class Town(Timeline[None]):
         for machine in self.machines:
             machine.cut_up = machine.cut_down = 0
             machine.crash_in = -1
-            machine.disk.full = False
+            self._room(machine)
             machine.devices.terminal_silent = machine.devices.hopper_empty = False
             machine.boot()
             machine.paper_is_back()

@@ -43,7 +43,6 @@ class Truth:
         self.uses: dict[str, list[Use]] = defaultdict(list)
         self.sales = 0
         self._journals: dict[tuple[str, str], Journaled] = defaultdict(Journaled)
-        self._answers: dict[str, tuple[str, ...]] = {}
 
     def violation(self, what: str) -> None:
         """A promise was broken: the run ends here."""
@@ -61,10 +60,6 @@ class Truth:
         journal.is_lost = True
         journal.acknowledged = machine.journal.acknowledged
 
-    def held(self, machine: "Machine", nonce: str, cards: tuple[str, ...]) -> None:
-        """An answer held these cards for a sale."""
-        self._answers[nonce] = cards
-
     def after_batch(self) -> None:
         """The controller has stored something."""
 
@@ -77,6 +72,7 @@ class Truth:
             return
         sale = fields["sale"]
         self.sales += 1
+        self.town.sometimes["sold_alone"] += "alone" in sale
         self._journal(machine).sales[machine.journal.seq] = sale
         if sale["coins"] + sale["by_card"] < sale["due"]:
             self.violation(f"sold_for_too_little: {machine.name} {sale}")

@@ -111,6 +111,7 @@ def _clock(minutes: int) -> str:
 
 
 def memory() -> sqlite3.Connection:
+    """An empty database."""
     return sqlite3.connect(":memory:", check_same_thread=False)
 
 
@@ -126,6 +127,7 @@ _COMPILED: dict[Any, Any] = {}
 
 
 def database_on(raw: sqlite3.Connection) -> Database:
+    """As the controller opens one."""
     url, dialect = _first().url, _first().dialect
     pool = StaticPool(cast("Any", lambda: raw), dialect=dialect)
     engine = Database(pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
