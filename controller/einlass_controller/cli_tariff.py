@@ -18,6 +18,7 @@ from einlass_tariff.fee import fee
 from einlass_tariff.lines import duration, money
 from einlass_tariff.problems import StayError, TariffError
 from einlass_tariff.result import (
+    CARDS_MAX,
     CENTS_CARD,
     MINUTES_CARD,
     PERCENT_CARD,
@@ -65,7 +66,7 @@ def try_command(
         book = load_book(files)
         entry_s, exit_s = instant_of(from_text, book.days), instant_of(to_text, book.days)
         minutes = book.table(0, "").tariff.voucher.seconds // 60
-        cards = [Card(MINUTES_CARD, minutes)] * vouchers
+        cards = [Card(MINUTES_CARD, minutes)] * min(vouchers, CARDS_MAX + 1)  # one too many is refused with its reason
         cards += [Card(MINUTES_CARD, value) for value in voucher_minutes or ()]
         cards += [Card(CENTS_CARD, value) for value in voucher_cents or ()]
         cards += [Card(PERCENT_CARD, value) for value in voucher_percent or ()]
@@ -142,10 +143,13 @@ def compare_command(
 ) -> None:
     """What a new version would have brought, against stays that were."""
     try:
-        old_book, new_book = load_book([old]), load_book([new])
+        file = old
+        old_book = load_book([old])
+        file = new
+        new_book = load_book([new])
         found = _compare(old_book, new_book, stays)
     except (TariffError, StayError) as error:
-        raise _stop(error, [old, new], as_json) from error
+        raise _stop(error, [file], as_json) from error
     if as_json:
         typer.echo(json.dumps(comparison_json(old_book, found), ensure_ascii=False))
         return

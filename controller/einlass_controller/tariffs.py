@@ -20,9 +20,9 @@ YEARS = range(1990, 2100)
 
 
 class StateHolidays:
-    """The public holidays of a federal state, by the library `holidays`; years are worked out when first asked for."""
+    """The public holidays of a state, canton or country, by the library `holidays`; worked out when first asked for."""
 
-    def __init__(self, state: str, catholic: bool) -> None:
+    def __init__(self, country: str, state: str, catholic: bool) -> None:
         try:
             import holidays
         except ModuleNotFoundError as error:
@@ -32,7 +32,7 @@ class StateHolidays:
 
         categories = ("public", "catholic") if catholic else ("public",)
         self._german, self._english = (
-            holidays.country_holidays(COUNTRY, subdiv=state, language=language, categories=categories)
+            holidays.country_holidays(country, subdiv=state or None, language=language, categories=categories)
             for language in ("de", "en_US")
         )
 
@@ -43,14 +43,14 @@ class StateHolidays:
         return str(self._german.get(day)), str(self._english.get(day))
 
 
-_KNOWN: dict[tuple[str, bool], HolidayNames] = {}
+_KNOWN: dict[tuple[str, str, bool], HolidayNames] = {}
 
 
 def holidays_of(rules: HolidayRules) -> HolidayNames:
     """The holidays that a tariff asks for."""
-    if not rules.state:
+    if not (rules.state or rules.country):
         return NoHolidays()
-    key = (rules.state, rules.catholic)
+    key = (rules.country or COUNTRY, rules.state, rules.catholic)
     if key not in _KNOWN:
         _KNOWN[key] = StateHolidays(*key)
     return _KNOWN[key]

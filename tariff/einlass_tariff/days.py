@@ -7,7 +7,7 @@ keep their order on both nights.
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Protocol
 
-from einlass_tariff.model import HOLIDAY, HolidayRules, Season
+from einlass_tariff.model import HOLIDAY, MONTH, WEEK, HolidayRules, Season
 
 _MEMO_MAX = 5000
 
@@ -49,7 +49,7 @@ class Days:
         keys = (day, (day.month, day.day))
         if any(key in self._rules.never for key in keys):
             return None
-        found = self._names.get(day) if self._rules.state else None
+        found = self._names.get(day) if self._rules.state or self._rules.country else None
         if found is None and any(key in self._rules.also for key in keys):
             return ("Feiertag nach Tarif", "holiday by the tariff")
         return found
@@ -98,6 +98,15 @@ def _both(when: datetime, zone: tzinfo) -> tuple[int, int]:
     """What a local time can mean: by the offset before and after a change. Equal on any other day."""
     given = when.replace(tzinfo=zone)
     return int(given.replace(fold=0).timestamp()), int(given.replace(fold=1).timestamp())
+
+
+def next_period(day: date, per: str) -> date:
+    """The first day of the calendar week, month or year after this day's."""
+    if per == WEEK:
+        return day + timedelta(days=7 - day.weekday())
+    if per == MONTH:
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return date(day.year + 1, 1, 1)
 
 
 def season_of(day: date, seasons: dict[str, Season]) -> str:

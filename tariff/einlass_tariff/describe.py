@@ -13,6 +13,10 @@ def describe(tariff: m.Tariff, language: str) -> list[str]:
     return list(_Words(language == "de").all(tariff))
 
 
+# A year that has all days, for those of every year.
+_LEAP = 2024
+
+
 class _Words:
     def __init__(self, german: bool) -> None:
         self.german = german
@@ -32,6 +36,10 @@ class _Words:
         for name, ticket in tariff.tickets.items():
             until = self.say("bis", "until") + " " + clock(ticket.until_minute)
             span = duration(ticket.seconds) if ticket.seconds else until
+            if ticket.to_end_of:
+                ends = {m.WEEK: ("der Woche", "the week"), m.MONTH: ("des Monats", "the month")}
+                german, english = ends.get(ticket.to_end_of, ("des Jahres", "the year"))
+                span = self.say(f"bis zum Ende {german}", f"to the end of {english}")
             yield self.say("Ticket", "Ticket") + f" {name}: {self.money(ticket.cents)} ({span})"
         voucher = tariff.voucher
         end = self.say("am Anfang", "at the start") if voucher.off == m.START else self.say("am Ende", "at the end")
@@ -85,11 +93,25 @@ class _Words:
         times = "" if is_last else (f"{step.times} × " if step.times > 1 else self.say("einmal ", "once "))
         return f"{times}{self.money(step.cents)} {how} {duration(step.seconds)}"
 
-    def _date(self, day: date | tuple[int, int]) -> str:
-        return day.isoformat() if isinstance(day, date) else f"{day[0]:02d}-{day[1]:02d}"
+    def _dates(self, dates: frozenset[date | tuple[int, int]]) -> str:
+        """Days, those that follow each other as a span."""
+        spans: list[list[date]] = []
+        every = [date(_LEAP, *day) for day in dates if isinstance(day, tuple)]
+        for day in sorted(every) + sorted(day for day in dates if isinstance(day, date)):
+            if spans and (day - spans[-1][-1]).days == 1 and (day in every) == (spans[-1][-1] in every):
+                spans[-1].append(day)
+            else:
+                spans.append([day])
+        to = self.say(" bis ", " to ")
+        return ", ".join(to.join(self._date(day, every) for day in dict.fromkeys((one[0], one[-1]))) for one in spans)
+
+    def _date(self, day: date, every: list[date]) -> str:
+        if self.german:
+            return f"{day:%d.%m.}" if day in every else f"{day:%d.%m.%Y}"
+        return f"{day:%m-%d}" if day in every else day.isoformat()
 
     def _window(self, window: m.Window, tariff: m.Tariff) -> str:
-        days = ", ".join(sorted(map(self._date, window.dates))) or days_text(window.kinds, self.language)
+        days = self._dates(window.dates) or days_text(window.kinds, self.language)
         later = f" (+{window.days_later})" if window.days_later > 1 else ""
         span = f"{days} {clock(window.from_minute)}-{clock(window.to_minute)}{later}"
         if window.season:

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from einlass_tariff import model as m
 from einlass_tariff.book import Book
+from einlass_tariff.days import next_period
 from einlass_tariff.engine import Climb, Gift, Span, Tails, whole
 from einlass_tariff.ladder import Amount
 from einlass_tariff.lines import explain
@@ -363,6 +364,8 @@ class _Question:
             return self.stay.entry_s + offer.seconds
         days = self.plan[0][2].days
         last = days.day(self.stay.entry_s)
+        if offer.to_end_of:
+            return days.instant(next_period(last, offer.to_end_of))
         last = last.fromordinal(last.toordinal() + offer.days - 1)
         end = days.instant(last, offer.until_minute)
         if end <= self.stay.entry_s:

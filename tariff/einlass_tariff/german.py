@@ -45,7 +45,15 @@ SAYS: Mapping[str, str] = {
     'days like ["mon-fri", "holiday"]; a holiday is no weekday': (
         'Tage wie ["mo-fr", "feiertag"]; ein Feiertag ist kein Wochentag'
     ),
-    'dates like [2026-12-05], or "12-24" for every year': 'Daten wie [2026-12-05], oder "12-24" für jedes Jahr',
+    'dates like [2026-12-05], "12-24" for every year, or "2026-07-27 to 2026-09-05"': (
+        'Daten wie [2026-12-05], "12-24" für jedes Jahr, oder "2026-07-27 bis 2026-09-05"'
+    ),
+    "the country whose holidays count; DE when nothing is said": (
+        "das Land, dessen Feiertage gelten; DE, wenn nichts dasteht"
+    ),
+    "instead of minutes: valid to the end of this calendar period": (
+        "statt minutes: gültig bis zum Ende der Woche (week), des Monats (month) oder des Jahres (year)"
+    ),
     "true: only for those who come during the event": "true: nur für alle, die während der Veranstaltung kommen",
     # maximums, seasons, free minutes, longest stay
     "the most": "der Höchstbetrag",
@@ -72,7 +80,7 @@ SAYS: Mapping[str, str] = {
     "which end of the stay a card takes off": "an welchem Ende des Parkvorgangs eine Karte abgezogen wird",
     "so many cards a stay": "so viele Karten je Parkvorgang",
     "false: one card a stay": "false: eine Karte je Parkvorgang",
-    "the federal state whose holidays count": "das Bundesland, dessen Feiertage gelten",
+    "the federal state or canton whose holidays count": "das Bundesland, dessen Feiertage gelten",
     "true: also those of catholic places (BY: 15 August; SN, TH: Corpus Christi)": (
         "true: auch die katholischer Orte (BY: 15. August; SN, TH: Fronleichnam)"
     ),

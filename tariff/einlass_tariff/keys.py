@@ -9,7 +9,14 @@ MINUTES_MAX = 60 * 24 * 31
 TIMES_MAX = 1000
 DAYS_LATER_MAX = 7
 
+# Of Germany, and the cantons of Switzerland; Austria's holidays are the same in all of its states.
+GERMANY, AUSTRIA, SWITZERLAND = COUNTRIES = ("DE", "AT", "CH")
 STATES = ("BB", "BE", "BW", "BY", "HB", "HE", "HH", "MV", "NI", "NW", "RP", "SH", "SL", "SN", "ST", "TH", "Augsburg")
+CANTONS = (
+    *("AG", "AI", "AR", "BE", "BL", "BS", "FR", "GE", "GL", "GR", "JU", "LU", "NE"),
+    *("NW", "OW", "SG", "SH", "SO", "SZ", "TG", "TI", "UR", "VD", "VS", "ZG", "ZH"),
+)
+STATES_OF = {GERMANY: STATES, AUSTRIA: (), SWITZERLAND: CANTONS}
 
 
 def _cents(name: str, says: str, low: int = 0, need: bool = False) -> Key:
@@ -56,7 +63,12 @@ WINDOW = (
 )
 EVENT = (
     *_SPAN,
-    Key("dates", f.LIST, 'dates like [2026-12-05], or "12-24" for every year', of=f.ANY_DATE),
+    Key(
+        "dates",
+        f.LIST,
+        'dates like [2026-12-05], "12-24" for every year, or "2026-07-27 to 2026-09-05"',
+        of=f.ANY_DATE,
+    ),
     _days(),
     Key("only_entered", f.BOOL, "true: only for those who come during the event"),
 )
@@ -92,6 +104,7 @@ TICKET = (
     _minutes("minutes", "how long it is valid from the entry"),
     Key("until", f.TIME, "instead of minutes: the time of day it is valid until"),
     Key("days", f.INT, "with until: of which day, 1 is the day of the entry", low=1, high=31),
+    Key("to_end_of", f.TEXT, "instead of minutes: valid to the end of this calendar period", choices=m.CALENDAR),
 )
 VOUCHER = (
     _minutes("minutes", "what a card is worth"),
@@ -100,7 +113,8 @@ VOUCHER = (
     Key("stackable", f.BOOL, "false: one card a stay"),
 )
 HOLIDAYS = (
-    Key("state", f.TEXT, "the federal state whose holidays count", choices=STATES),
+    Key("country", f.TEXT, "the country whose holidays count; DE when nothing is said", choices=COUNTRIES),
+    Key("state", f.TEXT, "the federal state or canton whose holidays count", choices=(*STATES, *CANTONS)),
     Key("catholic", f.BOOL, "true: also those of catholic places (BY: 15 August; SN, TH: Corpus Christi)"),
     Key("also", f.LIST, 'more days like ["12-24", 2026-07-04]', of=f.ANY_DATE),
     Key("never", f.LIST, "days that do not count", of=f.ANY_DATE),

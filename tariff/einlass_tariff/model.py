@@ -40,6 +40,8 @@ STILL_FREE = "still_free"
 ALL_CHARGED = "all_charged"
 LONGER = (STILL_FREE, ALL_CHARGED)
 
+WEEK, MONTH, YEAR = CALENDAR = ("week", "month", "year")
+
 AT_ENTRY = "entry"
 SPLIT = "split"
 
@@ -137,13 +139,16 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class TicketOffer:
-    """A ticket bought for a span of time: `seconds` from the entry, or until `until_minute` of that local day."""
+    """A ticket bought for a span of time: `seconds` from the entry, until `until_minute` of that local day, or to the
+    end of a calendar period.
+    """
 
     name: str
     cents: int
     seconds: int = 0
     until_minute: int = 0
     days: int = 1
+    to_end_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +171,10 @@ class MaxStay:
 
 @dataclass(frozen=True, slots=True)
 class HolidayRules:
-    """Which days count as holidays: those of a federal state, more, and fewer. Month and day: in every year."""
+    """Which days count as holidays: those of a state (or a country), more, and fewer. Month and day: in every year."""
 
     state: str = ""
+    country: str = ""
     catholic: bool = False
     also: frozenset[date | tuple[int, int]] = frozenset()
     never: frozenset[date | tuple[int, int]] = frozenset()
@@ -176,7 +182,7 @@ class HolidayRules:
     @property
     def any(self) -> bool:
         """Whether this tariff knows holidays at all."""
-        return bool(self.state or self.also)
+        return bool(self.state or self.country or self.also)
 
 
 @dataclass(frozen=True, slots=True)

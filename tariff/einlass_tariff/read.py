@@ -11,7 +11,7 @@ from typing import Any
 from einlass_tariff import model as m
 from einlass_tariff.checks import sense
 from einlass_tariff.fields import read_table
-from einlass_tariff.keys import TARIFF
+from einlass_tariff.keys import GERMANY, STATES_OF, TARIFF
 from einlass_tariff.places import line_of
 from einlass_tariff.problems import Problem, TariffError
 from einlass_tariff.windows import read_windows
@@ -46,6 +46,17 @@ def _parse(text: str, is_json: bool) -> dict[str, Any]:
                     "",
                     f"the text has {len(text)} characters; {TEXT_MAX} at most",
                     f"Der Text hat {len(text)} Zeichen; höchstens {TEXT_MAX}",
+                )
+            ]
+        )
+    text = text.removeprefix("\ufeff")  # some editors begin every text with this sign
+    if not text.strip():
+        raise TariffError(
+            [
+                Problem(
+                    "",
+                    'the text is empty; begin with tariff = "a-name", valid_from = 2026-01-01 and a [rate.hour]',
+                    'Der Text ist leer; er beginnt mit tariff = "ein-name", valid_from = 2026-01-01 und [rate.stunde]',
                 )
             ]
         )
@@ -105,7 +116,7 @@ def build(values: dict[str, Any], digest: str, found: list[Problem]) -> m.Tariff
             name: _ticket(name, given, found) for name, given in values.get("ticket", {}).items() if "cents" in given
         },
         "voucher": _voucher(values.get("voucher", {})),
-        "holidays": _holidays(values.get("holidays", {})),
+        "holidays": _holidays(values.get("holidays", {}), found),
     }
     for name in (
         "time_zone", "model", "stay_across", "at_window_edge", "smallest_coin_cents", "rounding",
@@ -227,12 +238,13 @@ def _step(step: Mapping[str, Any], minutes: int, cents: int, found: list[Problem
 
 
 def _ticket(name: str, given: Mapping[str, Any], found: list[Problem]) -> m.TicketOffer:
-    if ("minutes" in given) == ("until" in given):
+    if len(given.keys() & {"minutes", "until", "to_end_of"}) != 1:
         found.append(
             Problem(
                 f"ticket.{name}",
-                "needs either minutes (how long) or until (a time of day), one of them",
-                "braucht minutes (wie lang) oder until (bis zu welcher Uhrzeit), eines davon",
+                "needs minutes (how long), until (a time of day) or to_end_of (week, month, year), one of them",
+                "braucht minutes (wie lang), until (bis zu welcher Uhrzeit) oder to_end_of (week, month, year: Woche, "
+                "Monat, Jahr), eines davon",
             )
         )
     if "days" in given and "until" not in given:
@@ -244,8 +256,9 @@ def _ticket(name: str, given: Mapping[str, Any], found: list[Problem]) -> m.Tick
             )
         )
     return m.TicketOffer(
-        name, given["cents"], given.get("minutes", 0) * 60, given.get("until", 0), given.get("days", 1)
-    )
+        name, given["cents"], given.get("minutes", 0) * 60, given.get("until", 0), given.get("days", 1),
+        given.get("to_end_of", ""),
+    )  # fmt: skip
 
 
 def _voucher(given: Mapping[str, Any]) -> m.VoucherRules:
@@ -255,8 +268,30 @@ def _voucher(given: Mapping[str, Any]) -> m.VoucherRules:
     )  # fmt: skip
 
 
-def _holidays(given: Mapping[str, Any]) -> m.HolidayRules:
+def _holidays(given: Mapping[str, Any], found: list[Problem]) -> m.HolidayRules:
+    country, state = given.get("country", ""), given.get("state", "")
+    known = STATES_OF[country or GERMANY]
+    if state and state not in known:
+        names = ", ".join(known)
+        found.append(
+            Problem(
+                "holidays.state",
+                f"{state!r} is not in {country or GERMANY}; there is: {names or 'none, leave state out'}",
+                f"{state!r} gibt es in {country or GERMANY} nicht; möglich: {names or 'keines, bitte state weglassen'}",
+            )
+        )
+    if given.get("catholic") and country not in ("", GERMANY):
+        found.append(
+            Problem(
+                "holidays.catholic",
+                f"is for Germany; in {country} write single days into also",
+                f"ist für Deutschland; in {country} bitte einzelne Tage in also schreiben",
+            )
+        )
     return m.HolidayRules(
-        given.get("state", ""), given.get("catholic", False), frozenset(given.get("also", ())),
-        frozenset(given.get("never", ())),
-    )  # fmt: skip
+        state,
+        country,
+        given.get("catholic", False),
+        frozenset().union(*given.get("also", ())),
+        frozenset().union(*given.get("never", ())),
+    )

@@ -6,10 +6,11 @@ from einlass_tariff import fields as f
 from einlass_tariff.keys import TARIFF
 
 _DAY = r"^\s*[A-Za-zäöüÄÖÜ]+(\s*-\s*[A-Za-z]+)?\s*$"
+_DATE = r"(\d{4}-)?\d{1,2}-\d{1,2}"
 _WORDS: dict[str, dict[str, Any]] = {
     f.TIME: {"type": "string", "pattern": r"^\d{1,2}:\d{2}(:00)?$"},
     f.DATE: {"type": "string", "pattern": r"^\d{4}-\d{1,2}-\d{1,2}$"},
-    f.ANY_DATE: {"type": "string", "pattern": r"^(\d{4}-)?\d{1,2}-\d{1,2}$"},
+    f.ANY_DATE: {"type": "string", "pattern": rf"^{_DATE}((\s+(to|bis)\s+|\s*(/|\.\.)\s*){_DATE})?$"},
     f.MONTH_DAY: {"type": "string", "pattern": r"^\d{1,2}-\d{1,2}$"},
     f.INSTANT: {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?$"},
     f.DAY: {"type": "string", "pattern": _DAY},

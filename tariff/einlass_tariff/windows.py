@@ -123,7 +123,7 @@ def _window(
         flat_cents=one.get("flat_cents"),
         max_cents=one.get("max_cents"),
         season=one.get("season", ""),
-        dates=frozenset(one.get("dates", ())),
+        dates=frozenset().union(*one.get("dates", ())),
         rank=EVENT_RANK if over is None else len(over),
         wins_over=frozenset() if over is None else over,
         only_entered=one.get("only_entered", False),

@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 from einlass_tariff.model import ALL_KINDS, HOLIDAY
 
@@ -32,6 +32,9 @@ MONTHS_DE = (
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 _MONTH_DAY = re.compile(r"(\d{1,2})-(\d{1,2})")
 _LEAP = 2024
+# "2026-07-27 to 2026-09-05", also with "bis", "/" or "..".
+_SPAN = re.compile(r"\s+(?:to|bis)\s+|\s*(?:/|\.\.)\s*")
+SPAN_DAYS_MAX = 366
 
 
 class WordError(ValueError):
@@ -137,8 +140,33 @@ def full_date(value: str | date) -> date:
     return date(year, month, day)
 
 
-def any_date(value: str | date) -> date | tuple[int, int]:
-    """A date of one year (2026-04-30), or of every year (04-30)."""
+def any_date(value: str | date) -> frozenset[date | tuple[int, int]]:
+    """A date of one year (2026-04-30) or of every year (04-30), or all of them "2026-07-27 to 2026-09-05"."""
+    parts = _SPAN.split(value.strip()) if isinstance(value, str) else []
+    if len(parts) != 2:
+        return frozenset((_one_date(value),))
+    first, last = (_one_date(part) for part in parts)
+    if isinstance(first, date) and isinstance(last, date):
+        days = (last - first).days + 1
+        if not 1 <= days <= SPAN_DAYS_MAX:
+            raise WordError(
+                f"{value!r} has {max(0, days)} days; 1 to {SPAN_DAYS_MAX}: the first day, then the last one",
+                f"{value!r} hat {max(0, days)} Tage; möglich: 1 bis {SPAN_DAYS_MAX}, erst der erste, dann der letzte",
+            )
+        return frozenset(first + timedelta(days=number) for number in range(days))
+    if isinstance(first, tuple) and isinstance(last, tuple):
+        every = [date(_LEAP, 1, 1) + timedelta(days=number) for number in range(366)]
+        days_of_year = [(day.month, day.day) for day in every]
+        if first <= last:
+            return frozenset(day for day in days_of_year if first <= day <= last)
+        return frozenset(day for day in days_of_year if day >= first or day <= last)
+    raise WordError(
+        f"{value!r} mixes a day of one year with a day of every year; write both with the year, or none",
+        f"{value!r} mischt einen Tag eines Jahres mit einem jedes Jahres; bitte beide mit Jahr schreiben, oder keinen",
+    )
+
+
+def _one_date(value: str | date) -> date | tuple[int, int]:
     if isinstance(value, str) and _MONTH_DAY.fullmatch(value.strip()):
         return month_day(value)
     return full_date(value)

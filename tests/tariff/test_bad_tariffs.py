@@ -37,6 +37,21 @@ SLIPS = {
     "30 February": (RATE + '[season.s]\nfrom = "02-30"\nto = "03-01"\n', 6, "February has 29 days"),
     "month 13": (RATE + '[season.s]\nfrom = "01-01"\nto = "13-01"\n', 7, "no month 13"),
     "day of an event": (RATE + '[[event]]\ndates = ["2026-02-29"]\nfree = true\n', 6, "February 2026 has 28 days"),
+    "dates the wrong way round": (
+        RATE + '[[event]]\ndates = ["2026-09-27 to 2026-09-18"]\nfree = true\n', 6, "has 0 days; 1 to 366"
+    ),
+    "dates with and without a year": (
+        RATE + '[[event]]\ndates = ["2026-12-24 to 01-06"]\nfree = true\n', 6, "both with the year, or none"
+    ),
+    "a canton without its country": (RATE + '[holidays]\nstate = "ZH"\n', 6, "'ZH' is not in DE"),
+    "a state of Austria": (RATE + '[holidays]\ncountry = "AT"\nstate = "BY"\n', 7, "leave state out"),
+    "catholic places abroad": (RATE + '[holidays]\ncountry = "AT"\ncatholic = true\n', 7, "is for Germany"),
+    "two ends of a ticket": (
+        RATE + '[ticket.m]\ncents = 1\nminutes = 5\nto_end_of = "month"\n', 5, "one of them"
+    ),
+    "hours included on holidays that nobody names": (
+        RATE + '[[pass.p.included]]\ndays = ["holiday"]\n', 6, "nothing says which days those are"
+    ),
     "hour 25": (RATE + window(from_='"25:00"'), 6, "the last is 24:00"),
     "no day": (RATE + window(days='["Mo-Frei"]'), 6, "names no day"),
     "gap": (RATE + window(days='["mon-fri"]', from_='"08:00"'), 5, "a gap: no window covers Mon-Fri 00:00-08:00, Sat"),

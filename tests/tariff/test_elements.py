@@ -278,3 +278,37 @@ def test_what_a_pass_has_paid_for_is_above_windows_and_events() -> None:
     saturday = ("2026-05-16T10:00", "2026-05-16T12:00")
     assert tariff.cents(*saturday, pass_name="work") == 600, "the event, as for everybody"
     assert tariff.cents(*saturday, pass_name="night") == 0, "two that are included may overlap"
+
+
+def test_dates_from_one_to_another_in_one_year_and_in_every_year() -> None:
+    event = EURO + '[[event]]\nname = "fair"\ndates = ["{span}"]\nflat_cents = 500\n'
+    fair = town(event.replace("{span}", "2026-05-12 to 2026-05-14"))
+    assert [fair.cents(f"2026-05-{day}T10:00", f"2026-05-{day}T11:00") for day in (11, 12, 14, 15)] == [
+        100,
+        500,
+        500,
+        100,
+    ]
+    for span in ("12-24 bis 01-06", "12-24/01-06", "12-24..01-06"):
+        winter = town(event.replace("{span}", span))
+        days = ("2026-12-23", "2026-12-24", "2027-01-06", "2027-01-07")
+        assert [winter.cents(f"{day}T10:00", f"{day}T11:00") for day in days] == [100, 500, 500, 100]
+
+
+def test_holidays_of_the_neighbours() -> None:
+    free = 'otherwise = "free"\n[holidays]\n{where}\n' + EURO + '[[window]]\ndays = ["mon-sun"]\n'
+    day = ("2026-10-26T10:00", "2026-10-26T11:00")
+    assert town(free.replace("{where}", 'country = "AT"'), "").cents(*day) == 0
+    assert town(free.replace("{where}", 'country = "CH"\nstate = "ZH"'), "").cents(*day) == 100
+    assert (
+        town(free.replace("{where}", 'country = "CH"\nstate = "ZH"')).cents("2026-08-01T10:00", "2026-08-01T11:00") == 0
+    )
+
+
+def test_a_ticket_to_the_end_of_a_calendar_period() -> None:
+    tickets = "".join(f'[ticket.{per}]\ncents = 1000\nto_end_of = "{per}"\n' for per in ("week", "month", "year"))
+    tariff = town(EURO + tickets)
+    ends = {"week": "2026-05-18", "month": "2026-06-01", "year": "2027-01-01"}
+    for per, end in ends.items():
+        assert tariff.fee(D + "10:00", end + "T00:00", ticket=per).due_cents == 1000
+        assert tariff.fee(D + "10:00", end + "T00:01", ticket=per).due_cents == 1100

@@ -1,4 +1,4 @@
-"""Every tariff that we ship is one, and comes out as the cases beside it say: eight towns and eight inventions."""
+"""Every tariff that we ship is one, and comes out as the cases beside it say: eight towns and all inventions."""
 
 from pathlib import Path
 

@@ -112,6 +112,7 @@ def test_a_bad_tariff_is_told_with_status_1(tmp_path: Path, text: str, said: str
         ((*TRY, D + "11:00", "--pass", "nobody"), "knows no pass 'nobody'"),
         ((*TRY, D + "11:00", "--lost"), "no price for a lost ticket"),
         ((*TRY, D + "11:00", "--vouchers", "51"), "50 at most"),
+        ((*TRY, D + "11:00", "--vouchers", "1" + "0" * 30), "50 at most"),
         ((*TRY, D + "11:00", "--voucher-percent", "101"), "not possible"),
     ],
 )
@@ -125,6 +126,19 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     picture.write_bytes(b"\x89PNG\xff\x00")
     assert "UTF-8" in run("check", str(picture), status=1)
     assert "can't be read" in run("check", str(tmp_path), status=1)
+
+
+def test_a_text_from_any_editor_and_none_at_all(tmp_path: Path) -> None:
+    marked = tmp_path / "marked.toml"
+    marked.write_text((DOCS / "limburg.toml").read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert asked("try", str(marked), *TRY, D + "11:00")["fee_cents"] == 150
+    empty = tmp_path / "empty.toml"
+    empty.write_text(" \n\n")
+    assert "the text is empty; begin with" in run("check", str(empty), status=1)
+    stays = tmp_path / "stays.csv"
+    stays.write_text("entry,exit\n")
+    said = run("compare", str(DOCS / "limburg.toml"), str(empty), "--stays", str(stays), status=1)
+    assert "empty.toml" in said, "which of the two"
 
 
 def test_several_files_are_versions_of_one_tariff(tmp_path: Path) -> None:
