@@ -430,9 +430,7 @@ def forgotten(batch: Batch, node: Node) -> None:
             _end(batch, node, row.inc, row.number, row.boot)
             continue
         parking_visits.keep_only(batch, key, set())
-        batch.rows.execute(
-            update(SALE).where(SALE.c.key == key).values({"state": ENDED, "ended_ms": batch.now_ms})
-        )
+        batch.rows.execute(update(SALE).where(SALE.c.key == key).values({"state": ENDED, "ended_ms": batch.now_ms}))
         serials = ", ".join(str(item.serial) for item in held)
         batch.record("vouchers_in_doubt", node=node.id, sale=key, vouchers=[item.serial for item in held])
         batch.alarm(node, f"vouchers_in_doubt: {serials} were held for payment {key}: look at the machine, then end it")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 COIN_MS = 400
 PAYOUT_STEP_CENTS = 50
 PAYOUT_MS = 300
-TERMINAL_MS = 4_000
+TERMINAL_MS = 12_000  # a person looks for the card, and types a number
 ANSWER_MS = 200
 PRINT_MS = 1_500
 

@@ -29,7 +29,7 @@ EPISODES = (
 HABITS = ("photo", "aborts", "pays_twice", "strange_code")
 FAULTS = (*NOISE, *EPISODES, *HABITS)
 # So often in an hour, at all tills together.
-OFTEN = {"cut": 2.0, "till_crash_soon": 3.0, "controller_crash_soon": 1.0, "hand_over": 1.0, "hand_back": 1.0}
+OFTEN = {"cut": 2.0, "till_crash_soon": 3.0, "controller_crash_soon": 1.0, "hand_over": 1.0, "hand_back": 3.0}
 RARE = {"wipe": 0.15, "all_cut": 0.4, "disk_full": 0.3, "block": 0.3}
 USUAL = 0.5
 LOTS = ("own", "report", "refuse")
@@ -63,8 +63,8 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     rng = random.Random(f"{seed}/town")
     tills = rng.choice((2, 2, 3))
     kinds = tuple(rng.choices(("pay-on-foot", "pay-and-display"), (3, 1), k=tills))
-    sales = rng.uniform(6, 30)
-    cards = (rng.randint(5, 40), rng.randint(5, 60), rng.randint(2, 15))
+    sales = rng.choice((8.0, 15.0, 30.0, 80.0))  # in the last of them everybody comes at once
+    cards = (rng.randint(5, 40), rng.randint(5, 120), rng.randint(2, 15))
     rates = random.Random(f"{seed}/rates")
     noise = {
         "loss": rates.choice((0.0, 0.01, 0.1, 0.3)),
@@ -84,7 +84,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         often = OFTEN.get(kind, RARE.get(kind, USUAL)) * hours
         count = int(often) + (own.random() < often % 1)
         for _ in range(count):
-            lasts_ms = int(own.choice((1, 5, 20, 60)) * MINUTE_MS * own.uniform(0.3, 1))
+            lasts_ms = int(own.choice((1, 5, 20, 60, 120)) * MINUTE_MS * own.uniform(0.3, 1))
             episodes.append(Episode(own.randrange(int(hours * HOUR_MS)), kind, own.randrange(tills), lasts_ms))
     episodes.sort(key=lambda item: (item.at_ms, item.kind))
     drawn = Drawn(seed, hours, kinds, sales, cards, rng.choice((0.3, 0.7, 1.0)))

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from einlass_controller.orders_vouchers import Changed
 from einlass_core import codes
 from einlass_core.till import BACK, IDLE, PAYING, PRICING
 from einlass_core.till_words import DISPLAY, EXIT, Aborted, Begun, CardWanted, Confirmed, VoucherShown
@@ -23,7 +24,7 @@ CARDS_SHOWN_MAX = 4
 BY_CARD = 0.25
 WALKS_AWAY = 0.05
 COINS = (50, 100, 200)
-RANGE_MAX = 6
+RANGE_MAX = 15
 STRANGE = ("E1:0000000000000000", "FREI2026", "https://example.org/x", "E1:QS4YXZ6AKQQBRRRAV")
 
 
@@ -194,18 +195,18 @@ class Drivers:
         """Some more for this till alone."""
         serials = self._some("own")
         done = self.town.office.hand_over(serials[0], serials[-1], machine.name)
-        if done is not None and getattr(done, "done", 0):
+        if isinstance(done, Changed) and done.done:
             self.town.sometimes["handed_over"] += 1
 
     def hand_back(self, machine: "Machine") -> None:
         """Whatever of these is a till's is to come back."""
         serials = self._some("own")
         done = self.town.office.hand_over(serials[0], serials[-1], "")
-        if done is not None and getattr(done, "waiting", ()):
+        if isinstance(done, Changed) and done.waiting:
             self.town.sometimes["wanted_back"] += 1
 
     def block(self) -> None:
         """A card was stolen."""
         done = self.town.office.block(self._chance.choice(self._some(self._chance.choice(LOTS))))
-        if done is not None and getattr(done, "done", 0):
+        if isinstance(done, Changed) and done.done:
             self.town.sometimes["blocked"] += 1

@@ -1,4 +1,4 @@
-"""The part of a till's disk that is a database: the shipped stores on a file in memory, and power cuts before writes."""
+"""The part of a till's disk that is a database: shipped stores on a file in memory, with power cuts before writes."""
 
 import sqlite3
 from collections.abc import Callable, Iterable

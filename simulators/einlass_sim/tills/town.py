@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from einlass_controller.domain.tickets import Ticket
 from einlass_core import wire
-from einlass_sim.tills.drawn import Drawn, Episode
+from einlass_sim.tills.drawn import Drawn
 from einlass_sim.tills.drivers import Drivers
 from einlass_sim.tills.machine import KEEPALIVE_MS, Machine
 from einlass_sim.tills.office import TownOffice
 from einlass_sim.tills.truth import Truth
 from einlass_sim.timeline import Timeline
-from einlass_sim.world.drawn import MINUTE_MS
+from einlass_sim.world.drawn import MINUTE_MS, Episode
 from einlass_sim.world.office import TICK_MS
 from einlass_sim.world.truth import Violation
 

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from einlass_controller.domain.voucher_owner import ALONE_COUNT_MAX
 from einlass_controller.domain.vouchers import USED
 from einlass_core.till import IDLE
 from einlass_core.till_account import Account
@@ -94,8 +95,22 @@ class Truth:
         if len(uses) > 1 and policy != "report":
             who = ", ".join(use.till for use in uses)
             self.violation(f"used_twice: card {self.town.serials[digest]} ({policy}) at {who}")
+        if "alone" in sale and policy == "report":
+            self._within_limit(machine)
         if "alone" in sale and policy == "refuse":
             self.violation(f"used_alone: {machine.name} card {self.town.serials[digest]} of a lot that is refused")
+
+    def _within_limit(self, machine: "Machine") -> None:
+        """Of cards that are not its own a till uses so many until it is heard of."""
+        inc, heard = machine.journal.incarnation, machine.journal.acknowledged
+        alone = [
+            use
+            for digest, uses in self.uses.items()
+            for use in uses
+            if use.inc == inc and use.alone and use.seq > heard and self.policies[digest] == "report"
+        ]
+        if len(alone) > ALONE_COUNT_MAX:
+            self.violation(f"over_the_limit: {machine.name} used {len(alone)} cards of anybody's alone")
 
     # -- when all is mended
 
