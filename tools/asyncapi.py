@@ -1,4 +1,5 @@
-"""Makes docs/asyncapi.json, and the message tables in docs/protocol.md, from the one contract: einlass_core/wire.py.
+"""Makes docs/asyncapi.json, and the tables of messages in docs/protocol.md and docs/parking-protocol.md, from the one
+contract: einlass_core/wire.py (and what joins it).
 
     .venv/bin/python tools/asyncapi.py
 
@@ -19,6 +20,8 @@ wire_signed.join()
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 PAGE = ROOT / "docs" / "protocol.md"
+CAR_PARKS = ROOT / "docs" / "parking-protocol.md"
+OF_CAR_PARKS = (*wire_till.UP, *wire_till.DOWN)
 BEGIN = "<!-- made by tools/asyncapi.py from einlass_core/wire.py: change it there -->"
 END = "<!-- end of what tools/asyncapi.py made -->"
 ASYNCAPI_VERSION = "3.0.0"
@@ -332,9 +335,10 @@ def _schema(where: str, name: str, kind: str) -> dict[str, Any]:
 def tables() -> str:
     """The same as Markdown, for people."""
     lines = [BEGIN, ""]
+    common = [kind for kind in wire.MESSAGES if kind not in OF_CAR_PARKS]
     for title, kinds in (
-        ("From a node", [kind for kind in wire.MESSAGES if from_node(kind)]),
-        ("To a node", [kind for kind in wire.MESSAGES if not from_node(kind)]),
+        ("From a node", [kind for kind in common if from_node(kind)]),
+        ("To a node", [kind for kind in common if not from_node(kind)]),
     ):
         lines += [f"### {title}", ""]
         for kind in kinds:
@@ -349,6 +353,14 @@ def tables() -> str:
     return "\n".join([*lines, "", END])
 
 
+def tables_of_car_parks() -> str:
+    """Those of tills and signs, which have a page of their own."""
+    lines = [BEGIN, ""]
+    for kind in OF_CAR_PARKS:
+        lines += _table(kind, f"`{kind}`", explained(MESSAGES, kind, "MESSAGES"), wire.MESSAGES[kind])
+    return "\n".join([*lines[:-1], "", END])
+
+
 def _table(where: str, title: str, summary: str, text: str) -> list[str]:
     rows = [
         f"| `{name}`{' (optional)' if optional else ''} | {kind} | {meaning(where, name)} |"
@@ -357,13 +369,13 @@ def _table(where: str, title: str, summary: str, text: str) -> list[str]:
     return [f"#### {title}", "", summary, "", "| Field | Type | Meaning |", "|---|---|---|", *rows, ""]
 
 
-def page(before: str) -> str:
-    """docs/protocol.md with the tables as they should be; ValueError when it has no place for them."""
+def page(before: str, made: str = "") -> str:
+    """A page with the tables (`made`, else docs/protocol.md's own) as they should be; ValueError: no place for them."""
     head, begin, rest = before.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"docs/protocol.md needs a line {BEGIN!r} and below it a line {END!r}")
-    return head + tables() + tail
+        raise ValueError(f"the page needs a line {BEGIN!r} and below it a line {END!r}")
+    return head + (made or tables()) + tail
 
 
 def text() -> str:
@@ -372,9 +384,10 @@ def text() -> str:
 
 
 def main() -> int:
-    """Write both files; exit status 1 with the reason when something is not explained."""
+    """Write all files; exit status 1 with the reason when something is not explained."""
     try:
         made = {DOCUMENT: text(), PAGE: page(PAGE.read_text(encoding="utf-8"))}
+        made[CAR_PARKS] = page(CAR_PARKS.read_text(encoding="utf-8"), tables_of_car_parks())
     except (UnexplainedError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 """A till that is cut off: what it sells alone is paid to the cent, and a voucher that was used here is used once."""
 
 from einlass_core import codes
+from einlass_core.journal import SALT_LENGTH
 from einlass_core.record import TYPE_CHECKING
 from einlass_core.till import CARDS_MAX, IDLE, PAYING, PRICING, SUBJECT_LENGTH_MAX
 from einlass_core.till_alone import ALONE_LIMIT, CODE_ALONE, VOUCHER_ALONE, Alone, Worth
@@ -101,7 +102,7 @@ def test_nobody_answers_and_the_till_sells_by_its_own_tariff() -> None:
     assert (world.till.state, world.till.due, world.coins_on) == (PAYING, 200, True)
     world.insert(200)
     (sale,) = world.sales()
-    assert sale["alone"] == {"saved": [], "entered": 1, "fee": 200, "text": "tariff"}
+    assert sale["alone"] == {"at": 2, "saved": [], "entered": 1, "fee": 200, "text": "tariff"}
     assert world.unaccounted() == 0
 
 
@@ -304,14 +305,18 @@ def test_a_record_of_a_sale_alone_has_room() -> None:
     account.sale = 9_999_999
     world.in_total = world.out_total = account.taken = account.given = 999_000_000
     account.doubt, account.doubt_cents = "%s.12345-100000" % world.inc, 999_999
-    world.do(Begun(EXIT, "s" * SUBJECT_LENGTH_MAX, "0123456789abcdef"))
+    world.do(Begun(EXIT, "s" * SUBJECT_LENGTH_MAX))
     wait_alone(world)
     for card in cards:
         world.do(VoucherShown(card))
     world.hopper_holds = 0
     world.insert(99_990)
     (text,) = [text for _, text in world.store.records if '"paid"' in text]
-    more = len("1790000000000") * 3 + len("0123456789abcdef") + len("%s.12345-100000" % world.inc)
+    # As a node writes it: instants, the tariff's fingerprint; names with the salt of the start. With a payment in doubt
+    # nobody pays by card.
+    salt = SALT_LENGTH + len("12345-") - len("1")
+    more = len("1790000000000") * 5 + len("0123456789abcdef") - len("tariff")
+    more += 3 * salt
     assert len(text) + more <= MESSAGE_BYTES_MAX - 30, len(text)
 
 

@@ -247,7 +247,8 @@ class World:
         saved = [(item, HOUR) for item in found if not isinstance(item, str)]
         if not self.alone.fits(saved):
             return Priced(asked.nonce, "alone_limit")
-        note: "dict[str, object]" = {"saved": [HOUR] * len(saved), "entered": 1, "fee": self.due, "text": "tariff"}
+        note: "dict[str, object]" = {"at": 2, "entered": 1, "fee": self.due, "text": "tariff"}
+        note["saved"] = [HOUR] * len(saved)
         if asked.what == "display":
             return Priced(asked.nonce, "ok", asked.paid // COIN * COIN, asked.cards, asked.paid * 60, (), note)
         due = max(0, self.due - HOUR * len(saved))

@@ -210,8 +210,8 @@ class Till:
         effects.append(TakeCoins(False))
         self._seen_in = max(self._seen_in, event.in_total)
         self._seen_out = max(self._seen_out, event.out_total)
-        self._count_in(self._seen_in)
-        self._count_out(self._seen_out)
+        self.account.count_in(self._seen_in)
+        self.account.count_out(self._seen_out)
         if self.account.card:
             self.state = DOUBT
             self._deadline = now_ms + self._settings.retry_ms
@@ -273,10 +273,7 @@ class Till:
         self._end = None
         if self.state == DOUBT:
             account = self.account
-            account.doubt = account.card
-            account.doubt_cents = account.card_cents
-            account.card = ""
-            account.card_cents = 0
+            account.doubt_card()
             self._record("card_doubtful", {"ref": account.doubt, "cents": account.doubt_cents}, effects)
             self._abort(now_ms, "aborted", effects)
         elif self.state in (PRICING, PAYING):
@@ -413,14 +410,8 @@ class Till:
 
     def _sell(self, now_ms: int, effects: "list[Effect]") -> None:
         """One record: the sale, the money, the card, and the cards of shops that it uses up."""
-        account = self.account
-        by_card = account.card_cents
-        by_coins = min(account.credit, self.due - by_card)
-        if not self._settings.gives_change:
-            by_coins = account.credit
-        account.kept += by_coins
-        account.change += account.credit - by_coins
-        account.credit = 0
+        account, ref = self.account, self.account.card
+        by_coins, by_card = account.sell(self.due, self._settings.gives_change)
         fields: "dict[str, Any]" = {
             "sale": account.sale,
             "what": self._what,
@@ -428,7 +419,7 @@ class Till:
             "due": self.due,
             "coins": by_coins,
             "by_card": by_card,
-            "ref": account.card,
+            "ref": ref,
             "used": [codes.digest(card) for card in self._held],
             "until": self._until,
         }
@@ -436,8 +427,6 @@ class Till:
             fields["code"] = self._made
         if self._note is not None:
             fields["alone"] = self._note
-        account.card = ""
-        account.card_cents = 0
         account.slip = {"slip": self._slip_name(), "what": self._what, "cents": self.due, "until": self._until}
         effects.append(TakeCoins(False))
         self._record("paid", fields, effects)
@@ -449,11 +438,7 @@ class Till:
         return "%s-%d" % (self._prefix, self.account.sale)
 
     def _abort(self, now_ms: int, kind: str, effects: "list[Effect]") -> None:
-        account = self.account
-        account.change += account.credit
-        account.credit = 0
-        account.card = ""
-        account.card_cents = 0
+        self.account.give_up()
         self._cards = self._held = ()
         effects.append(TakeCoins(False))
         self._record(kind, {}, effects)
@@ -461,16 +446,8 @@ class Till:
 
     # Coins
 
-    def _count_in(self, total: int) -> int:
-        more = total - self.account.taken
-        if more <= 0:
-            return 0
-        self.account.taken = total
-        self.account.credit += more
-        return more
-
     def _coins(self, now_ms: int, total: int, effects: "list[Effect]") -> None:
-        if self.state == OUT or not self._count_in(total):
+        if self.state == OUT or not self.account.count_in(total):
             return
         if self.state in (PRICING, PAYING, CARD):
             self._end = now_ms + self._settings.pay_ms
@@ -485,17 +462,6 @@ class Till:
             self._record("coins", {}, effects)
         else:  # Nobody is being served, or the sale is over: the coin comes back.
             self._abort(now_ms, "coins", effects)
-
-    def _count_out(self, total: int) -> int:
-        more = total - self.account.given
-        if more <= 0:
-            return 0
-        account = self.account
-        account.given = total
-        paid = min(more, account.change)
-        account.change -= paid
-        account.lost += more - paid
-        return more
 
     def _give_back(self, now_ms: int, effects: "list[Effect]") -> None:
         self._ask_anew = None
@@ -514,7 +480,7 @@ class Till:
     def _paid_out(self, now_ms: int, event: PaidOut, effects: "list[Effect]") -> None:
         if self.state == OUT:
             return
-        more = self._count_out(event.total)
+        more = self.account.count_out(event.total)
         if self.state != BACK:
             if more:
                 self._record("paid_out", {}, effects)
@@ -530,15 +496,8 @@ class Till:
 
     def _owe(self, now_ms: int, effects: "list[Effect]") -> None:
         """What the hopper can't pay is owed, on a paper; the hopper is told to stop where it is."""
-        account = self.account
-        cents = account.change
-        account.owed += cents
-        account.change = 0
-        slip: "dict[str, Any]" = dict(account.slip or {"slip": self._slip_name(), "what": "", "cents": 0, "until": 0})
-        slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
-        slip["owed"] = slip.get("owed", 0) + cents
-        account.slip = slip
-        effects.append(PayOut(account.given))
+        cents = self.account.owe(self._slip_name())
+        effects.append(PayOut(self.account.given))
         self._record("owed", {"cents": cents}, effects)
         self._print(effects)
         self._rest()

@@ -90,6 +90,54 @@ class Account:
             made["slip"] = self.slip
         return made
 
+    def count_in(self, total: int) -> int:
+        """The validator's total: how many cents are new."""
+        more = max(0, total - self.taken)
+        self.taken += more
+        self.credit += more
+        return more
+
+    def count_out(self, total: int) -> int:
+        """The hoppers' total: how many cents are new. What was not to be paid is lost."""
+        more = max(0, total - self.given)
+        paid = min(more, self.change)
+        self.given += more
+        self.change -= paid
+        self.lost += more - paid
+        return more
+
+    def sell(self, due: int, gives_change: bool) -> "tuple[int, int]":
+        """It is paid: cents by coins and by card. Without change all that is in is kept."""
+        by_card = self.card_cents
+        by_coins = min(self.credit, due - by_card) if gives_change else self.credit
+        self.kept += by_coins
+        self.change += self.credit - by_coins
+        self.credit = self.card_cents = 0
+        self.card = ""
+        return by_coins, by_card
+
+    def give_up(self) -> None:
+        """The sale is over without being paid: what is in comes back."""
+        self.change += self.credit
+        self.credit = self.card_cents = 0
+        self.card = ""
+
+    def doubt_card(self) -> None:
+        """The terminal has not told in time what became of its payment."""
+        self.doubt, self.doubt_cents = self.card, self.card_cents
+        self.card, self.card_cents = "", 0
+
+    def owe(self, name: str) -> int:
+        """What could not be paid out stands on a paper; `name`: of the sale's slip, where none waits to be printed."""
+        cents = self.change
+        self.owed += cents
+        self.change = 0
+        slip: "dict[str, Any]" = dict(self.slip or {"slip": name, "what": "", "cents": 0, "until": 0})
+        slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
+        slip["owed"] = slip.get("owed", 0) + cents
+        self.slip = slip
+        return cents
+
     @property
     def adds_up(self) -> bool:
         """Whether every cent that went in and did not come out has a name."""
