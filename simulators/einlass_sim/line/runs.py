@@ -170,7 +170,7 @@ def _uncertain(ledger: list[dict[str, Any]]) -> int:
 
 
 def _doubtful(ledger: list[dict[str, Any]]) -> int:
-    """Who was counted in because a lane could not tell whether anybody went through: it had stood still, or been blind."""
+    """Who was counted in because a lane that had stood still, or was blind, could not tell."""
     found = [entry["body"] for entry in ledger if entry["kind"] == "passed" and entry["body"].get("doubtful")]
     return sum(body.get("persons", 1) for body in found)
 
