@@ -188,7 +188,6 @@ FIELDS = {
     "account.ceiling": "how far balance may rise",
     "account.balance": "entries minus exits of this lane in this epoch; negative where more leave than come",
     "account.pending": "of the balance: released and not yet through",
-    "account.alone": "tickets that were let in by the list, since the controller last knew of all records",
     "limit.epoch": "the account's own; another one would begin a new count",
     "limit.version": "grows with every ceiling sent",
     "limit.ceiling": "how far balance may rise",

@@ -61,7 +61,7 @@ class LaneConfig(Section):
     def gate_settings(self) -> GateSettings:
         """As the core wants them."""
         fields = self.model_dump()
-        del fields["passage_debounce_ms"], fields["exit_cut_off"]
+        del fields["passage_debounce_ms"], fields["exit_cut_off"], fields["alone_max"]
         return GateSettings(**fields)
 
 

@@ -16,6 +16,7 @@ from einlass_core.events import ENTRY, EXIT, Event, Linked, Rearmed, Scanned, St
 from einlass_core.gate import LOCKED, Gate
 from einlass_core.pump import pump
 from einlass_core.signed_alone import NOT_HERE, SEEN
+from einlass_edge.alone_count import AloneCount
 from einlass_edge.car_lane import LaneDisplay, at_rest, gate_for, is_car_exit, passage_for, state_of, ticket_printer
 from einlass_edge.clock import now_ms
 from einlass_edge.config import GpioConfig, NodeConfig
@@ -68,6 +69,7 @@ class Node(Shell):
         self._show_s = settings.show_ms / 1000
         self._list = AllowList(ListFiles((directory / config.journal).with_suffix(".list")))
         self._signed = SignedTickets(self._database, self._list)
+        self._alone = AloneCount(self._database, lane.alone_max)
         self._gate = gate_for(config, settings, self._journal, self._listed)
         self._scanned_s = 0.0
         self._timed_side = EXIT if is_car_exit(config) else ENTRY
@@ -107,6 +109,13 @@ class Node(Shell):
             self._stamps.take(fields)
         elif kind == "emergency":
             self._sensors.site_emergency(fields["on"])
+
+    def received(self, kind: str, fields: dict[str, Any]) -> None:
+        """See link.Hears."""
+        super().received(kind, fields)
+        if kind == "ack" and not self._journal.waiting:
+            with contextlib.suppress(OSError):
+                self._alone.told()
 
     def link_changed(self, up: bool) -> None:
         """See link.Hears."""
@@ -153,6 +162,7 @@ class Node(Shell):
     def _record(self, effect: Record) -> bool:
         try:
             self._list.recorded(effect.kind, effect.fields)
+            self._alone.recorded(effect.kind, effect.fields)
             self._append(effect.kind, self._signed.recorded(effect.kind, effect.fields))
         except OSError as error:
             self._not_written(effect.kind, error)
@@ -179,6 +189,8 @@ class Node(Shell):
 
     def _listed(self, digest: str) -> int | str:
         """Who is let in alone: tickets on the list, one that was made here just now, and signed ones by their keys."""
+        if self._alone.is_over:
+            return NOT_HERE
         code = self._gate.code
         persons = self._list.persons(digest) or (self._column.made(digest) if self._column is not None else 0)
         if persons >= SEEN:

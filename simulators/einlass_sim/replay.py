@@ -142,11 +142,11 @@ class _Lane:
             made += self._gate.step(at_ms, event)
         step.effects = [_told(effect) for effect in made if not isinstance(effect, Ask)]
         kinds = [effect.kind for effect in made if isinstance(effect, Record)]
-        account = _known(self._gate.account.as_dict())
+        account = self._gate.account.as_dict()
         skip = self._first or record["kind"] in ("lost", "fault", "fault_over", "uncertain")
         if not skip and record["kind"] not in kinds:
             step.agrees, step.why = False, f"the core records {', '.join(kinds) or 'nothing'}"
-        elif not skip and account != _known(record["account"]):
+        elif not skip and account != record["account"]:
             step.agrees, step.why = False, f"the core's account is {account}"
         self._first = False
         self._set(record)
@@ -199,11 +199,6 @@ class _Lane:
             account = record["account"]
             limit = Limit(account["epoch"], account["version"], account["ceiling"])
             yield record["ms"], Answered(self._gate._nonce, "ok", persons, {}, limit)
-
-
-def _known(account: dict[str, Any]) -> dict[str, Any]:
-    """Without what acknowledgements change, which are in no journal."""
-    return {name: value for name, value in account.items() if name != "alone"}
 
 
 def _told(effect: Effect) -> str:

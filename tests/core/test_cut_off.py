@@ -3,9 +3,8 @@
 from einlass_core import codes
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Limited, Linked, Ticked
 from einlass_core.gate import LOCKED, RELEASED
-from einlass_core.journal import Journal
 from einlass_core.lease import Account, Limit
-from lane import CODE, OTHER, Lane, MemoryStore
+from lane import CODE, OTHER, Lane
 
 TICKET = codes.digest(CODE.decode())
 FAMILY = codes.digest(OTHER.decode())
@@ -144,37 +143,6 @@ def test_nobody_who_stepped_back_keeps_the_place() -> None:
     lane.step(6400, Ticked())
     assert lane.recorded[-1][0] == "unused"
     enter(lane, 8000)
-
-
-def test_a_lane_lets_in_so_many_alone_and_no_more_until_all_is_told() -> None:
-    store = MemoryStore()
-    lane = cut_off(ceiling=9, alone_max=2)
-    journal = Journal(store, "NEW1")
-    journal.account = lane.account
-    for number in range(2):
-        enter(lane, number * 2000)
-        journal.append("passed", 0, 0, {})
-    lane.scan(6000)
-    assert (lane.shown, lane.bolt[ENTRY]) == ("offline_not_here", False)
-    again = Journal(store, "NEW2")
-    assert again.account.alone == 2, "also after a power cut"
-    lane.gate.account = again.account
-    again.account.until_ms = DAY_MS
-    again.acknowledge(1)
-    lane.scan(10_000)
-    assert lane.shown == "offline_not_here", "not all of it is told"
-    again.acknowledge(2)
-    enter(lane, 14_000)
-    assert lane.account.as_dict() == {"epoch": 0, "version": 1, "ceiling": 9, "balance": 3, "pending": 0, "alone": 1}
-
-
-def test_what_the_controller_admits_and_who_just_walks_through_is_no_use_of_the_list() -> None:
-    lane = cut_off(ceiling=9, alone_max=0)
-    lane.scan(0)
-    assert lane.shown == "offline_not_here"
-    lane = cut_off(ceiling=9, alone_max=0, cut_off="free-flow")
-    enter(lane, 0)
-    assert "alone" not in lane.account.as_dict()
 
 
 def test_a_code_may_come_back_with_a_reason_of_its_own() -> None:

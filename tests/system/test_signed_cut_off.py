@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 def line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(Line, "cut_off", "leased")
-    monkeypatch.setitem(whole.LANE_MS, "alone_max", ALONE_MAX)
+    monkeypatch.setattr(whole, "PI_LANE", {"alone_max": ALONE_MAX})
     monkeypatch.setattr(Line, "settled", _arrived)
     with open_line("nats", tmp_path, CAP) as line:
         yield line

@@ -22,7 +22,6 @@ Entry side
 
 Room while cut off, by GateSettings.cut_off: `secure` none; `leased` what the ceiling leaves, for tickets on the list,
 while the lease covers the whole passage; `open` for every ticket on the list; `free-flow` for whoever shows any code.
-After alone_max tickets by the list none has room, until the controller has been told of all of them.
 
 Exit side: always free (exit_free), or free for exit_release_ms after any scan. It is never refused, never asked for,
 and opens before anything is written down.
@@ -77,7 +76,7 @@ NOISE_RECORD_MS = 1000
 
 
 class GateSettings:
-    """The lane's times in milliseconds, its equipment, what it does alone (one of POLICIES), with how many tickets."""
+    """The lane's times in milliseconds, its equipment, and what it does alone (one of POLICIES)."""
 
     def __init__(
         self,
@@ -93,7 +92,6 @@ class GateSettings:
         bolt_sensed: bool = False,
         bolt_move_ms: int = 1500,
         cut_off: str = LEASED,
-        alone_max: int = 500,
     ) -> None:
         self.ask_ms = ask_ms
         self.release_ms = release_ms
@@ -107,7 +105,6 @@ class GateSettings:
         self.bolt_sensed = bolt_sensed
         self.bolt_move_ms = bolt_move_ms
         self.cut_off = cut_off
-        self.alone_max = alone_max
 
 
 class Gate:
@@ -265,7 +262,7 @@ class Gate:
         show = "offline_not_here"
         persons: "Any" = 1 if self.cut_off == FREE_FLOW else 0
         if self.cut_off in (LEASED, OPEN) and self._listed is not None:
-            persons = self._listed(digest) if self.account.alone < settings.alone_max else 0
+            persons = self._listed(digest)
         if isinstance(persons, str):
             show, persons = persons, 0
         if persons and self.cut_off == LEASED:
@@ -276,7 +273,6 @@ class Gate:
         fields: "dict[str, Any]" = {"nonce": self._nonce, "side": ENTRY, "digest": digest}
         if persons:
             fields.update(persons=persons, reason=self.cut_off)
-            self.account.alone += self.cut_off != FREE_FLOW
             self._release(now_ms, fields, effects)
             effects.append(Show("ok"))
             return

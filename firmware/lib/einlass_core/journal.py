@@ -103,8 +103,6 @@ class Journal:
         if not self.acknowledged < seq <= self.seq:
             return
         self.acknowledged = seq
-        if seq == self.seq:
-            self.account.alone = 0
         droppable = min(seq, self.seq - 1)
         if droppable - self._dropped >= DROP_EVERY:
             self._store.drop(droppable)

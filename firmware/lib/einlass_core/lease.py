@@ -27,11 +27,10 @@ class Limit(Record):
 class Account:
     """balance: entries minus exits in this epoch, may be negative; pending: of those, released and not yet passed.
 
-    until_ms: the lease's end on the lane's clock; never written down. alone: tickets that were let in by the list since
-    the controller knew of everything.
+    until_ms: the lease's end on the lane's clock; never written down.
     """
 
-    __slots__ = ("epoch", "version", "ceiling", "balance", "pending", "until_ms", "alone")
+    __slots__ = ("epoch", "version", "ceiling", "balance", "pending", "until_ms")
 
     def __init__(self, epoch: int = 0, version: int = 0, ceiling: int = 0, balance: int = 0, pending: int = 0) -> None:
         self.epoch = epoch
@@ -40,7 +39,6 @@ class Account:
         self.balance = balance
         self.pending = pending
         self.until_ms = 0
-        self.alone = 0
 
     def fits(self, persons: int) -> bool:
         """Whether so many more may be let in."""
@@ -89,20 +87,15 @@ class Account:
 
     def as_dict(self) -> "dict[str, Any]":
         """As it stands in the journal and on the wire."""
-        fields = {
+        return {
             "epoch": self.epoch,
             "version": self.version,
             "ceiling": self.ceiling,
             "balance": self.balance,
             "pending": self.pending,
         }
-        if self.alone:
-            fields["alone"] = self.alone
-        return fields
 
 
 def account_from(data: "dict[str, Any]") -> Account:
     """The account in a journal record; KeyError when one is missing."""
-    account = Account(data["epoch"], data["version"], data["ceiling"], data["balance"], data["pending"])
-    account.alone = data.get("alone", 0)
-    return account
+    return Account(data["epoch"], data["version"], data["ceiling"], data["balance"], data["pending"])

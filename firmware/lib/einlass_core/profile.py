@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 PIN_MAX = 48
 TEXT_LENGTH_MAX = 64
 READERS_MAX = 4
-ALONE_MAX = 100_000
 
 
 class ProfileError(ValueError):
@@ -162,7 +161,6 @@ def lane_settings(data: "Any", bolt_sensed: bool) -> GateSettings:
         setattr(settings, name, section.integer(name, low, high, getattr(settings, name)))
     settings.exit_free = section.flag("exit_free", settings.exit_free)
     settings.cut_off = section.choice("cut_off", POLICIES, settings.cut_off)
-    settings.alone_max = section.integer("alone_max", 0, ALONE_MAX, settings.alone_max)
     section.finish()
     return settings
 

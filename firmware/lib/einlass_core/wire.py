@@ -60,7 +60,7 @@ TYPES = {
     "entries": (str, 0, ENTRIES_LENGTH_MAX),
 }
 PARTS = {
-    "account": "epoch:count version:count ceiling:signed balance:signed pending:count alone?:count",
+    "account": "epoch:count version:count ceiling:signed balance:signed pending:count",
     "limit": "epoch:count version:count ceiling:signed",
     "version": "added:count removed:count",
     "list": "added:count removed:count age_ms:time",
