@@ -1,4 +1,5 @@
-"""Makes docs/asyncapi.json, and the message tables in docs/protocol.md, from the one contract: einlass_core/wire.py.
+"""Makes docs/asyncapi.json, and the tables of messages in docs/protocol.md and docs/parking-protocol.md, from the one
+contract: einlass_core/wire.py (and what joins it).
 
     .venv/bin/python tools/asyncapi.py
 
@@ -19,6 +20,8 @@ wire_signed.join()
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "asyncapi.json"
 PAGE = ROOT / "docs" / "protocol.md"
+CAR_PARKS = ROOT / "docs" / "parking-protocol.md"
+OF_CAR_PARKS = (*wire_till.UP, *wire_till.DOWN)
 BEGIN = "<!-- made by tools/asyncapi.py from einlass_core/wire.py: change it there -->"
 END = "<!-- end of what tools/asyncapi.py made -->"
 ASYNCAPI_VERSION = "3.0.0"
@@ -43,6 +46,8 @@ MESSAGES = {
     "price": "A till asks what is due, and for vouchers to be held. Asked again with a new nonce; never queued.",
     "priced": "What is due, and which vouchers are held for this sale. The same bytes again on the same question.",
     "lot": "What vouchers of a lot are worth to a till that is cut off: on its first status, and every minute.",
+    "book": "A piece of what a till needs to price alone: tariff, holidays, prices. Compressed JSON in base64.",
+    "stamp": "The day's key for the time of entry on tickets: to entries that print them, and to tills there.",
     "places": "Free places of a zone, for a sign: on its hello, on every change, and every minute.",
     "trust": "What a lane judges signed tickets by: one JSON text in pieces, told until the lane has it.",
     "emergency": "For the whole site. Nodes treat it as one more pressed button; nothing sends it yet.",
@@ -55,6 +60,7 @@ PARTS = {
     "trust": "By what a lane judges signed tickets.",
     "claim": "What a signed code says, without the signature.",
 }
+PARTS["book"] = "Which tariff a till has, and how much of the next one has come."
 TYPES = {
     "flag": "true or false",
     "object": "an object of numbers and short texts",
@@ -68,6 +74,7 @@ TYPES = {
     "code": "what a reader read",
     "cards": "codes of vouchers, joined by blanks",
     "held": "positions from 0, joined by blanks",
+    "chunk": "a part of a longer text",
     "piece": "a piece of a text",
     "entries": "tickets in hex, 9 bytes each: 8 of the code's digest, 1 for the persons it lets in (0: off the list)",
 }
@@ -148,6 +155,15 @@ FIELDS = {
     "days": "weekdays on which it counts (mon ... sun), joined by blanks; empty: all",
     "count": "with vouchers that are not its own: so many before it has to be in touch again",
     "cents": "and so much by them",
+    "status.book": "of a till that may sell alone: which tariff it has",
+    "status.stamp": "the newest day whose key it has, days since 1970; 0: none",
+    "book.digest": "of the whole text: the start of its SHA-256 in hex; empty: none",
+    "coming": "of the one that is coming in; empty: none is",
+    "part": "in a status the next piece that it lacks, else the number of this one, from 0",
+    "parts": "how many there are",
+    "book.text": "this piece",
+    "day": "days since 1970, by UTC; two of them are in use at a time",
+    "stamp.key": "16 bytes in hex",
     "zone": "whose places",
     "free": "places free",
     "open": "whether anybody is let in now",
@@ -319,9 +335,10 @@ def _schema(where: str, name: str, kind: str) -> dict[str, Any]:
 def tables() -> str:
     """The same as Markdown, for people."""
     lines = [BEGIN, ""]
+    common = [kind for kind in wire.MESSAGES if kind not in OF_CAR_PARKS]
     for title, kinds in (
-        ("From a node", [kind for kind in wire.MESSAGES if from_node(kind)]),
-        ("To a node", [kind for kind in wire.MESSAGES if not from_node(kind)]),
+        ("From a node", [kind for kind in common if from_node(kind)]),
+        ("To a node", [kind for kind in common if not from_node(kind)]),
     ):
         lines += [f"### {title}", ""]
         for kind in kinds:
@@ -336,6 +353,14 @@ def tables() -> str:
     return "\n".join([*lines, "", END])
 
 
+def tables_of_car_parks() -> str:
+    """Those of tills and signs, which have a page of their own."""
+    lines = [BEGIN, ""]
+    for kind in OF_CAR_PARKS:
+        lines += _table(kind, f"`{kind}`", explained(MESSAGES, kind, "MESSAGES"), wire.MESSAGES[kind])
+    return "\n".join([*lines[:-1], "", END])
+
+
 def _table(where: str, title: str, summary: str, text: str) -> list[str]:
     rows = [
         f"| `{name}`{' (optional)' if optional else ''} | {kind} | {meaning(where, name)} |"
@@ -344,13 +369,13 @@ def _table(where: str, title: str, summary: str, text: str) -> list[str]:
     return [f"#### {title}", "", summary, "", "| Field | Type | Meaning |", "|---|---|---|", *rows, ""]
 
 
-def page(before: str) -> str:
-    """docs/protocol.md with the tables as they should be; ValueError when it has no place for them."""
+def page(before: str, made: str = "") -> str:
+    """A page with the tables (`made`, else docs/protocol.md's own) as they should be; ValueError: no place for them."""
     head, begin, rest = before.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"docs/protocol.md needs a line {BEGIN!r} and below it a line {END!r}")
-    return head + tables() + tail
+        raise ValueError(f"the page needs a line {BEGIN!r} and below it a line {END!r}")
+    return head + (made or tables()) + tail
 
 
 def text() -> str:
@@ -359,9 +384,10 @@ def text() -> str:
 
 
 def main() -> int:
-    """Write both files; exit status 1 with the reason when something is not explained."""
+    """Write all files; exit status 1 with the reason when something is not explained."""
     try:
         made = {DOCUMENT: text(), PAGE: page(PAGE.read_text(encoding="utf-8"))}
+        made[CAR_PARKS] = page(CAR_PARKS.read_text(encoding="utf-8"), tables_of_car_parks())
     except (UnexplainedError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -26,7 +26,7 @@ from einlass_controller.messages import (
     State,
     Status,
 )
-from einlass_core import codes, signed, wire
+from einlass_core import codes, signed, stamp, wire
 
 # What names and nonces are made of: they become keys, log lines and topic levels.
 TOKEN = re.compile(r"[A-Za-z0-9._:-]{1,48}")
@@ -78,7 +78,8 @@ class Intake:
         return hmac.digest(self._hash_key, code, "sha256").hex()[:CONTENT_LENGTH]
 
     def prove(self, raw: bytes) -> Proof:
-        """All that is kept of a scanned or typed code."""
+        """All that is kept of a scanned or typed code, without the stamp of a parking ticket."""
+        raw = stamp.without(raw)
         if not _is_plain(raw):
             try:
                 raw = codes.read(raw).encode()
@@ -184,7 +185,7 @@ def _hello(node: str, fields: dict[str, Any]) -> Hello:
 
 
 def _status(node: str, fields: dict[str, Any]) -> Status:
-    on_list, trust = fields.get("list"), fields.get("trust")
+    on_list, trust, book = fields.get("list"), fields.get("trust"), fields.get("book")
     return Status(
         node,
         fields["boot"],
@@ -197,6 +198,8 @@ def _status(node: str, fields: dict[str, Any]) -> Status:
         None if on_list is None else (on_list["added"], on_list["removed"]),
         0 if on_list is None else on_list["age_ms"],
         None if trust is None else (trust["number"], trust["sum"]),
+        None if book is None else (book["digest"], book["coming"], book["part"]),
+        fields.get("stamp"),
     )
 
 

@@ -226,6 +226,7 @@ class Live:
     zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)
+    stamp_secret: bytes = field(default=b"", repr=False)  # keys on parking tickets are made of it; b"": there are none
 
     @property
     def clocks(self) -> ZoneInfo:
@@ -283,6 +284,7 @@ class Live:
         self.recent = old.recent
         self.vouchers.guesses = old.vouchers.guesses
         self.parking.shown = old.parking.shown
+        self.stamp_secret = old.stamp_secret
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)

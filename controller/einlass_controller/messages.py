@@ -106,7 +106,11 @@ class NodeEvent(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """How a node is; repeated every few seconds."""
+    """How a node is; repeated every few seconds.
+
+    book: the tariff that a till has (digest), which one is coming in, and the next piece of that. stamp: the newest day
+    whose key for tickets the node has.
+    """
 
     node: str
     boot: int
@@ -119,6 +123,8 @@ class Status(Struct, frozen=True):
     listed: tuple[int, int] | None = None
     listed_age_ms: int = 0
     trust: tuple[int, str] | None = None
+    book: tuple[str, str, int] | None = None
+    stamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

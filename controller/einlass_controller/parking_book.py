@@ -45,11 +45,20 @@ class Machine:
     account: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class TillText:
+    """What tills of a car park price alone by, in pieces; none: there is no such text. made_of: to see if it is old."""
+
+    made_of: tuple[Any, ...]
+    digest: str
+    pieces: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class ParkingBook:
     """zones, books: by zone and by tariff. tills, signs: by node. issues: lane -> product of the tickets it gives out.
 
-    shown: what each sign was told last.
+    shown: what each sign was told last. texts: by zone; told: node -> digest, first piece and when.
     """
 
     zones: dict[str, CarPark] = field(default_factory=dict)
@@ -59,6 +68,8 @@ class ParkingBook:
     issues: dict[str, str] = field(default_factory=dict)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     swept_ms: int = 0
+    texts: dict[str, TillText] = field(default_factory=dict)
+    told: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     @property
     def products(self) -> frozenset[str]:

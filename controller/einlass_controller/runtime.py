@@ -114,6 +114,7 @@ def open_controller(settings: Settings) -> Controller:
         migrate(database)
         steady = SteadyClock(state_directory(settings), time.time_ns() // 1_000_000)
         engine = Engine(database, Leasing(settings.lease_minutes * 60_000, settings.lease_percent), steady.ms)
+        engine.live.stamp_secret = settings.hash_key_bytes
         guard = Guard(state_directory(settings))
         _look_back(database, engine, guard)
         if not steady.is_known:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from einlass_core.till_account import TillSettings
+from einlass_core.till_account import ALONE_MS, TillSettings
 from einlass_edge.config_base import Baud, Host, PlaceConfig, Port, Section, ms_key
 from einlass_edge.config_devices import ReaderConfig
 
@@ -77,10 +77,26 @@ class DisplayConfig(Section):
 
 
 class KeysConfig(Section):
-    """The keypad: one ASCII character for each key."""
+    """The keypad: one ASCII character for each key on a serial line, or a keyboard on USB."""
 
-    serial: _Serial
+    serial: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="a tty", examples=["/dev/ttyUSB3"]
+    )
     baud: Baud = 9600
+    hid: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="a keyboard's event device",
+        examples=["/dev/input/by-id/usb-SEM_USB_Keyboard-event-kbd"],
+    )
+    layout: Literal["de", "us"] = Field(default="de", description='of the keyboard: "de" or "us"', examples=["de"])
+
+    @model_validator(mode="after")
+    def _one_line(self) -> "KeysConfig":
+        if (self.serial is None) == (self.hid is None):
+            raise ValueError(
+                'give [till.keys] either serial = "/dev/ttyUSB3" or hid = "/dev/input/by-id/...-event-kbd"'
+            )
+        return self
 
 
 class ProductConfig(Section):
@@ -113,6 +129,17 @@ class TillConfig(Section):
     card_ms: int = ms_key(45_000, 1000, HOLD_MS, "how long the terminal may take")
     doubt_ms: int = ms_key(60_000, 1000, 600_000, "how long it is asked what became of a payment")
     payout_ms: int = ms_key(30_000, 2000, 300_000, "how long the hopper may take for the next coins")
+    sells_alone: bool | None = Field(
+        default=None,
+        description=f"{_Yes} (whether it sells while it is cut off; default: all but a desk)",
+        examples=["true"],
+    )
+    alone_ms: int = ms_key(ALONE_MS, 200, 10_000, "a price that is not here after so long it works out by itself")
+    battery_clock: bool = Field(
+        default=False,
+        description=f"{_Yes} (true: the computer's clock goes on without power, and may be believed)",
+        examples=["true"],
+    )
     show_ms: int = ms_key(3000, 500, 20_000, "how long a message is shown")
     coins: CoinsConfig | None = None
     hopper: list[HopperConfig] = Field(default=[], description="[[till.hopper]] sections", examples=[[]])
@@ -133,7 +160,14 @@ class TillConfig(Section):
             payout_ms=self.payout_ms,
             gives_change=bool(self.hopper),
             asks_partly=self.keys is not None,
+            sells_alone=self.may_sell_alone,
+            alone_ms=self.alone_ms,
         )
+
+    @property
+    def may_sell_alone(self) -> bool:
+        """Whether it sells while it is cut off."""
+        return self.kind != DESK if self.sells_alone is None else self.sells_alone
 
     @model_validator(mode="after")
     def _fits(self) -> "TillConfig":
@@ -182,6 +216,7 @@ class TillNodeConfig(PlaceConfig):
             ("till.printer.serial", till.printer.serial),
             ("till.display.serial", till.display.serial),
             ("till.keys.serial", till.keys.serial if till.keys else None),
+            ("till.keys.hid", till.keys.hid if till.keys else None),
         ]
         if till.reader is not None:
             named += [(f"till.reader.{key}", getattr(till.reader, key)) for key in ("serial", "hid", "camera")]

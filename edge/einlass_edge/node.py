@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from einlass_core import messages, signals
+from einlass_core import messages, signals, stamp
 from einlass_core.allowlist import AllowList
 from einlass_core.codes import SIGNED_PREFIX
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
@@ -30,6 +30,7 @@ from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Shell
 from einlass_edge.signed_tickets import SignedTickets
 from einlass_edge.ticket_column import NO_TICKETS, PULL_OUT, TicketColumn
+from einlass_edge.ticket_stamps import TicketStamps
 
 IDENTIFY_S = 5.0
 
@@ -78,6 +79,7 @@ class Node(Shell):
         if config.display is not None:
             self._display = LaneDisplay(config, config.display, self._place(config.display.serial), self._report)
         self._column: TicketColumn | None = None
+        self._stamps = TicketStamps()
         self._turnstile = self._make_turnstile(config, Wanted(settings.exit_free))
         self._readers = [
             *(self._make_readers(ENTRY, config.entry, self._scan) if config.entry else []),
@@ -101,6 +103,8 @@ class Node(Shell):
             self._take_list(fields)
         elif kind == "trust":
             self._take_trust(fields)
+        elif kind == "stamp" and self._column is not None:
+            self._stamps.take(fields)
         elif kind == "emergency":
             self._sensors.site_emergency(fields["on"])
 
@@ -190,6 +194,8 @@ class Node(Shell):
     def _tell(self) -> None:
         status = {**messages.status(self._journal, self._gate, now_ms()), "lane": state_of(self._gate)}
         listed = self._list.status(now_ms())
+        if self._column is not None:
+            status["stamp"] = self._stamps.newest
         self._link.publish(
             "status",
             {
@@ -228,6 +234,8 @@ class Node(Shell):
     # What comes in
 
     def _scan(self, event: Event) -> bool:
+        if isinstance(event, Scanned):
+            event = Scanned(event.side, stamp.without(event.raw))
         taken = self._inbox.put(event)
         if taken and isinstance(event, Scanned) and event.side == self._timed_side:
             self._scanned_s = asyncio.get_running_loop().time()
@@ -302,6 +310,7 @@ class Node(Shell):
             ready=lambda: self._gate.entry == LOCKED,
             now_ms=now_ms,
             unix_ms=lambda: self._wall.unix_ms(now_ms()),
+            qr=self._stamps.text,
             trouble=self._report,
             shown=self._column_shows,
         )

@@ -67,7 +67,8 @@ class _Ticket:
 class TicketColumn:
     """A Turnstile for the gate, made of the barrier's and a printer; asked() is for the barrier's inputs.
 
-    ready: whether a code would be taken now. unix_ms: the time for the paper, 0 while nobody has told it.
+    ready: whether a code would be taken now. unix_ms: the time for the paper, 0 while nobody has told it. qr: what the
+    QR of a code says at that time (ticket_stamps.py).
     shown: what a display says, by one of the words above. Troubles: those above, `ticket_left` until it was taken.
     """
 
@@ -81,6 +82,7 @@ class TicketColumn:
         ready: Callable[[], bool],
         now_ms: Now,
         unix_ms: Callable[[], int],
+        qr: Callable[[str, int], str],
         trouble: Trouble,
         shown: Callable[[str], None],
     ) -> None:
@@ -91,6 +93,7 @@ class TicketColumn:
         self._ready = ready
         self._now_ms = now_ms
         self._unix_ms = unix_ms
+        self._qr = qr
         self._trouble = trouble
         self._shown = shown
         self._inputs = dict.fromkeys((CAR_WAITING, BUTTON, PAPER), False)
@@ -230,6 +233,6 @@ class TicketColumn:
         parts: list[Text | Qr | Feed] = [Text(self._config.title, big=True, align=escpos.CENTRE), Feed(1)]
         if unix_ms:
             parts.append(Text(at.strftime("%d.%m.%Y  %H:%M"), bold=True, align=escpos.CENTRE))
-        parts += [Qr(ticket.code), Text(codes.in_groups(ticket.code), align=escpos.CENTRE), Feed(1)]
+        parts += [Qr(self._qr(ticket.code, unix_ms)), Text(codes.in_groups(ticket.code), align=escpos.CENTRE), Feed(1)]
         parts += [Text(line, align=escpos.CENTRE) for line in self._config.lines]
         return tuple(parts)

@@ -11,6 +11,8 @@ from einlass_core.journal import frame, unframe
 from einlass_edge.database import Database
 
 COINS, PAYOUT, CARD, SLIP = "coins", "payout", "card", "slip"
+# For selling while it is cut off: what time it is, the tariff, lots of vouchers, keys of stamps.
+CLOCK, TARIFF, LOTS, KEYS = "clock", "tariff", "lots", "keys"
 
 
 class TillBook:

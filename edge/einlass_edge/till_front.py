@@ -4,9 +4,10 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 
-from einlass_core import codes
+from einlass_core import codes, stamp
 from einlass_core.codes import CodeError
 from einlass_core.events import Event, Scanned
+from einlass_core.plates import plate
 from einlass_core.till import IDLE, PAYING, PRICING, SUBJECT_LENGTH_MAX, Till
 from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Aborted, Begun, CardWanted, Confirmed, VoucherShown
 from einlass_edge import config_till
@@ -29,6 +30,7 @@ class Front:
         self.subject = ""  # as the customer knows it, for display and paper
         self.name = ""  # of the product sold
         self.made = ""  # the code that this sale will print
+        self.raw = b""  # what the reader read of its ticket, with the stamp
         self._kind = kind
         self._products = {product.key: product for product in products}
         self._till = till
@@ -73,7 +75,7 @@ class Front:
             typed = " ".join(self._typed.split())
             self._type("")
             if self._kind == config_till.DISPLAY:
-                if typed:
+                if plate(typed):
                     self._begin(DISPLAY, typed[:PLATE_MAX])
             else:
                 self._shown(typed.encode())
@@ -111,7 +113,7 @@ class Front:
     def _shown(self, raw: bytes) -> None:
         """A code was held to the reader, or typed."""
         try:
-            code = codes.read(raw)
+            code = codes.read(stamp.without(raw))
         except CodeError:
             self._screen.flash("misread")
             return
@@ -120,13 +122,14 @@ class Front:
             if len(code) > SUBJECT_LENGTH_MAX:
                 self._screen.flash("invalid")
             else:
-                self._begin(EXIT, code)
+                self._begin(EXIT, code, raw=raw)
         elif state == IDLE:
             self._screen.flash("plate_first" if self._kind == config_till.DISPLAY else "choose_first")
         elif state == PAYING and code != self.subject:
             self._put(VoucherShown(code))
 
-    def _begin(self, what: str, subject: str, name: str = "", made: bool = False) -> None:
+    def _begin(self, what: str, subject: str, name: str = "", made: bool = False, raw: bytes = b"") -> None:
         code = codes.opaque(secrets.randbits(codes.OPAQUE_BITS)) if made else ""
-        if self._put(Begun(what, subject, codes.digest(code) if code else "")):
-            self.subject, self.name, self.made = subject, name, code
+        meant = plate(subject) if what == DISPLAY else subject
+        if self._put(Begun(what, meant, codes.digest(code) if code else "")):
+            self.subject, self.name, self.made, self.raw = subject, name, code, raw

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from einlass_core import messages
+from einlass_core.allowlist import AllowList
 from einlass_core.effects import Effect, Record, Show
 from einlass_core.events import Event
 from einlass_core.journal import Journal, JournalError
@@ -24,6 +25,7 @@ from einlass_core.till_words import (
     PayOut,
     Powered,
     Price,
+    PriceAlone,
     Priced,
     Print,
     TakeCard,
@@ -32,23 +34,28 @@ from einlass_core.till_words import (
 )
 from einlass_core.wire import MESSAGE_BYTES_MAX, WireError
 from einlass_edge.clock import now_ms
-from einlass_edge.config_till import TillConfig, TillNodeConfig
+from einlass_edge.config_till import KeysConfig, TillConfig, TillNodeConfig
 from einlass_edge.drivers.card_terminal import CardTerminal, Times
 from einlass_edge.drivers.cctalk import CcTalkBus
 from einlass_edge.drivers.coins import CoinAcceptor
 from einlass_edge.drivers.customer_display import CustomerDisplay
+from einlass_edge.drivers.hid_keypad import HidKeypad
 from einlass_edge.drivers.hopper import Hopper, Variant
 from einlass_edge.drivers.keypad import Keypad
 from einlass_edge.drivers.printer import ReceiptPrinter
+from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Part, Shell
+from einlass_edge.till_alone import AloneDesk, Told
 from einlass_edge.till_book import TillBook
 from einlass_edge.till_card import CardDesk
+from einlass_edge.till_clock import TillClock
 from einlass_edge.till_coins import CoinTotal
 from einlass_edge.till_front import Front
 from einlass_edge.till_levels import Levels
 from einlass_edge.till_paper import Paper
 from einlass_edge.till_payout import Payout, Tube
 from einlass_edge.till_screen import Screen
+from einlass_edge.till_sold import SoldStore
 
 # What an event has beside the record: nothing; its `emergency` stays here.
 RECORD_BYTES_MAX = MESSAGE_BYTES_MAX
@@ -76,12 +83,25 @@ class TillNode(Shell):
         try:
             self._till = Till(config.till.settings(), self._prefix, self._held())
             book = TillBook(self._database)
+            self._clock = TillClock(self._wall, book, now_ms(), config.till.battery_clock)
             self._make_devices(config.till, book)
+            self._alone = AloneDesk(
+                book,
+                SoldStore(self._database),
+                AllowList(ListFiles((directory / config.journal).with_suffix(".list"))),
+                lambda: self._journal.acknowledged,
+                lambda: self._wall.unix_ms(now_ms()),
+                config.till.timezone,
+            )
         except BaseException:
             self._database.close()
             raise
+        self._sells_alone = config.till.may_sell_alone
         self._asked = Price("", "", "", (), 0)
+        self._answers: dict[int, Told] = {}  # by the event that is on its way to the till
         self._values: dict[str, Any] = {}
+        self._priced_sale = 0  # that they are of
+        self._more: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then no more coins are taken. A fault of our own ends it, and is raised."""
@@ -104,6 +124,9 @@ class TillNode(Shell):
         """The till's."""
         self._event_ms = now_ms
         before = self._till.state
+        told = self._answers.pop(id(event), None)
+        if told is not None and told.priced.nonce == self._till.question and told.priced.code == "ok":
+            self._values, self._more, self._priced_sale = told.values, told.more, self._till.account.sale
         effects = self._till.step(now_ms, event)
         if self._till.state == IDLE != before:
             self._front.at_rest()
@@ -116,18 +139,39 @@ class TillNode(Shell):
 
     def _heard(self, kind: str, fields: dict[str, Any]) -> None:
         if kind == "priced" and fields["nonce"] == self._asked.nonce:
-            self._keep(self._priced(fields))
+            self._answer(self._priced(fields))
+        elif self._alone.heard(kind, fields):
+            self._tell()
 
-    def _priced(self, fields: dict[str, Any]) -> Priced:
+    def received(self, kind: str, fields: dict[str, Any]) -> None:
+        """See link.Hears."""
+        if kind == "time":
+            self._clock.heard(fields["unix_ms"], now_ms())
+        super().received(kind, fields)
+
+    def link_changed(self, up: bool) -> None:
+        """See link.Hears. What it needs to sell alone is told to who asks: at once, the line may be gone soon."""
+        super().link_changed(up)
+        if up:
+            self._tell()
+
+    def _answer(self, told: Told) -> None:
+        self._answers = {id(told.priced): told}  # Only of the newest question anything is wanted.
+        self._keep(told.priced)
+
+    def _priced(self, fields: dict[str, Any]) -> Told:
         try:
             held = tuple(self._asked.cards[int(place)] for place in fields["held"].split())
         except (ValueError, IndexError):
             log.error("price_not_understood", held=fields["held"])
-            return Priced(fields["nonce"], "error")
-        self._values = fields["values"]
-        places = fields["values"].get("partly", [])
+            return Told(Priced(fields["nonce"], "error"))
+        values = fields["values"]
+        places = values.get("partly", [])
         partly = [card for at, card in enumerate(self._asked.cards) if isinstance(places, list) and at in places]
-        return Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"], tuple(partly))
+        priced = Priced(fields["nonce"], fields["code"], fields["due"], held, fields["until"], tuple(partly))
+        # What its vouchers are worth is not told: to this till they took off so much, whatever they are.
+        more = {"entered": _number(values.get("entered_ms")), "credit": _number(values.get("saved_cents"))}
+        return Told(priced, values, more)
 
     # What commands do
 
@@ -144,7 +188,9 @@ class TillNode(Shell):
     def _perform(self, effect: Effect) -> bool:
         if isinstance(effect, Record):
             return self._record(effect)
-        if isinstance(effect, Price):
+        if isinstance(effect, PriceAlone):
+            self._ask_myself(effect)
+        elif isinstance(effect, Price):
             self._ask(effect)
         elif isinstance(effect, TakeCoins):
             if self._acceptor is not None:
@@ -165,6 +211,7 @@ class TillNode(Shell):
             if effect.kind == "paid":
                 # Before the record: from then on the slip is printed whatever happens.
                 self._paper.sold(self._for_slip(sale))
+            self._alone.rules.recorded(effect.kind, effect.fields, self._journal.seq + 1, self._more)
             self._append(effect.kind, effect.fields)
         except OSError as error:
             self._not_written(effect.kind, error)
@@ -207,6 +254,13 @@ class TillNode(Shell):
             log.warning("price_not_sendable", error=str(error))
             self._keep(Priced(price.nonce, "invalid"))
 
+    def _ask_myself(self, price: PriceAlone) -> None:
+        self._asked = Price("", "", "", (), 0)  # An answer of the controller comes too late from now on.
+        known_ms = self._more.get("entered", 0) if self._priced_sale == self._till.account.sale else 0
+        told = self._alone.price(price, self._front.raw, known_ms)
+        log.info("priced_alone", code=told.priced.code, due=told.priced.due, held=len(told.priced.held))
+        self._answer(told)
+
     def _card_effect(self, effect: TakeCard | AskCard | UndoCard) -> None:
         if self._card is None:
             self._keep(CardDone(effect.ref, False))
@@ -234,6 +288,7 @@ class TillNode(Shell):
         self._link.publish(
             "status",
             {
+                **(self._alone.status() if self._sells_alone else {}),
                 **messages.identity(self._journal),
                 "ms": now_ms(),
                 "lane": self._till.state,
@@ -257,6 +312,10 @@ class TillNode(Shell):
             self._screen.flash("coin_refused")
 
     # Small things
+
+    def _tidy(self) -> None:
+        self._alone.tidy()
+        super()._tidy()
 
     def _settled(self) -> bool:
         return self._till.state == IDLE
@@ -301,9 +360,15 @@ class TillNode(Shell):
         if self._card is not None:
             self._parts.append(self._card)
         if till.keys is not None:
-            self._parts.append(Keypad(self._place(till.keys.serial), till.keys.baud, self._front.press, self._report))
+            self._parts.append(self._make_keys(till.keys))
         if till.reader is not None:
             self._parts += self._make_readers(READER, till.reader, self._front.scan)
+
+    def _make_keys(self, keys: KeysConfig) -> Part:
+        if keys.hid is not None:
+            return HidKeypad(self._place(keys.hid), keys.layout, self._front.press, self._report)
+        assert keys.serial is not None
+        return Keypad(self._place(keys.serial), keys.baud, self._front.press, self._report)
 
     def _make_money(self, till: TillConfig) -> tuple[CoinAcceptor | None, list[Tube]]:
         if till.coins is None:
@@ -328,3 +393,7 @@ class TillNode(Shell):
             times=Times(step_s=till.terminal.step_ms / 1000),
         )
         return CardDesk(terminal, book, self._keep, self._report)
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0

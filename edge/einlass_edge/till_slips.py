@@ -25,7 +25,7 @@ _WORDS = {
         "saved": "Gutscheine", "leave": "Ausfahrt bis", "until": "Parken bis", "plate": "Kennzeichen",
         "owed": "Guthaben", "owed_text": "Der Automat konnte diesen Betrag nicht auszahlen. Sie erhalten ihn gegen "
         "diesen Beleg beim Personal.", "again": "Zweitausdruck", "visible": "Gut sichtbar hinter die Scheibe legen",
-        "show": "Vor den Leser halten",
+        "show": "Vor den Leser halten", "alone": "Ohne Verbindung berechnet. Bitte Beleg aufheben.",
     },
     "en": {
         "receipt": "Receipt", "parking": "Parking ticket", "lost": "In place of a lost ticket", "number": "No.",
@@ -33,7 +33,7 @@ _WORDS = {
         "saved": "Vouchers", "leave": "Leave by", "until": "Park until", "plate": "Number plate",
         "owed": "We owe you", "owed_text": "The machine could not pay out this amount. Staff will pay it against this "
         "slip.", "again": "Second print", "visible": "Place it visibly behind the windscreen",
-        "show": "Hold it to the reader",
+        "show": "Hold it to the reader", "alone": "Priced without a connection. Please keep this slip.",
     },
 }  # fmt: skip
 
@@ -93,6 +93,8 @@ def _sold(
             parts.append(_row(words[name], money(cents, language)))
     if until and what != DISPLAY:
         parts += [Feed(), Text(f"{words['leave']} {when(until)}", bold=True, align=CENTRE)]
+    if values.get("alone") is True:
+        parts += [Feed(), Text(words["alone"], align=CENTRE)]
     parts += [Text(line) for line in sold.get("receipt", [])[:RECEIPT_LINES_MAX]]
     return parts
 

@@ -4,12 +4,15 @@
         code = await site.drive_in()                 # a car has taken a ticket
         await site.stand.scanner.hold(code)          # what a driver does: see devices/till_stand.py
         await site.call("GET", "/parking/takings")   # the controller's books
+        await site.told(2)                           # the till has two vouchers on its list, a tariff and keys
+        await site.cut()                             # nobody hears anybody any more, until site.mend()
 
 Its one entry is a post that speaks the wire; everything else is the product. The tariff is one euro for every started
 hour.
 """
 
 import asyncio
+import contextlib
 import datetime
 import json
 import sys
@@ -29,11 +32,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from einlass_controller.broker import controller_user, node_user
 from einlass_controller.plan import read_plan
 from einlass_controller.setup import set_up
-from einlass_core import codes, wire
+from einlass_core import codes, stamp, wire, wire_till
 from einlass_sim.brokers import BrokerKind, start_broker
 from einlass_sim.devices.till_stand import TillStand
 from einlass_sim.processes import LOOPBACK, Process, free_port
 
+wire_till.join()
 SITE, ENTRY, TILL = "stadt", "einfahrt", "kasse"
 HOUR_CENTS = 100
 LOST_CENTS = 500
@@ -110,6 +114,7 @@ class EntryPost:
         self._account = {"epoch": 0, "version": 0, "ceiling": 0, "balance": 0, "pending": 0}
         self._heard: dict[str, dict[str, Any]] = {}
         self._acknowledged = 0
+        self._key = (0, b"")
         self._ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, ENTRY)
         self._client.username_pw_set(ENTRY, password)
@@ -128,6 +133,12 @@ class EntryPost:
         """Say hello."""
         await _until(self._ready.is_set, "the entry is subscribed")
         self._say("hello", software="sim", hardware="sim", reason="power")
+        self._say("status", ms=1, lane="locked", waiting=0, emergency=False, stamp=0)
+        await _until(lambda: bool(self._key[0]), "the entry has the key of its tickets' stamps")
+
+    def stamped(self, code: str, entered_ms: int) -> str:
+        """What the QR of a ticket says that was given out then."""
+        return stamp.stamped(code, entered_ms // 1000, *self._key)
 
     async def drive_in(self) -> str:
         """The code of the ticket that a car has taken. SiteError when it was not let in."""
@@ -156,7 +167,7 @@ class EntryPost:
 
     def _received(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         kind = wire.kind_of(message.topic)
-        fields = wire.decode(kind, bytes(message.payload)) if kind in ("answer", "limit", "ack") else {}
+        fields = wire.decode(kind, bytes(message.payload)) if kind in ("answer", "limit", "ack", "stamp") else {}
         if fields.get("inc") != self._inc:
             return
         limit = fields.get("limit")
@@ -166,6 +177,8 @@ class EntryPost:
             self._heard[fields["nonce"]] = fields
         elif kind == "ack":
             self._acknowledged = fields["seq"]
+        elif kind == "stamp":
+            self._key = fields["day"], bytes.fromhex(fields["key"])
 
 
 class TillSite:
@@ -183,7 +196,9 @@ class TillSite:
         self._extra = extra
         self._broker = broker
         self._stack = AsyncExitStack()
-        self._lots: dict[tuple[str, int], int] = {}
+        self._lots: dict[tuple[str, int, str], int] = {}
+        self._entered_ms: dict[str, int] = {}
+        self.serials: dict[str, int] = {}  # of the vouchers, by code
 
     async def __aenter__(self) -> "TillSite":
         try:
@@ -225,6 +240,43 @@ class TillSite:
         await self.entry.open()
         await self.until(self._till_is_known, "the controller hears the till")
 
+    async def cut(self) -> None:
+        """The broker is gone: the till cannot even ask."""
+        await asyncio.to_thread(self.broker.kill)
+        await self.until(lambda: self._events("link_down") > 0, "the till has noticed")
+
+    async def mend(self) -> None:
+        """The broker is back; the till is connected when this returns."""
+        links = self._events("link_up")
+        await asyncio.to_thread(self.broker.start)
+        await self.until(lambda: self._events("link_up") > links, "the till is connected")
+
+    async def told(self, vouchers: int) -> None:
+        """Until the till has its tariff, the keys of stamps, and so many vouchers on its list."""
+
+        def has() -> bool:
+            listed = sum(int(entry["entries"]) for entry in self._logged("list"))
+            return listed >= vouchers and bool(self._logged("tariff")) and bool(self._logged("stamp_key"))
+
+        await self.until(has, f"the till has {vouchers} vouchers, tariff and keys")
+
+    async def alone(self, count: int) -> None:
+        """Until the till has sold so much by itself, as its journal says."""
+        await self.until(lambda: self.sold_alone >= count, f"{count} sales alone")
+
+    @property
+    def sold_alone(self) -> int:
+        """Sales that the till has written down without the controller's price."""
+        return sum("alone" in entry.get("sale", {}) for entry in self._logged("recorded") if entry["kind"] == "paid")
+
+    def _logged(self, event: str) -> list[dict[str, Any]]:
+        mark, found = f'"event": "{event}"', []
+        for line in self.node.log_path.read_text(errors="replace").splitlines():
+            if mark in line:
+                with contextlib.suppress(ValueError):  # half of the last line
+                    found.append(json.loads(line))
+        return found
+
     async def become(self, kind: str, products: tuple[tuple[str, str, str], ...] = ()) -> None:
         """Another kind of machine, with the same devices and journal; products, as in TillStand, are sold from now."""
         await asyncio.to_thread(self.node.terminate)
@@ -235,14 +287,15 @@ class TillSite:
         self._config.write_text(self._head + self.stand.section(self._extra))
         await self.start_till()
 
-    async def start_till(self) -> None:
-        """Start its node again; it is connected when this returns."""
-        links = self._links()
+    async def start_till(self, linked: bool = True) -> None:
+        """Start its node again; it is connected when this returns, or (linked False) at least up."""
+        event = "link_up" if linked else "node_starts"
+        before = self._events(event)
         self.node.start()
-        await self.until(lambda: self._links() > links, "the till is connected")
+        await self.until(lambda: self._events(event) > before, "the till is there")
 
-    def _links(self) -> int:
-        return self.node.log_path.read_text(errors="replace").count('"event": "link_up"')
+    def _events(self, event: str) -> int:
+        return self.node.log_path.read_text(errors="replace").count(f'"event": "{event}"')
 
     async def healthy(self) -> None:
         """Until the controller answers."""
@@ -268,16 +321,28 @@ class TillSite:
         entered = datetime.datetime.fromtimestamp(newest["entered_ms"] / 1000 - minutes * 60, datetime.UTC)
         order = {"entered": entered.isoformat(), "by": "sim", "reason": "it came earlier"}
         await self.call("POST", f"/parking/stays/{newest['id']}/correct", order)
+        self._entered_ms[code] = newest["entered_ms"] - minutes * 60_000
         return code
 
-    async def voucher(self, kind: str = "cents", value: int = 50) -> str:
-        """The code of a new voucher that its shop has handed out."""
+    def ticket(self, code: str) -> str:
+        """What the QR of that car's ticket says: its code, and when it came."""
+        return self.entry.stamped(code, self._entered_ms[code])
+
+    async def voucher(self, kind: str = "cents", value: int = 50, alone: str = "own", to_till: bool = False) -> str:
+        """The code of a new voucher that its shop has handed out. alone: what tills may do with it while they are cut
+        off; to_till: it is made the till's own.
+        """
         if not self._lots:
             await self.call("POST", "/partners", {"id": "baker", "name": "Bäcker"})
-        if (kind, value) not in self._lots:
+        if (kind, value, alone) not in self._lots:
             order = {"kind": kind, "value": value, "size": 1000, "partner": "baker", "medium": "digital"}
-            self._lots[kind, value] = (await self.call("POST", "/lots", order))["id"]
-        made = await self.call("POST", f"/lots/{self._lots[kind, value]}/hand-out", {})
+            order["while_cut_off"] = alone
+            self._lots[kind, value, alone] = (await self.call("POST", "/lots", order))["id"]
+        made = await self.call("POST", f"/lots/{self._lots[kind, value, alone]}/hand-out", {})
+        if to_till:
+            given = {"first": made["serial"], "last": made["serial"], "till": TILL, "reason": "no line"}
+            await self.call("POST", "/vouchers/hand-over", given)
+        self.serials[str(made["code"])] = int(made["serial"])
         return str(made["code"])
 
     async def account(self) -> dict[str, int]:

@@ -178,6 +178,14 @@ def display(book: Book, stay: Owing, cents: int, shown: Sequence[Shown] = ()) ->
     return Bill(due + sum(item.saved_cents for item in taken), due, until_ms, taken, tuple(lines), *_named(tariff))
 
 
+def cost_until(book: Book, stay: Owing, until_ms: int, shown: Sequence[Shown] = ()) -> int:
+    """Pay and display: what the time until then costs, less what this plate has paid. Raises StayError."""
+    entry_s = stay.entered_ms // MS
+    cards = tuple(Card(item.kind, item.value) for item in shown if item.kind != FREE)
+    cost = fee(book, Stay(entry_s, max(entry_s, until_ms // MS), cards)).fee_cents
+    return max(0, cost - stay.paid_cents)
+
+
 def tariff_of(book: Book, entered_ms: int, pass_name: str = "") -> Tariff:
     """The version that a stay belongs to, as it is for holders of this pass."""
     at_s = entered_ms // MS

@@ -24,6 +24,8 @@ _VALUES = {
     "text": st.text(max_size=40),
     "code": st.text(max_size=60),
     "entries": st.text(max_size=60),
+    "piece": st.text(max_size=60),
+    "chunk": st.text(max_size=60),
     "cards": st.text(max_size=60),
     "held": st.text(max_size=24),
 }
@@ -141,6 +143,8 @@ def test_the_short_way_to_a_proof_is_the_long_one(number: int, at: int, changed:
     intake = Intake("pool", b"k" * 32)
     code = codes.opaque(number)
     for raw in (code, code[:at] + changed + code[at + 1 :], code.lower(), code + "\r\n"):
+        if raw[:3].upper() == codes.SIGNED_PREFIX:
+            continue  # a signed code has rules of its own
         proof = intake.prove(raw.encode())
         assert (proof.fault, proof.digest, proof.content) == _the_long_way(intake, raw.encode())
 

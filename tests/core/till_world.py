@@ -11,6 +11,7 @@ from einlass_core.pump import run_step
 from einlass_core.record import TYPE_CHECKING
 from einlass_core.till import IDLE, Till
 from einlass_core.till_account import TillSettings
+from einlass_core.till_alone import Alone
 from einlass_core.till_words import (
     AskCard,
     CardDone,
@@ -20,6 +21,7 @@ from einlass_core.till_words import (
     PayOut,
     Powered,
     Price,
+    PriceAlone,
     Priced,
     Print,
     Printed,
@@ -47,6 +49,29 @@ class TillJournal(Journal):
     bytes_max = MESSAGE_BYTES_MAX
 
 
+class SoldStore:
+    """What einlass_core.till_alone keeps, and that power cuts do not touch: each write is an action of the world."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.kept: "dict[int, str]" = {}
+
+    def rows(self) -> "list[tuple[int, str]]":
+        return sorted(self.kept.items())
+
+    def put(self, number: int, text: str) -> None:
+        self.world.act()
+        self.kept[number] = text
+
+    def cut(self, number: int) -> None:
+        self.world.act()
+        self.kept = {at: text for at, text in self.kept.items() if at < number}
+
+    def drop(self, number: int) -> None:
+        self.world.act()
+        self.kept = {at: text for at, text in self.kept.items() if at > number}
+
+
 class World:
     """The devices, the controller and the journal's memory: what is left when the power is gone."""
 
@@ -71,9 +96,13 @@ class World:
         self.bad_cards: "tuple[str, ...]" = ()
         self.partly: "tuple[str, ...]" = ()  # cards that are worth more than they save
         self.is_linked = True
+        self.listed: "dict[str, int]" = {}  # the till's list of vouchers
+        self.lots: "dict[int, dict[str, Any]]" = {}
+        self.sold_store = SoldStore(self)
         self.paper = True
         self.printed: "list[str]" = []
         self.shown = ""
+        self.said: "list[str]" = []
         self.asked: "Price | None" = None
         self.waiting: "list[Any]" = []
         self.start()
@@ -88,6 +117,9 @@ class World:
         self.journal = TillJournal(self.store, self.inc)
         _, last = self.store.bounds()
         held = json.loads(self.store.read(last, 1)[0][1])["till"] if last else None
+        self.alone = Alone(
+            self.sold_store, self.lots, lambda digest: self.listed.get(digest, 0), lambda: self.journal.acknowledged
+        )
         self.till = Till(self.settings, "%s.%d" % (self.inc, self.journal.boot), held)
         self.step(Powered(self.in_total, self.out_total))
 
@@ -106,6 +138,8 @@ class World:
     def perform(self, effect: "Any") -> bool:
         if isinstance(effect, Record):
             self.act()
+            self.alone.recorded(effect.kind, effect.fields, self.journal.seq + 1, {})
+            self.act()
             try:
                 self.journal.append(effect.kind, self.now_ms, 0, effect.fields)
             except OSError:
@@ -117,6 +151,8 @@ class World:
         elif isinstance(effect, PayOut):
             self.hopper_wants = effect.total
             self.waiting.append("hopper")
+        elif isinstance(effect, PriceAlone):
+            self.waiting.append(effect)
         elif isinstance(effect, Price):
             self.asked = effect
             self.waiting.append("price")
@@ -133,6 +169,7 @@ class World:
             self.waiting.append(("print", effect.slip))
         elif isinstance(effect, Show):
             self.shown = effect.code
+            self.said.append(effect.code)
         return True
 
     # -- the devices
@@ -153,6 +190,9 @@ class World:
         elif isinstance(what, CardDone):
             self.act()
             self.step(what)
+        elif isinstance(what, PriceAlone):
+            self.act()
+            self.step(self.price_alone(what))
         elif what[0] == "card":
             if self.terminal == "takes":
                 self.act()
@@ -197,6 +237,22 @@ class World:
             self.step(Priced(asked.nonce, "ok", asked.paid // COIN * COIN, held, asked.paid * 60))
         else:
             self.step(Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held, 0, self.partly))
+
+    def price_alone(self, asked: "PriceAlone") -> Priced:
+        """As a node answers its till: by the tariff here, and the vouchers on its list."""
+        found = [self.alone.judge(card, 0, "mon") for card in asked.cards]
+        words = [item for item in found if isinstance(item, str)]
+        if words:
+            return Priced(asked.nonce, words[0])
+        saved = [(item, HOUR) for item in found if not isinstance(item, str)]
+        if not self.alone.fits(saved):
+            return Priced(asked.nonce, "alone_limit")
+        note: "dict[str, object]" = {"at": 2, "entered": 1, "fee": self.due, "text": "tariff"}
+        note["saved"] = [HOUR] * len(saved)
+        if asked.what == "display":
+            return Priced(asked.nonce, "ok", asked.paid // COIN * COIN, asked.cards, asked.paid * 60, (), note)
+        due = max(0, self.due - HOUR * len(saved))
+        return Priced(asked.nonce, "ok", due, asked.cards, 0, self.partly, note)
 
     # -- people
 

@@ -45,6 +45,13 @@ def test_the_protocol_page_has_the_messages_of_the_contract(tree: "Tree") -> Non
     assert kept == tool(tree, "asyncapi").page(kept), f"wire.py or its meanings have changed; run: {ASYNCAPI}"
 
 
+def test_the_car_parks_page_has_their_messages(tree: "Tree") -> None:
+    made, kept = tool(tree, "asyncapi"), (tree.root / "docs/parking-protocol.md").read_text(encoding="utf-8")
+    assert kept == made.page(kept, made.tables_of_car_parks()), f"wire_till.py has changed; run: {ASYNCAPI}"
+    both = kept + (tree.root / "docs/protocol.md").read_text(encoding="utf-8")
+    assert all(f"#### `{kind}`" in both for kind in wire.MESSAGES)
+
+
 def test_the_lane_diagram_is_made_from_the_head_of_the_gate(tree: "Tree") -> None:
     kept = (tree.root / "docs/lane.md").read_text(encoding="utf-8")
     assert kept == tool(tree, "lane_diagram").page(), f"the head of gate.py has changed; run: {LANE}"

@@ -26,6 +26,7 @@ from einlass_controller.steps.parking_stays import STAY_COLUMNS
 from einlass_controller.store.schema import CLAIM, SALE, STAY, TARIFF
 from einlass_controller.view import reachable
 from einlass_core import codes
+from einlass_core.plates import forms
 from einlass_tariff import due
 from einlass_tariff.problems import StayError
 
@@ -91,9 +92,9 @@ async def export(
 
 @router.post("/stays/find")
 async def find(given: models.PlateIn, client: Anybody, controller: ControllerOf) -> list[models.StayOut]:
-    """Pay and display: the stays that were paid for this plate, as it was typed at the till, and are not over."""
-    mask = controller.intake.mask(codes.digest(given.plate).encode())
-    return [_out(stay) for stay in await _load(controller, STAYS_MAX, STAY.c.plate == mask, STAY.c.kind == DISPLAY)]
+    """Pay and display: the stays that were paid for this plate and are not over, however it is typed."""
+    masks = [controller.intake.mask(codes.digest(form).encode()) for form in forms(given.plate) if form]
+    return [_out(stay) for stay in await _load(controller, STAYS_MAX, STAY.c.plate.in_(masks), STAY.c.kind == DISPLAY)]
 
 
 @router.get("/stays/{stay_id}")
@@ -143,18 +144,20 @@ async def takings(
 ) -> Response:
     """What each till took, by local day and what for: every sale that a till has told, once. Default: today."""
     clocks, begin, ends, from_ms, until_ms = _span(controller, first, last)
-    columns = (SALE.c.node, SALE.c.what, SALE.c.paid_ms, SALE.c.coins_cents, SALE.c.card_cents, SALE.c.saved_cents)
+    columns: tuple[Any, ...] = (SALE.c.node, SALE.c.what, SALE.c.paid_ms, SALE.c.coins_cents, SALE.c.card_cents)
+    columns += (SALE.c.saved_cents, SALE.c.is_alone, SALE.c.due_cents, SALE.c.should_cents)
     wanted = SALE.c.state == PAID, SALE.c.paid_ms >= from_ms, SALE.c.paid_ms < until_ms
     rows = await read(
         controller.database, lambda connection: list(connection.execute(select(*columns).where(*wanted)).all())
     )
     tills = controller.live.parking.tills
     sums: dict[tuple[str, str, str], list[int]] = {}
-    for node, what, paid_ms, coins, card, saved in rows:
+    for node, what, paid_ms, coins, card, saved, is_alone, asked, should in rows:
         day = datetime.fromtimestamp(paid_ms / 1000, UTC).astimezone(clocks).date().isoformat()
         name = tills[node].id if node in tills else str(node)
-        found = sums.setdefault((day, name, str(what)), [0, 0, 0, 0])
-        for place, cents in enumerate((1, coins, card, saved)):
+        off = 0 if should is None else should - asked
+        found = sums.setdefault((day, name, str(what)), [0, 0, 0, 0, 0, 0, 0])
+        for place, cents in enumerate((1, coins, card, saved, int(is_alone), max(0, off), max(0, -off))):
             found[place] += cents
     made = [
         models.TakingsOut(
@@ -166,8 +169,11 @@ async def takings(
             card_cents=card,
             total_cents=coins + card,
             saved_cents=saved,
+            alone=alone,
+            missing_cents=missing,
+            refund_cents=refund,
         )
-        for (day, till, what), (count, coins, card, saved) in sorted(sums.items())
+        for (day, till, what), (count, coins, card, saved, alone, missing, refund) in sorted(sums.items())
     ]
     if form == "json":
         return JSONResponse([item.model_dump() for item in made])
@@ -196,7 +202,7 @@ async def tills(client: Watcher, controller: ControllerOf) -> list[models.TillOu
 async def claims(
     client: Office, controller: ControllerOf, settled: Annotated[bool, Query(description="all of them")] = False
 ) -> list[models.ClaimOut]:
-    """What tills owe by a paper, and card payments in doubt; the newest first."""
+    """What tills owe by a paper, card payments in doubt, sales while cut off that came to another sum; newest first."""
     statement = select(CLAIM).order_by(CLAIM.c.at_ms.desc()).limit(CLAIMS_MAX)
     if not settled:
         statement = statement.where(CLAIM.c.state == "open")

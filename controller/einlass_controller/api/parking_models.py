@@ -94,7 +94,11 @@ class PlateIn(Model):
 
 
 class TakingsOut(Model):
-    """What one till took on one local day for one thing: exit, display, lost or pool."""
+    """What one till took on one local day for one thing: exit, display, lost or pool.
+
+    alone: how many of the sales it priced by itself while it was cut off; missing_cents, refund_cents: by how much
+    these came to too little, and to too much (see claims).
+    """
 
     day: str
     till: str
@@ -104,10 +108,16 @@ class TakingsOut(Model):
     card_cents: int
     total_cents: int
     saved_cents: int
+    alone: int = 0
+    missing_cents: int = 0
+    refund_cents: int = 0
 
 
 class ClaimOut(Model):
-    """What a till could not bring to an end. kind owed: a paper says so; card: a payment in doubt."""
+    """What a till could not bring to an end. kind owed: a paper says so; card: a payment in doubt.
+
+    Of a sale while it was cut off (name: as on the receipt), due: too little was asked for; refund: too much.
+    """
 
     name: str
     till: str

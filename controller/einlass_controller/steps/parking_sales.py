@@ -6,7 +6,7 @@ and raises an alarm. Money, stay and vouchers change in one transaction.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -21,8 +21,9 @@ from einlass_controller.live import Node
 from einlass_controller.messages import NodeEvent
 from einlass_controller.orders_vouchers import Answered, CommitPayment, ReleasePayment, Till, Use
 from einlass_controller.parking_book import Machine
-from einlass_controller.steps import parking_stays, parking_visits, voucher_payments
+from einlass_controller.steps import parking_alone, parking_stays, parking_visits, voucher_payments
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.parking_alone import Alone
 from einlass_controller.store.schema import CLAIM, PRICE, SALE, TILL, VOUCHER
 from einlass_core import codes, wire
 from einlass_tariff.due import tariff_of
@@ -46,7 +47,10 @@ OVER = frozenset(("aborted", "powered"))
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A `paid` record as the machine wrote it. subject: a digest; used: digests of vouchers; code: of a ticket sold."""
+    """A `paid` record as the machine wrote it. subject: a digest; used: digests of vouchers; code: of a ticket sold.
+
+    alone: how it priced it by itself; None: it was told the price here.
+    """
 
     number: int
     what: str
@@ -58,6 +62,7 @@ class Told:
     used: tuple[str, ...]
     until_ms: int
     code: str
+    alone: Alone | None = None
 
     @property
     def cents(self) -> int:
@@ -77,6 +82,7 @@ def new_sale(
     row: dict[str, Any] = {"key": key, "node": node, "inc": inc, "boot": boot, "number": number, "what": what}
     row |= {"zone": zone, "stay": "", "subject": "", "state": OPEN, "opened_ms": now_ms, "ended_ms": None}
     row |= dict.fromkeys(("until_ms", "due_cents", "fee_cents", "saved_cents", "coins_cents", "card_cents"), 0)
+    row |= {"is_alone": False, "should_cents": None}
     return row | {"paid_ms": None, "ref": "", "tariff": "", "uses": asked("", 0, ())}
 
 
@@ -168,14 +174,24 @@ def _paid(
     fresh = row is None
     if row is None:
         row = new_sale(key, node.id, message.inc, message.boot, sale.number, sale.what, machine.zone, at_ms)
-    elif sale.due not in known["dues"] and sale.what != parking.DISPLAY:
+    elif sale.alone is None and sale.due not in known["dues"] and sale.what != parking.DISPLAY:
         wrong.append(f"{row['due_cents']} cents were asked for, the machine says {sale.due}")
     if sale.cents < sale.due:
         wrong.append(f"{sale.due - sale.cents} cents are missing")
+    if sale.alone is not None:
+        row |= {"is_alone": True, "fee_cents": sale.alone.fee_cents}
+        row["tariff"] = parking_alone.tariff_named(batch, machine.zone, sale.alone)
     uses = _uses(batch, key, known["cards"], sale, wrong)
     saved = sum(item["saved"] or 0 for item in uses)
-    stay = _pay_for(batch, machine, node, row, sale, uses, at_ms, wrong)
-    _commit(batch, node, machine, message, row, sale, uses, at_ms, wrong, stay)
+    paid_for = _paid_for(batch, machine, row, sale, at_ms)
+    before = None if paid_for is None else replace(paid_for)
+    stay = _pay_for(batch, machine, node, row, sale, uses, at_ms, wrong, paid_for)
+    good = _commit(batch, node, machine, message, row, sale, uses, at_ms, wrong, stay)
+    if sale.alone is not None:
+        what_for = row["subject"] or _product_of(batch, sale.subject) if sale.what == parking.POOL else sale.subject
+        said = (sale.what, what_for, sale.until_ms, sale.alone, before, good, at_ms)
+        row["should_cents"] = parking_alone.should_cents(batch, machine, *said)
+        parking_alone.settle(batch, node, key, _slip_of(message, machine), sale.due, row["should_cents"], at_ms)
     row |= {"state": PAID, "paid_ms": at_ms, "ended_ms": batch.now_ms, "stay": stay, "what": sale.what}
     row |= {"due_cents": sale.due, "coins_cents": sale.coins, "card_cents": sale.by_card, "ref": sale.ref}
     row |= {"saved_cents": saved, "until_ms": sale.until_ms, "uses": json.dumps({"dues": [sale.due], "cards": uses})}
@@ -203,6 +219,7 @@ def _paid(
         codes=[item["code"] for item in uses if item["code"]],
         visits=[item["visit"] for item in uses if item["visit"]],
         wrong=wrong,
+        **({} if sale.alone is None else {"alone": asdict(sale.alone), "should_cents": row["should_cents"]}),
     )
     for reason in wrong:
         batch.alarm(node, f"sale {sale.number}: {reason}")
@@ -211,10 +228,11 @@ def _paid(
 def _uses(batch: Batch, key: str, known: list[dict[str, Any]], sale: Told, wrong: list[str]) -> list[dict[str, Any]]:
     """What the machine used up, by the digests that it names: as it was priced, or found anew."""
     by_digest = {item["digest"]: item for item in known}
+    told = {} if sale.alone is None else dict(zip(sale.used, sale.alone.saved, strict=False))
     uses: list[dict[str, Any]] = []
     for digest in dict.fromkeys(sale.used):
         if digest in by_digest:
-            uses.append(by_digest[digest])
+            uses.append(by_digest[digest] | ({"saved": told[digest]} if digest in told else {}))
             continue
         rows = batch.rows.fetch(select(VOUCHER.c.serial, VOUCHER.c.lot).where(VOUCHER.c.digest == digest))
         if not rows:
@@ -222,7 +240,7 @@ def _uses(batch: Batch, key: str, known: list[dict[str, Any]], sale: Told, wrong
             batch.record("voucher_conflict", voucher=0, digest=digest[:16], payment=key, state="missing")
             continue
         lot = batch.live.vouchers.lots[rows[0].lot]
-        use = {"digest": digest, "kind": lot.kind, "value": lot.value, "saved": None, "span": [0, 0]}
+        use = {"digest": digest, "kind": lot.kind, "value": lot.value, "saved": told.get(digest), "span": [0, 0]}
         uses.append(use | {"serial": rows[0].serial, "code": "", "visit": "", "worth": lot.value})
     return uses
 
@@ -238,8 +256,8 @@ def _commit(
     at_ms: int,
     wrong: list[str],
     stay: str,
-) -> None:
-    """Vouchers are used with the money, in this transaction; what else the sale held is free."""
+) -> list[dict[str, Any]]:
+    """Vouchers are used with the money, in this transaction; what else the sale held is free. Returns what counted."""
     key = key_of(node.id, message.inc, sale.number)
     parking_visits.keep_only(batch, key, {item["visit"] for item in uses})
     for item in uses:
@@ -251,7 +269,7 @@ def _commit(
             wrong.append(f"the code {item['code']} was not held any more")
     spent = tuple(Use(item["serial"], item["code"], item["value"], item["saved"]) for item in uses if not item["visit"])
     if not spent and voucher_payments.payment_of(batch, key) is None:
-        return
+        return uses
     till = Till(node.id, message.inc, asks_first=False)
     money = (row["fee_cents"], sale.cents)
     done = voucher_payments.commit(batch, CommitPayment(till, sale.number, spent, *money, at_ms, machine.zone))
@@ -259,6 +277,21 @@ def _commit(
     for item in uses:
         if item["serial"] and item["serial"] not in used:
             wrong.append(f"voucher {item['serial']} was not its own any more")
+    return [item for item in uses if not item["serial"] or item["serial"] in used]
+
+
+def _paid_for(batch: Batch, machine: Machine, row: dict[str, Any], sale: Told, at_ms: int) -> ParkingStay | None:
+    """The stay that it was paid for; None: there is none (yet)."""
+    if sale.what == parking.POOL:
+        return None
+    stay = parking_stays.stay_of(batch, row["stay"])
+    if stay is None and sale.alone is not None:
+        stay = parking_alone.stay_of(batch, machine, sale.what, sale.subject, sale.alone, at_ms)
+    elif stay is None and sale.what == parking.EXIT:
+        batch.rows.tickets_with(sale.subject)
+        ticket = batch.rows.by_digest.get(sale.subject)
+        stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone) if ticket is not None else None
+    return stay if stay is not None and stay.zone in batch.live.parking.zones else None
 
 
 def _pay_for(
@@ -270,18 +303,12 @@ def _pay_for(
     uses: list[dict[str, Any]],
     at_ms: int,
     wrong: list[str],
+    stay: ParkingStay | None,
 ) -> str:
-    """What the money was for. Returns the stay's id ("": none, or unknown)."""
+    """Credit what the money was for. Returns the stay's id ("": none, or unknown)."""
     if sale.what == parking.POOL:
         _sell_ticket(batch, machine, row, sale, at_ms, wrong)
         return ""
-    stay = parking_stays.stay_of(batch, row["stay"])
-    if stay is None and sale.what == parking.EXIT:
-        batch.rows.tickets_with(sale.subject)
-        ticket = batch.rows.by_digest.get(sale.subject)
-        stay = parking_stays.stay_of_ticket(batch, ticket, machine.zone) if ticket is not None else None
-    if stay is not None and stay.zone not in batch.live.parking.zones:
-        stay = None
     if stay is None and sale.what not in (parking.DISPLAY, parking.LOST):
         wrong.append("it was paid for a stay that nobody knows")
         return ""
@@ -291,7 +318,8 @@ def _pay_for(
     if stay.kind == parking.LOST and not stay.ticket:  # no replacement: staff lets this car out
         stay.state, stay.left_ms = LEFT, at_ms
     elif stay.state == LEFT:
-        wrong.append("it was paid for a stay that was over")
+        if sale.alone is None or not parking_alone.was_in_time(stay, at_ms):
+            wrong.append("it was paid for a stay that was over")
         parking_stays.settle(batch, stay)
     return stay.id
 
@@ -306,6 +334,8 @@ def _begin(batch: Batch, machine: Machine, row: dict[str, Any], sale: Told, at_m
             name = ticket_id = ticket.id
     kind = parking.LOST if sale.what == parking.LOST else parking.DISPLAY
     opened_ms = min(row["opened_ms"], at_ms)
+    if sale.alone is not None and 0 <= at_ms - sale.alone.entered_ms <= parking_alone.PAYING_MS_MAX:
+        opened_ms = sale.alone.entered_ms
     stay = ParkingStay(name, machine.zone, kind, INSIDE, ticket_id, opened_ms)
     stay.plate = sale.subject if kind == parking.DISPLAY else ""
     parking_stays.add(batch, stay)
@@ -342,9 +372,20 @@ def _credit(
     parking_stays.changed(batch, stay)
 
 
+def _product_of(batch: Batch, digest: str) -> str:
+    """The product whose name has this digest; "": none."""
+    return next((name for name in batch.catalogue.products if codes.digest(name) == digest), "")
+
+
+def _slip_of(message: NodeEvent, machine: Machine) -> str:
+    """What the receipt is called."""
+    slip = (message.fields.get("till") or {}).get("slip")
+    name = slip.get("slip") if isinstance(slip, dict) else ""
+    return str(name or f"{machine.id}-{message.seq}")[:NAME_LENGTH_MAX]
+
+
 def _sell_ticket(batch: Batch, machine: Machine, row: dict[str, Any], sale: Told, at_ms: int, wrong: list[str]) -> None:
-    products = {codes.digest(name): name for name in batch.catalogue.products}
-    name = row["subject"] or products.get(sale.subject, "")
+    name = row["subject"] or _product_of(batch, sale.subject)
     if not name or not sale.code:
         wrong.append("it sold a ticket that it does not name")
         return
@@ -418,9 +459,8 @@ def _owed(batch: Batch, node: Node, machine: Machine, message: NodeEvent, cents:
     name = str(slip.get("slip") or f"{machine.id}-{message.seq}")[:NAME_LENGTH_MAX]
     total = max(cents, _count(slip.get("owed")))
     if total > cents:  # this paper has what earlier ones say: those that were not printed, so nobody has them
-        earlier = batch.rows.fetch(
-            select(CLAIM.c.key, CLAIM.c.name).where(CLAIM.c.node == node.id, CLAIM.c.state == CLAIM_OPEN)
-        )
+        mine = CLAIM.c.node == node.id, CLAIM.c.kind == OWED, CLAIM.c.state == CLAIM_OPEN
+        earlier = batch.rows.fetch(select(CLAIM.c.key, CLAIM.c.name).where(*mine))
         for row in earlier:
             if name.startswith(row.name) and row.name != name:
                 batch.rows.execute(update(CLAIM).where(CLAIM.c.key == row.key).values(state=REPLACED))
@@ -487,6 +527,7 @@ def _read(body: dict[str, Any], number: int) -> Told:
         tuple(digests[:DIGESTS_MAX]),
         _count(body.get("until"), wire.MILLISECONDS_MAX),
         _word(body.get("code")),
+        parking_alone.read(body.get("alone")),
     )
 
 

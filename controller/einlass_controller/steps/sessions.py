@@ -6,7 +6,15 @@ from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
 from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
-from einlass_controller.steps import leasing, listing, parking_sales, parking_signs, trusting, voucher_lists
+from einlass_controller.steps import (
+    leasing,
+    listing,
+    parking_sales,
+    parking_signs,
+    till_books,
+    trusting,
+    voucher_lists,
+)
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
@@ -55,6 +63,7 @@ def hello(batch: Batch, message: Hello) -> None:
         _tell_limit(batch, node)
     parking_signs.forget(batch, node)
     batch.live.vouchers.told.pop(node.id, None)
+    batch.live.parking.told.pop(node.id, None)
     node.gap_since_ms = 0  # it starts again with the first record that nobody has acknowledged
     batch.acks[node.id] = node
     batch.send_time()
@@ -77,6 +86,7 @@ def status(batch: Batch, message: Status) -> None:
         listing.tell(batch, message)
         trusting.tell(batch, message)
         voucher_lists.tell(batch, message)
+        till_books.tell(batch, message)
 
 
 def state(batch: Batch, message: State) -> None:

@@ -83,7 +83,8 @@ class StayRow(SQLModel, table=True):
 class SaleRow(SQLModel, table=True):
     """A sale of a till, under "till/incarnation/number": what was asked last, and what the machine told of it.
 
-    uses: JSON, the prices that were told and what it uses of each voucher. state: open, paid, ended.
+    uses: JSON, the prices that were told and what it uses of each voucher. state: open, paid, ended. is_alone: the
+    machine was cut off and priced it; should_cents: what it should have come to (None: not asked, or nobody can say).
     """
 
     __tablename__ = "parking_sale"
@@ -110,6 +111,8 @@ class SaleRow(SQLModel, table=True):
     ref: str = ""
     tariff: str = ""
     uses: str = Field(default="[]", sa_column=_text())
+    is_alone: bool = False
+    should_cents: int | None = None
 
 
 class PriceRow(SQLModel, table=True):
@@ -125,6 +128,7 @@ class PriceRow(SQLModel, table=True):
 
 class ClaimRow(SQLModel, table=True):
     """What a till could not bring to an end, for staff: kind owed (a paper says so) or card (a payment in doubt).
+    Or of a sale that it priced alone: due (too little was asked for), refund (too much).
 
     state: open, settled, or replaced by a later paper that has its cents, too.
     """

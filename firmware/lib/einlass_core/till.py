@@ -5,6 +5,7 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     IDLE     --Begun-->                        PRICING  Price
     PRICING  --Priced(ok)-->                   PAYING   TakeCoins(True); nothing due: as paid
     PRICING  --Priced(else), price_ms over-->  PAYING if a price is known (without the new card), else BACK
+    PRICING  --cut off, alone_ms over-->       PRICING  PriceAlone, if the house allows it and no card is held elsewhere
     PAYING   --CoinsIn-->                      PAYING   Record(coins); enough (EXIT): Record(paid), PayOut(change)
     PAYING   --VoucherShown-->                 PRICING  Price: all cards so far are held anew, in one question
     PRICING  --Priced(partly)-->               PAYING   Show(card_partly); Confirmed: Price; Aborted: Price without it
@@ -25,6 +26,8 @@ Rule: everything that changes a till's money is in this file, and every cent in 
     any      --PrinterReady-->                 as was   Print what waits for paper
     any      --NotRecorded-->                  OUT      TakeCoins(False); tried again every retry_ms
     OUT      --recorded again-->               BACK     as after a power cut
+
+A sale that was priced alone once is so until its end: the price does not jump to and fro with the line.
 
 After a power cut: what is recorded as paid is paid, and its slip is printed; anything else is aborted, its coins come
 back, its card payment is asked for and undone. The record that says "paid" is what uses up the cards held for it.
@@ -54,6 +57,7 @@ from einlass_core.till_words import (
     PayOut,
     Powered,
     Price,
+    PriceAlone,
     Priced,
     Print,
     Printed,
@@ -106,6 +110,9 @@ class Till:
         self._accepted: "tuple[str, ...]" = ()
         self._until = 0
         self._known = False  # a price is known
+        self._alone = False  # this sale is priced without the controller
+        self._asked_alone = False  # so is the question that is open
+        self._note: "dict[str, Any] | None" = None  # what a price that was worked out alone is made of
         self._then = ""  # what the driver wants as soon as the price is fresh: "confirm", "card"
         self._asked_paid = 0
         self._seen_in = self.account.taken
@@ -130,6 +137,11 @@ class Till:
     def asks_partly(self) -> bool:
         """Whether the driver is asked if a card shall be used for less than it is worth: Confirmed or Aborted."""
         return self.state == PAYING and bool(self._partly)
+
+    @property
+    def question(self) -> str:
+        """The nonce of the question that is open; "": none is."""
+        return self._nonce if self.state == PRICING else ""
 
     @property
     def slip_name(self) -> str:
@@ -198,8 +210,8 @@ class Till:
         effects.append(TakeCoins(False))
         self._seen_in = max(self._seen_in, event.in_total)
         self._seen_out = max(self._seen_out, event.out_total)
-        self._count_in(self._seen_in)
-        self._count_out(self._seen_out)
+        self.account.count_in(self._seen_in)
+        self.account.count_out(self._seen_out)
         if self.account.card:
             self.state = DOUBT
             self._deadline = now_ms + self._settings.retry_ms
@@ -239,8 +251,10 @@ class Till:
         self._deadline = now_ms + self._settings.retry_ms
         if self.state == OUT:
             self._retry(now_ms, effects)
-        elif self.state == PRICING:
+        elif self.state == PRICING and not self._go_alone(now_ms, effects):
             self._no_price(now_ms, "offline_not_here", effects)
+        elif self.state == PRICING:
+            pass
         elif self.state == CARD:
             self.state = DOUBT
             self._end = now_ms + self._settings.doubt_ms
@@ -259,10 +273,7 @@ class Till:
         self._end = None
         if self.state == DOUBT:
             account = self.account
-            account.doubt = account.card
-            account.doubt_cents = account.card_cents
-            account.card = ""
-            account.card_cents = 0
+            account.doubt_card()
             self._record("card_doubtful", {"ref": account.doubt, "cents": account.doubt_cents}, effects)
             self._abort(now_ms, "aborted", effects)
         elif self.state in (PRICING, PAYING):
@@ -286,7 +297,8 @@ class Till:
         self._subject = event.subject
         self._made = event.made
         self._cards = self._held = self._accepted = ()
-        self._known = False
+        self._known = self._alone = False
+        self._note = None
         self._then = ""
         self.due = self._until = 0
         self.account.sale += 1
@@ -301,10 +313,31 @@ class Till:
         self._ask_anew = None
         self._deadline = now_ms + self._settings.price_ms
         self._asked_paid = self.account.credit
+        self._asked_alone = False
+        if self._alone:
+            self._go_alone(now_ms, effects)
+            return
+        if self._may_go_alone():
+            self._deadline = now_ms + self._settings.alone_ms
         effects.append(Price(self._nonce, self._what, self._subject, self._cards, self.account.credit))
+
+    def _may_go_alone(self) -> bool:
+        """Not with cards that the controller holds for this sale: what they are worth it has told nobody."""
+        return self._settings.sells_alone and not self._asked_alone and (self._alone or not self._held)
+
+    def _go_alone(self, now_ms: int, effects: "list[Effect]") -> bool:
+        """Put the open question to the till itself; False: that must not be, or was done."""
+        if not self._may_go_alone():
+            return False
+        self._alone = self._asked_alone = True
+        self._deadline = now_ms + self._settings.price_ms
+        effects.append(PriceAlone(self._nonce, self._what, self._subject, self._cards, self.account.credit))
+        return True
 
     def _priced(self, now_ms: int, event: Priced, effects: "list[Effect]") -> None:
         if self.state != PRICING or event.nonce != self._nonce:
+            return
+        if event.code == "offline_not_here" and event.alone is None and self._go_alone(now_ms, effects):
             return
         if event.code != "ok" or event.due < 0:
             self._no_price(now_ms, event.code, effects)
@@ -314,6 +347,8 @@ class Till:
         if self._settings.asks_partly:
             wanted = [card for card in event.partly if card in self._held and card not in self._accepted]
             self._partly = tuple(wanted)
+        self._alone = event.alone is not None
+        self._note = event.alone
         self.due = event.due
         self._until = event.until
         self._known = True
@@ -375,14 +410,8 @@ class Till:
 
     def _sell(self, now_ms: int, effects: "list[Effect]") -> None:
         """One record: the sale, the money, the card, and the cards of shops that it uses up."""
-        account = self.account
-        by_card = account.card_cents
-        by_coins = min(account.credit, self.due - by_card)
-        if not self._settings.gives_change:
-            by_coins = account.credit
-        account.kept += by_coins
-        account.change += account.credit - by_coins
-        account.credit = 0
+        account, ref = self.account, self.account.card
+        by_coins, by_card = account.sell(self.due, self._settings.gives_change)
         fields: "dict[str, Any]" = {
             "sale": account.sale,
             "what": self._what,
@@ -390,14 +419,14 @@ class Till:
             "due": self.due,
             "coins": by_coins,
             "by_card": by_card,
-            "ref": account.card,
+            "ref": ref,
             "used": [codes.digest(card) for card in self._held],
             "until": self._until,
         }
         if self._made:
             fields["code"] = self._made
-        account.card = ""
-        account.card_cents = 0
+        if self._note is not None:
+            fields["alone"] = self._note
         account.slip = {"slip": self._slip_name(), "what": self._what, "cents": self.due, "until": self._until}
         effects.append(TakeCoins(False))
         self._record("paid", fields, effects)
@@ -409,11 +438,7 @@ class Till:
         return "%s-%d" % (self._prefix, self.account.sale)
 
     def _abort(self, now_ms: int, kind: str, effects: "list[Effect]") -> None:
-        account = self.account
-        account.change += account.credit
-        account.credit = 0
-        account.card = ""
-        account.card_cents = 0
+        self.account.give_up()
         self._cards = self._held = ()
         effects.append(TakeCoins(False))
         self._record(kind, {}, effects)
@@ -421,16 +446,8 @@ class Till:
 
     # Coins
 
-    def _count_in(self, total: int) -> int:
-        more = total - self.account.taken
-        if more <= 0:
-            return 0
-        self.account.taken = total
-        self.account.credit += more
-        return more
-
     def _coins(self, now_ms: int, total: int, effects: "list[Effect]") -> None:
-        if self.state == OUT or not self._count_in(total):
+        if self.state == OUT or not self.account.count_in(total):
             return
         if self.state in (PRICING, PAYING, CARD):
             self._end = now_ms + self._settings.pay_ms
@@ -445,17 +462,6 @@ class Till:
             self._record("coins", {}, effects)
         else:  # Nobody is being served, or the sale is over: the coin comes back.
             self._abort(now_ms, "coins", effects)
-
-    def _count_out(self, total: int) -> int:
-        more = total - self.account.given
-        if more <= 0:
-            return 0
-        account = self.account
-        account.given = total
-        paid = min(more, account.change)
-        account.change -= paid
-        account.lost += more - paid
-        return more
 
     def _give_back(self, now_ms: int, effects: "list[Effect]") -> None:
         self._ask_anew = None
@@ -474,7 +480,7 @@ class Till:
     def _paid_out(self, now_ms: int, event: PaidOut, effects: "list[Effect]") -> None:
         if self.state == OUT:
             return
-        more = self._count_out(event.total)
+        more = self.account.count_out(event.total)
         if self.state != BACK:
             if more:
                 self._record("paid_out", {}, effects)
@@ -490,15 +496,8 @@ class Till:
 
     def _owe(self, now_ms: int, effects: "list[Effect]") -> None:
         """What the hopper can't pay is owed, on a paper; the hopper is told to stop where it is."""
-        account = self.account
-        cents = account.change
-        account.owed += cents
-        account.change = 0
-        slip: "dict[str, Any]" = dict(account.slip or {"slip": self._slip_name(), "what": "", "cents": 0, "until": 0})
-        slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
-        slip["owed"] = slip.get("owed", 0) + cents
-        account.slip = slip
-        effects.append(PayOut(account.given))
+        cents = self.account.owe(self._slip_name())
+        effects.append(PayOut(self.account.given))
         self._record("owed", {"cents": cents}, effects)
         self._print(effects)
         self._rest()

@@ -8,9 +8,14 @@ if TYPE_CHECKING:
 CENTS = ("taken", "given", "kept", "credit", "change", "owed", "lost")
 
 
+# A controller that is there answers within milliseconds; a broker that has gone without a word is not noticed sooner.
+ALONE_MS = 2500
+
+
 class TillSettings:
     """Times in milliseconds. hold_ms: how long the controller holds cards (60 s); asked anew before that.
 
+    sells_alone: a price that is not here after alone_ms is worked out by the till itself.
     asks_partly: the driver is asked before a card is used for less than it is worth; it takes keys to answer.
     """
 
@@ -25,6 +30,8 @@ class TillSettings:
         payout_ms: int = 30_000,
         gives_change: bool = True,
         asks_partly: bool = False,
+        sells_alone: bool = False,
+        alone_ms: int = ALONE_MS,
     ) -> None:
         if card_ms > hold_ms:
             raise ValueError("card_ms over hold_ms: cards of shops would be free again before the terminal is done")
@@ -37,6 +44,8 @@ class TillSettings:
         self.payout_ms = payout_ms
         self.gives_change = gives_change
         self.asks_partly = asks_partly
+        self.sells_alone = sells_alone
+        self.alone_ms = min(alone_ms, price_ms)
 
 
 class Account:
@@ -80,6 +89,54 @@ class Account:
         if self.slip is not None:
             made["slip"] = self.slip
         return made
+
+    def count_in(self, total: int) -> int:
+        """The validator's total: how many cents are new."""
+        more = max(0, total - self.taken)
+        self.taken += more
+        self.credit += more
+        return more
+
+    def count_out(self, total: int) -> int:
+        """The hoppers' total: how many cents are new. What was not to be paid is lost."""
+        more = max(0, total - self.given)
+        paid = min(more, self.change)
+        self.given += more
+        self.change -= paid
+        self.lost += more - paid
+        return more
+
+    def sell(self, due: int, gives_change: bool) -> "tuple[int, int]":
+        """It is paid: cents by coins and by card. Without change all that is in is kept."""
+        by_card = self.card_cents
+        by_coins = min(self.credit, due - by_card) if gives_change else self.credit
+        self.kept += by_coins
+        self.change += self.credit - by_coins
+        self.credit = self.card_cents = 0
+        self.card = ""
+        return by_coins, by_card
+
+    def give_up(self) -> None:
+        """The sale is over without being paid: what is in comes back."""
+        self.change += self.credit
+        self.credit = self.card_cents = 0
+        self.card = ""
+
+    def doubt_card(self) -> None:
+        """The terminal has not told in time what became of its payment."""
+        self.doubt, self.doubt_cents = self.card, self.card_cents
+        self.card, self.card_cents = "", 0
+
+    def owe(self, name: str) -> int:
+        """What could not be paid out stands on a paper; `name`: of the sale's slip, where none waits to be printed."""
+        cents = self.change
+        self.owed += cents
+        self.change = 0
+        slip: "dict[str, Any]" = dict(self.slip or {"slip": name, "what": "", "cents": 0, "until": 0})
+        slip["slip"] += "-o"  # A paper of its own: the receipt may be out already.
+        slip["owed"] = slip.get("owed", 0) + cents
+        self.slip = slip
+        return cents
 
     @property
     def adds_up(self) -> bool:

@@ -50,10 +50,11 @@ class Priced(Event):
     """The answer to Price: what is due now, which of its cards are held for it, and until when the money lasts.
 
     code "ok", or why there is no price. held: the cards that help, in the order of the question; none other is used.
-    partly: those of them of which only a part would be used.
+    partly: those of them of which only a part would be used. alone: the till has worked it out by itself, and that is
+    what its record says of it: `saved` (cents of each held card), `entered` (Unix ms), `fee`, `text` (the tariff's).
     """
 
-    __slots__ = ("nonce", "code", "due", "held", "until", "partly")
+    __slots__ = ("nonce", "code", "due", "held", "until", "partly", "alone")
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Priced(Event):
         held: "tuple[str, ...]" = (),
         until: int = 0,
         partly: "tuple[str, ...]" = (),
+        alone: "dict[str, object] | None" = None,
     ) -> None:
         self.nonce = nonce
         self.code = code
@@ -70,6 +72,7 @@ class Priced(Event):
         self.held = held
         self.until = until
         self.partly = partly
+        self.alone = alone
 
 
 class CoinsIn(Event):
@@ -173,6 +176,12 @@ class Price(Effect):
         self.subject = subject
         self.cards = cards
         self.paid = paid
+
+
+class PriceAlone(Price):
+    """Nobody answers: work out what is due by the till's own tariff and list. Priced says what came of it, at once."""
+
+    __slots__ = ()
 
 
 class TakeCoins(Effect):
