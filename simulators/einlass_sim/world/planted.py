@@ -22,7 +22,7 @@ from einlass_sim.world import office as world_office
 from einlass_sim.world.drawn import FAULTS, Drawn, draw
 from einlass_sim.world.watch import WATCHED
 
-SEEDS_MAX = 40
+SEEDS_MAX = 20
 HOURS = 3.0
 
 
@@ -339,6 +339,7 @@ BUGS: dict[str, Bug] = {
         lambda: [_swap(occupancy.Books, "renew", _renew_ghosts_unsigned)],
         4.0,
         frozenset(("wipe",)),
+        40,
     ),
     "reclaimed_by_the_clock": Bug(
         "a lane that is not heard of loses its places to others",
@@ -410,7 +411,9 @@ BUGS: dict[str, Bug] = {
         lambda: [_engine_steps(_node_event(), _event_despite_a_gap)],
     ),
     "forced_bodies_not_counted": Bug(
-        "a body without a release is not counted", lambda: [_swap(gate.Gate, "_passed", _no_forced_bodies)]
+        "a body without a release is not counted",
+        lambda: [_swap(gate.Gate, "_passed", _no_forced_bodies)],
+        faults=frozenset(("tailgate",)),
     ),
     "cap_not_looked_at": Bug(
         "the controller grants without looking", lambda: [_swap(occupancy.Books, "grant", _grant_without_looking)]
