@@ -15,7 +15,7 @@ ENTRY_NODE, EXIT_NODE, TILL_NODE, SIGN_NODE = NODES = ("einfahrt", "ausfahrt", "
 NAMES = {ENTRY_NODE: "Einfahrt", EXIT_NODE: "Ausfahrt", TILL_NODE: "Kasse", SIGN_NODE: "Anzeige"}
 SPACES = 12
 MINUTE_CENTS = 50
-CONTRACT_CENTS = 20
+CONTRACT_MINUTES = 2
 LOST_CENTS = 500
 CONTRACT = "dauerparker"
 SHOPS = {"baecker": "Bäckerei am Bad", "radladen": "Radladen"}
@@ -33,7 +33,7 @@ per = "calendar_day"
 cents = 800
 
 [pass.{CONTRACT}.rate.minute]
-steps = [{{ minutes = 1, cents = {CONTRACT_CENTS} }}]
+steps = [{{ minutes = {CONTRACT_MINUTES}, cents = {MINUTE_CENTS} }}]
 """
 # The house's rules: what the pool's gate sells, and the contract parkers' card.
 RULES = {
