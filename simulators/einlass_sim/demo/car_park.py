@@ -136,7 +136,7 @@ class CarPark:
                     code = await self._office.contract(CONTRACT, car_parts.RULES, PARK)
                 except OfficeError:
                     code = ""  # the controller is down
-            elif len(self._waiting_outside()) < BEFORE_ENTRY_MAX:
+            elif not self._waiting_outside():  # he knows when the others come
                 await ContractParker(CONTRACT_NAME, code, self._place, self.errands, rng).drive(self._closing)
             with suppress(TimeoutError):
                 async with asyncio.timeout(rng.uniform(*ARRIVAL_S)):
