@@ -108,7 +108,7 @@ class CarPark:
     async def run(self) -> None:
         """Cars come until close(), or for ever."""
         self.running = True
-        self._begin(self._contract_parker())
+        self._begin(self._contract_parker(await self._contract_card()))
         number = 0
         while not self._closing.is_set():
             if len(self._waiting_outside()) < BEFORE_ENTRY_MAX:
@@ -126,17 +126,20 @@ class CarPark:
         self._drivers.add(task)
         task.add_done_callback(self._drivers.discard)
 
-    async def _contract_parker(self) -> None:
-        """One with a card for the whole season, who comes again and again until close()."""
+    async def _contract_card(self) -> str:
+        """A card for contract parkers; "" while the controller is down."""
+        try:
+            return await self._office.contract(CONTRACT, car_parts.RULES, PARK)
+        except OfficeError:
+            return ""
+
+    async def _contract_parker(self, code: str) -> None:
+        """One with a card for the whole season: the first to come, and again when nobody waits, until close()."""
         rng = random.Random(self._rng.random())
-        code = ""
         while not self._closing.is_set():
             if not code:
-                try:
-                    code = await self._office.contract(CONTRACT, car_parts.RULES, PARK)
-                except OfficeError:
-                    code = ""  # the controller is down
-            elif not self._waiting_outside():  # he knows when the others come
+                code = await self._contract_card()
+            elif not self._waiting_outside():
                 await ContractParker(CONTRACT_NAME, code, self._place, self.errands, rng).drive(self._closing)
             with suppress(TimeoutError):
                 async with asyncio.timeout(rng.uniform(*ARRIVAL_S)):
