@@ -3,16 +3,19 @@
 What may be used is einlass_core.till_alone's to say, what it costs einlass_tariff's: the controller has the very same.
 """
 
+import shutil
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from einlass_core import codes, stamp
 from einlass_core.allowlist import ENTRY_BYTES, AllowList
+from einlass_core.journal import Journal
 from einlass_core.stamp import KEY_BYTES
 from einlass_core.till_alone import ALONE_LIMIT, WEEKDAYS, Alone, Worth
 from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone, Priced
@@ -29,6 +32,17 @@ KEYS_MAX = 3
 NO_PRICE, UNTRUSTED, NOT_SOLD = "offline_not_here", "clock_untrusted", "wrong_product"
 
 log = structlog.get_logger(__name__)
+
+
+def list_folder(base: Path, journal: Journal) -> Path:
+    """Where this incarnation's list is kept. What another one owned is not this one's: a list outlives no journal."""
+    mine = base / journal.incarnation
+    mine.mkdir(parents=True, exist_ok=True)
+    for other in base.iterdir():
+        if other != mine:
+            log.warning("list_of_another_journal", folder=other.name)
+            shutil.rmtree(other, ignore_errors=True)
+    return mine
 
 
 @dataclass(frozen=True, slots=True)

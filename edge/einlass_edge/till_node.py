@@ -44,7 +44,7 @@ from einlass_edge.drivers.keypad import Keypad
 from einlass_edge.drivers.printer import ReceiptPrinter
 from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Part, Shell
-from einlass_edge.till_alone import AloneDesk, Told
+from einlass_edge.till_alone import AloneDesk, Told, list_folder
 from einlass_edge.till_book import TillBook
 from einlass_edge.till_card import CardDesk
 from einlass_edge.till_clock import TillClock
@@ -87,7 +87,7 @@ class TillNode(Shell):
             self._alone = AloneDesk(
                 book,
                 SoldStore(self._database),
-                AllowList(ListFiles((directory / config.journal).with_suffix(".list"))),
+                AllowList(ListFiles(list_folder((directory / config.journal).with_suffix(".list"), self._journal))),
                 lambda: self._journal.acknowledged,
                 lambda: self._wall.unix_ms(now_ms()),
                 config.till.timezone,
@@ -237,6 +237,13 @@ class TillNode(Shell):
 
     def _ask(self, price: Price) -> None:
         self._asked = price
+        untold = self._alone.rules.is_untold
+        if any(untold(card) for card in price.cards):
+            self._keep(Priced(price.nonce, "redeemed"))
+            return
+        if self._sells_alone and untold(price.subject):
+            self._keep(Priced(price.nonce, "offline_not_here"))  # The controller would price it as if it were unpaid.
+            return
         fields = {
             **messages.identity(self._journal),
             "nonce": price.nonce,
