@@ -1,6 +1,8 @@
 """`einlass tariff`: check a tariff, try a stay, buy time, compare two versions."""
 
 import json
+from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +10,7 @@ import typer
 
 from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json
 from einlass_controller.tariff_cases import failures
+from einlass_controller.tariff_invented import DAYS, SEED_MAX, invented_csv
 from einlass_controller.tariff_stays import Rows
 from einlass_controller.tariffs import cases_path, instant_of, load_book
 from einlass_tariff.book import Book
@@ -138,22 +141,40 @@ def check_command(files: Files, as_json: AsJson = False, german: German = False)
 def compare_command(
     old: File,
     new: Annotated[Path, typer.Argument(help="The new version.")],
-    stays: Annotated[Path, typer.Option(help="CSV with a heading: entry, exit, and if known vouchers and pass.")],
+    stays: Annotated[
+        Path | None, typer.Option(help="CSV with a heading: entry, exit, and if known vouchers and pass.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--invented", min=0, max=SEED_MAX, help="Without --stays: the seed of them.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """What a new version would have brought, against stays that were."""
+    """What a new version would have brought, against stays that were; or against invented ones, which it says."""
     try:
         file = old
         old_book = load_book([old])
         file = new
         new_book = load_book([new])
-        found = _compare(old_book, new_book, stays)
+        first = new_book.versions[-1].valid_from.date()
+        found = _invented(old_book, new_book, seed, first) if stays is None else _compare(old_book, new_book, stays)
     except (TariffError, StayError) as error:
         raise _stop(error, [file], as_json) from error
+    said = comparison_json(old_book, found)
+    if stays is None:
+        said["invented"] = {"seed": seed, "from": first.isoformat(), "days": DAYS}
     if as_json:
-        typer.echo(json.dumps(comparison_json(old_book, found), ensure_ascii=False))
+        typer.echo(json.dumps(said, ensure_ascii=False))
         return
-    _print_comparison(comparison_json(old_book, found))
+    if stays is None:
+        typer.echo(f"INVENTED stays (seed {seed}, {DAYS} days from {first}): for your own give --stays FILE.")
+    _print_comparison(said)
+    if not said["stays"] and not said["skipped"]:
+        typer.echo("  there is no stay in the file; without --stays invented ones are taken", err=True)
+
+
+def _invented(old: Book, new: Book, seed: int, first: date) -> Comparison:
+    rows = Rows(StringIO(invented_csv(seed, first), newline=""), old, "invented")
+    return compare(old, new, rows)
 
 
 def _compare(old: Book, new: Book, path: Path) -> Comparison:

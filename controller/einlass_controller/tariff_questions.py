@@ -10,7 +10,8 @@ from io import StringIO
 from typing import Any
 
 from einlass_controller.tariff_answers import bought_json, comparison_json, fee_json, problems_json
-from einlass_controller.tariff_stays import Rows
+from einlass_controller.tariff_invented import DAYS, invented_csv
+from einlass_controller.tariff_stays import Rows, too_many
 from einlass_controller.tariffs import book_of, instant_of, tariff_of
 from einlass_tariff.book import Book
 from einlass_tariff.buy import buy
@@ -104,17 +105,28 @@ def _first_lines(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _compare(question: dict[str, Any]) -> dict[str, Any]:
-    """texts: the old versions; new: the new one; stays: CSV; name: what the file is called."""
+    """texts: the old versions; new: the new one; stays: CSV; name: what the file is called.
+
+    Or invented_seed instead of stays: four weeks of invented ones, from the first day of the new version on.
+    """
     old = book_of_texts(question["texts"])
     try:
         new = book_of_texts(question["new"])
     except TariffError as error:
         return {"new_problems": problems_json(error)}
-    rows = Rows(StringIO(question["stays"], newline=""), old, question.get("name") or "stays", STAYS_MAX)
+    seed, stays = question.get("invented_seed"), question.get("stays") or ""
+    invented: dict[str, Any] = {}
+    if seed is not None:
+        first = new.versions[-1].valid_from.date()
+        stays = invented_csv(seed, first)
+        invented = {"invented": {"seed": seed, "from": first.isoformat(), "days": DAYS}}
+    if stays.count("\n") > STAYS_MAX + 1:  # said at once, and not after the work
+        raise too_many(question.get("name") or "stays", STAYS_MAX)
+    rows = Rows(StringIO(stays, newline=""), old, question.get("name") or "stays", STAYS_MAX)
     found = compare(old, new, rows)
     found.skipped = sorted(found.skipped + rows.bad)
     made = comparison_json(old, found)
-    return made | {"skipped": made["skipped"][:SKIPPED_SHOWN_MAX], "skipped_rows": len(made["skipped"])}
+    return made | invented | {"skipped": made["skipped"][:SKIPPED_SHOWN_MAX], "skipped_rows": len(made["skipped"])}
 
 
 _DO: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -39,11 +39,8 @@ class Rows:
         try:
             for row in reader:
                 number = reader.line_num + 1
-                if number > self._rows_max:
-                    raise StayError(
-                        f"{self._name} has more than {self._rows_max} rows; split it",
-                        f"{self._name} hat mehr als {self._rows_max} Zeilen; bitte aufteilen",
-                    )
+                if number > self._rows_max + 1:  # the first one is the heading
+                    raise too_many(self._name, self._rows_max)
                 try:
                     yield number, self._stay(row)
                 except StayError as error:
@@ -68,6 +65,13 @@ class Rows:
         minutes = self._book.versions[0].voucher.seconds // 60
         count = _VOUCHERS_MAX if len(given) > 4 else min(int(given), _VOUCHERS_MAX)
         return Stay(entry, leave, (Card(MINUTES_CARD, minutes),) * count, (row.get("pass") or "").strip())
+
+
+def too_many(name: str, rows_max: int) -> StayError:
+    """A file has more rows than are taken."""
+    return StayError(
+        f"{name} has more than {rows_max} rows; split it", f"{name} hat mehr als {rows_max} Zeilen; bitte aufteilen"
+    )
 
 
 def _delimiter(head: str) -> str:

@@ -17,6 +17,7 @@ BATCH_MAX = 2_000
 INBOX_MAX = 20_000
 STORE_RETRY_S = 0.2
 VIEW_AGE_MAX_S = 0.2
+NANOSECONDS_A_MILLISECOND = 1_000_000
 
 log = structlog.get_logger("einlass.writer")
 
@@ -28,15 +29,29 @@ class Overloaded(RuntimeError):
 
 
 class Clock:
-    """Unix milliseconds that never run back, whatever happens to the wall clock."""
+    """Unix milliseconds that never run back, whatever happens to the wall clock.
+
+    While the wall clock is behind, they go on at half speed until it has caught up: all that is sent again after a
+    while, or ends, would stand still else.
+    """
 
     def __init__(self) -> None:
-        self._last_ms = 0
+        self._last_ms = 0.0
+        self._looked_ns = 0
+        self._is_ahead = False
 
     def now_ms(self) -> int:
         """The time now."""
-        self._last_ms = max(self._last_ms, time.time_ns() // 1_000_000)
-        return self._last_ms
+        wall_ms, looked_ns = time.time_ns() // 1_000_000, time.monotonic_ns()
+        slow_ms = self._last_ms + (looked_ns - self._looked_ns) / (2 * NANOSECONDS_A_MILLISECOND)
+        is_ahead = wall_ms < self._last_ms
+        if is_ahead and not self._is_ahead:
+            log.error(
+                "clock_set_back", by_ms=int(self._last_ms) - wall_ms, hint="a restart takes its time over at once"
+            )
+        self._is_ahead, self._looked_ns = is_ahead, looked_ns
+        self._last_ms = slow_ms if is_ahead else wall_ms
+        return int(self._last_ms)
 
 
 class Writer:

@@ -77,10 +77,26 @@ class DisplayConfig(Section):
 
 
 class KeysConfig(Section):
-    """The keypad: one ASCII character for each key."""
+    """The keypad: one ASCII character for each key on a serial line, or a keyboard on USB."""
 
-    serial: _Serial
+    serial: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="a tty", examples=["/dev/ttyUSB3"]
+    )
     baud: Baud = 9600
+    hid: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="a keyboard's event device",
+        examples=["/dev/input/by-id/usb-SEM_USB_Keyboard-event-kbd"],
+    )
+    layout: Literal["de", "us"] = Field(default="de", description='of the keyboard: "de" or "us"', examples=["de"])
+
+    @model_validator(mode="after")
+    def _one_line(self) -> "KeysConfig":
+        if (self.serial is None) == (self.hid is None):
+            raise ValueError(
+                'give [till.keys] either serial = "/dev/ttyUSB3" or hid = "/dev/input/by-id/...-event-kbd"'
+            )
+        return self
 
 
 class ProductConfig(Section):
@@ -200,6 +216,7 @@ class TillNodeConfig(PlaceConfig):
             ("till.printer.serial", till.printer.serial),
             ("till.display.serial", till.display.serial),
             ("till.keys.serial", till.keys.serial if till.keys else None),
+            ("till.keys.hid", till.keys.hid if till.keys else None),
         ]
         if till.reader is not None:
             named += [(f"till.reader.{key}", getattr(till.reader, key)) for key in ("serial", "hid", "camera")]

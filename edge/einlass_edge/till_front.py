@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from einlass_core import codes, stamp
 from einlass_core.codes import CodeError
 from einlass_core.events import Event, Scanned
+from einlass_core.plates import plate
 from einlass_core.till import IDLE, PAYING, PRICING, SUBJECT_LENGTH_MAX, Till
 from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Aborted, Begun, CardWanted, Confirmed, VoucherShown
 from einlass_edge import config_till
@@ -74,7 +75,7 @@ class Front:
             typed = " ".join(self._typed.split())
             self._type("")
             if self._kind == config_till.DISPLAY:
-                if typed:
+                if plate(typed):
                     self._begin(DISPLAY, typed[:PLATE_MAX])
             else:
                 self._shown(typed.encode())
@@ -129,5 +130,6 @@ class Front:
 
     def _begin(self, what: str, subject: str, name: str = "", made: bool = False, raw: bytes = b"") -> None:
         code = codes.opaque(secrets.randbits(codes.OPAQUE_BITS)) if made else ""
-        if self._put(Begun(what, subject, codes.digest(code) if code else "")):
+        meant = plate(subject) if what == DISPLAY else subject
+        if self._put(Begun(what, meant, codes.digest(code) if code else "")):
             self.subject, self.name, self.made, self.raw = subject, name, code, raw

@@ -34,11 +34,12 @@ from einlass_core.till_words import (
 )
 from einlass_core.wire import MESSAGE_BYTES_MAX, WireError
 from einlass_edge.clock import now_ms
-from einlass_edge.config_till import TillConfig, TillNodeConfig
+from einlass_edge.config_till import KeysConfig, TillConfig, TillNodeConfig
 from einlass_edge.drivers.card_terminal import CardTerminal, Times
 from einlass_edge.drivers.cctalk import CcTalkBus
 from einlass_edge.drivers.coins import CoinAcceptor
 from einlass_edge.drivers.customer_display import CustomerDisplay
+from einlass_edge.drivers.hid_keypad import HidKeypad
 from einlass_edge.drivers.hopper import Hopper, Variant
 from einlass_edge.drivers.keypad import Keypad
 from einlass_edge.drivers.printer import ReceiptPrinter
@@ -366,9 +367,15 @@ class TillNode(Shell):
         if self._card is not None:
             self._parts.append(self._card)
         if till.keys is not None:
-            self._parts.append(Keypad(self._place(till.keys.serial), till.keys.baud, self._front.press, self._report))
+            self._parts.append(self._make_keys(till.keys))
         if till.reader is not None:
             self._parts += self._make_readers(READER, till.reader, self._front.scan)
+
+    def _make_keys(self, keys: KeysConfig) -> Part:
+        if keys.hid is not None:
+            return HidKeypad(self._place(keys.hid), keys.layout, self._front.press, self._report)
+        assert keys.serial is not None
+        return Keypad(self._place(keys.serial), keys.baud, self._front.press, self._report)
 
     def _make_money(self, till: TillConfig) -> tuple[CoinAcceptor | None, list[Tube]]:
         if till.coins is None:

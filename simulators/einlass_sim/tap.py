@@ -30,6 +30,7 @@ LENGTH_BYTES_MAX = 4
 SAID_MAX = 100_000
 REACH_S_MAX = 10.0
 REACH_AGAIN_S = 0.05
+REACH_TRY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,13 @@ class Weather:
 
 
 class Tap:
-    """Listens on a port of its own; every connection to it is one to the broker. Only the event loop's thread."""
+    """Listens on a port of its own; every connection to it is one to the broker. Only the event loop's thread.
 
-    def __init__(self, broker_port: int) -> None:
+    source: the address that the broker sees.
+    """
+
+    def __init__(self, broker_port: int, source: str = LOOPBACK) -> None:
+        self._source = source
         self.said: list[Said] = []
         self._broker_port = broker_port
         self._holds: list[Hold] = []
@@ -220,7 +225,8 @@ class Tap:
         end_s = time.monotonic() + REACH_S_MAX
         while True:
             try:
-                return await asyncio.open_connection(LOOPBACK, self._broker_port)
+                async with asyncio.timeout(REACH_TRY_S):  # a road that is cut answers nothing at all
+                    return await asyncio.open_connection(LOOPBACK, self._broker_port, local_addr=(self._source, 0))
             except OSError:
                 if time.monotonic() >= end_s:
                     raise

@@ -11,6 +11,7 @@ import host_files
 
 _BLOCK_BYTES = const(4096)
 _ERASED_BYTES = const(256)
+_NO_SPACE = const(28)  # as a driver says it: an exception would jump through the file system and leave it half way
 
 
 class Flash:
@@ -31,7 +32,10 @@ class Flash:
             offset = 0
         cut = self._is_cut()
         self._file.seek(block * _BLOCK_BYTES + offset)
-        self._file.write(memoryview(buffer)[: len(buffer) // 2] if cut else buffer)
+        try:
+            self._file.write(memoryview(buffer)[: len(buffer) // 2] if cut else buffer)
+        except OSError:
+            return -_NO_SPACE
         if cut:
             board_link.die("KILL")
 
@@ -41,7 +45,10 @@ class Flash:
         if operation == 5:
             return _BLOCK_BYTES
         if operation == 6:
-            self._erase(argument)
+            try:
+                self._erase(argument)
+            except OSError:
+                return -_NO_SPACE
         return 0
 
     def _erase(self, block):

@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
@@ -23,6 +25,7 @@ from einlass_controller.runtime import open_controller
 from einlass_controller.settings import SettingsError
 from einlass_controller.setup import set_up
 from einlass_core import codes
+from einlass_core.plates import plate
 
 API = "/api/v1/parking"
 LATER = "valid_from = 2099-01-01"
@@ -116,6 +119,47 @@ def test_staff_corrects_and_ends_a_stay(office: Office) -> None:
     assert kinds.count("stay_corrected") == 2
     assert kinds.count("stay_ended") == 1
     check_ledger(office.bench)
+
+
+def test_the_page_compares_the_cars_that_left_here_last_month(office: Office) -> None:
+    now = datetime.now(UTC).astimezone(ZoneInfo("Europe/Berlin"))
+    middle = (now.replace(day=1) - timedelta(days=1)).replace(day=15, hour=10, minute=0, second=0)
+    office.bench.now_ms = int(middle.timestamp() * 1000)
+    for hours in (2, 4):
+        code = office.entry.drive_in()
+        office.bench.pass_by(hours=hours)
+        office.till.sell(code)
+        office.exit.drive_out(code)
+    office.bench.now_ms = int(now.timestamp() * 1000)
+    away = office.entry.drive_in()  # this month's, and still inside
+    assert away
+    client, key = office.client, office.client.headers.pop("Authorization").removeprefix("Bearer ")
+    done = client.post("/login", data={"key": key, "next": "/tariff/compare"}, follow_redirects=False)
+    assert done.status_code == 303
+    found = re.search(r'name="form_token" value="([^"]+)"', client.get("/tariff/compare").text)
+    assert found
+    old = TARIFF.read_text()
+    form = {"form_token": found[1], "tariff": "parkplatz", "old": old, "new": old.replace("cents = 100", "cents = 130")}
+    page = client.post("/tariff/compare?lang=en", data=form | {"source": "month"}, files={"stays": ("", b"")})
+    assert page.status_code == 200
+    # 2 h: two hours begun after the free half hour; 4 h: four. Each 0.30 dearer.
+    assert 'id="difference">1.80 EUR' in page.text, page.text
+    assert re.search(r"<dt>All stays</dt><dd>2</dd>", page.text)
+
+
+def test_a_plate_is_found_however_it_is_typed(office: Office) -> None:
+    office.till.begin(plate("tü-x 12"), "display")
+    office.till.pay(office.till.price(paid=200))
+    paid = stay(office.bench)["id"]
+    for typed in ("TÜ-X 12", "tüx12", " TU X 12", "TÜ – X12", "tu-x-12"):
+        found = office.post("/stays/find", plate=typed)
+        assert [item["id"] for item in found] == [paid], typed
+    assert office.post("/stays/find", plate="TÜ-X 13") == []
+    office.till.begin("TUEX12", "display")
+    office.till.pay(office.till.price(paid=200))
+    assert len(office.post("/stays/find", plate="TÜ-X 12")) == 2, "a driver wrote two letters for one"
+    office.post("/stays/find", 422, plate="")
+    assert office.post("/stays/find", plate="- -") == []
 
 
 def test_takings_by_till_and_day(office: Office) -> None:

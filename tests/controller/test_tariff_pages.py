@@ -15,8 +15,9 @@ from einlass_controller.plan import plan_of
 from einlass_controller.runtime import open_controller
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import set_up
-from einlass_controller.tariff_questions import LINES_SHOWN_MAX, SKIPPED_SHOWN_MAX, answer
+from einlass_controller.tariff_questions import LINES_SHOWN_MAX, SKIPPED_SHOWN_MAX, STAYS_MAX, answer
 from einlass_controller.tariff_worker import WAITING_MAX, WorkerError, Workers
+from einlass_tariff.compare import EXAMPLES_MAX
 
 TOWN = Path(__file__).resolve().parents[2] / "docs/tariffs/hachenburg.toml"
 TEXT = TOWN.read_text(encoding="utf-8")
@@ -150,6 +151,31 @@ def test_two_versions_compared_on_the_page(reader: TestClient) -> None:
     assert "keine Parkvorgänge" in empty.text
     bad = reader.post("/tariff/compare", data=form | {"new": SLIP}, files={"stays": ("a.csv", STAYS, "text/csv")})
     assert "Zeile 5" in bad.text
+
+
+def test_invented_stays_are_said_to_be_invented(reader: TestClient, site: tuple[TestClient, str]) -> None:
+    new = TEXT.replace("cents = 50", "cents = 80")
+    form = {"form_token": token(reader.get("/tariff/compare")), "old": TEXT, "new": new, "source": "invented"}
+    assert "Diese Parkvorgänge sind erfunden" in reader.post("/tariff/compare", data=form).text
+    assert "These stays are invented" in reader.post("/tariff/compare?lang=en", data=form).text
+    order: dict[str, Any] = {"old": [{"text": TEXT}], "new": [{"text": new}], "invented_seed": 1}
+    found = reader.post("/api/v1/tariffs/compare", json=order, headers=admin(site)).json()["answer"]
+    assert (found["stays"], found["invented"]["seed"]) == (3000, 1)
+    for wrong in (order | {"stays": STAYS}, order | {"invented_seed": None}, order | {"invented_seed": -1}):
+        assert reader.post("/api/v1/tariffs/compare", json=wrong, headers=admin(site)).status_code == 422
+
+
+def test_as_many_stays_as_are_taken_are_worked_out_and_no_more() -> None:
+    good, bad = (f"{D}10:00,{D}12:00\n", f"{D}09:00,{D}17:00\n"), ("x,y\n", f"{D}23:00,{D}22:00\n") * 3
+    rows = "".join((*good, *bad)) * (STAYS_MAX // 8)
+    new = TEXT.replace("cents = 50", "cents = 80")
+    order = {"do": "compare", "texts": [{"text": TEXT}], "new": [{"text": new}]}
+    found = answer(order | {"stays": "entry,exit\n" + rows})["answer"]
+    assert (found["stays"], found["skipped_rows"]) == (STAYS_MAX // 4, STAYS_MAX // 4 * 3)
+    assert (len(found["examples"]), len(found["skipped"])) == (EXAMPLES_MAX, SKIPPED_SHOWN_MAX)
+    assert found["difference_cents"] == 30 * (1 + 7) * STAYS_MAX // 8
+    over = answer(order | {"stays": "entry,exit\n" + rows + good[0] * 2})
+    assert f"more than {STAYS_MAX} rows" in over["refused"]["en"]
 
 
 def test_the_api_compares(anybody: TestClient, site: tuple[TestClient, str]) -> None:

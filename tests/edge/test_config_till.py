@@ -119,6 +119,13 @@ def test_the_command_checks_a_till_without_starting_anything(tmp_path: Path) -> 
     good = CliRunner().invoke(app, ["--check", "--config", str(written(tmp_path, GOOD))])
     assert good.exit_code == 0
     assert "pay-on-foot till: coins 10, 20, 50, 100, 200; change in 10, 50; cards at 10.0.0.7:20007" in good.output
+    usb = '[till.keys]\nhid = "/dev/input/by-id/usb-x-event-kbd"\nlayout = "us"\n'
+    fine = CliRunner().invoke(app, ["--check", "--config", str(written(tmp_path, changed((KEYS, usb))))])
+    assert fine.exit_code == 0, fine.output
+    both = CliRunner().invoke(
+        app, ["--check", "--config", str(written(tmp_path, changed((KEYS, usb + 'serial = "/x"\n'))))]
+    )
+    assert "give [till.keys] either serial" in both.output
     bad = CliRunner().invoke(app, ["--check", "--config", str(written(tmp_path, changed((KEYS, "[till.keys]\n"))))])
     assert bad.exit_code == EXIT_CONFIG
-    assert "till.keys.serial: is missing" in bad.output
+    assert "give [till.keys] either serial" in bad.output

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import resource
 import signal
 import time
 import tty
@@ -229,6 +230,38 @@ while True:
     os.rename("count.new", "count")
     print("kept", count)
 """
+
+
+WRITER = """
+import time
+number = 0
+while True:
+    number += 1
+    try:
+        with open("/count", "w") as file:
+            file.write(str(number))
+        with open("/count") as file:
+            print("kept", file.read())
+    except OSError as error:
+        print("errno", error.errno)
+    time.sleep_ms(20)
+"""
+
+
+def test_a_flash_that_is_full_is_an_error_for_the_firmware_and_not_its_end(bench: Bench) -> None:
+    async def scene() -> None:
+        board = bench.board(WRITER)
+        with board:
+            await said(board, "kept 3")
+            soft, hard = resource.prlimit(board.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(board.pid, resource.RLIMIT_FSIZE, (1, hard))
+            await said(board, "errno 28", 5)
+            resource.prlimit(board.pid, resource.RLIMIT_FSIZE, (soft, hard))
+            kept = board.log_path.read_text().count("kept")
+            await said(board, "kept", kept + 3)
+            assert board.starts == 1
+
+    asyncio.run(scene())
 
 
 def _numbers(board: Board, word: str) -> list[int]:

@@ -250,7 +250,7 @@ def test_pay_and_display_sells_time_for_a_plate(broker: Broker, tmp_path: Path) 
             await line.shows("1,10|bis")
             line.stand.keypad.press("\r")
             sale = await line.sold(1)
-            assert (sale["what"], sale["due"], sale["subject"]) == ("display", 100, digest("B-X 123"))
+            assert (sale["what"], sale["due"], sale["subject"]) == ("display", 100, digest("BX123"))
             await line.at_rest()
             assert line.stand.cents_out == 10
             text = "\n".join(line.stand.printer.roll.pieces[-1].lines)

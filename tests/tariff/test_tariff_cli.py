@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from einlass_controller.cli_tariff import tariff
-from tariff_town import HEAD
+from einlass_controller.tariff_invented import invented_csv
+from einlass_controller.tariff_stays import Rows
+from tariff_town import HEAD, town
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/tariffs"
 SECONDS = 50
@@ -84,6 +87,30 @@ def test_compare_two_versions_on_stays_that_were(tmp_path: Path) -> None:
     assert "before the entry" in found["skipped"][0]["reason"]
     assert sum(group["stays"] for group in found["by_length"].values()) == 2
     assert "2 dearer" in run("compare", str(DOCS / "limburg.toml"), str(new), "--stays", str(stays))
+
+
+def test_who_has_no_stays_yet_compares_on_invented_ones_and_is_told(tmp_path: Path) -> None:
+    new = tmp_path / "new.toml"
+    new.write_text((DOCS / "limburg.toml").read_text(encoding="utf-8").replace("cents = 150", "cents = 200"))
+    both = (str(DOCS / "limburg.toml"), str(new))
+    assert run("compare", *both).startswith("INVENTED stays (seed 1, 28 days from 2021-10-01)")
+    first, again, other = (asked("compare", *both, "--invented", seed) for seed in ("1", "1", "2"))
+    assert first == again
+    assert (first["stays"], first["skipped"]) == (3000, [])
+    assert first["invented"] == {"seed": 1, "from": "2021-10-01", "days": 28}
+    assert first["old_cents"] != other["old_cents"]
+    assert first["new_cents"] > first["old_cents"]
+    assert set(first["by_weekday"]) == {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+
+
+@pytest.mark.parametrize("first", [date(2026, 3, 2), date(2026, 10, 5), date(2028, 2, 1)])
+def test_invented_stays_are_stays(first: date) -> None:
+    book = town("[rate.hour]\nsteps = [{ minutes = 60, cents = 100 }]\n").book
+    rows = Rows(invented_csv(7, first).splitlines(keepends=True), book, "invented")
+    found = [stay for _, stay in rows]
+    assert (len(found), rows.bad) == (3000, [])
+    assert all(60 <= stay.exit_s - stay.entry_s <= 86_400 for stay in found)
+    assert len({book.days.day(stay.entry_s) for stay in found}) == 28
 
 
 @pytest.mark.parametrize(

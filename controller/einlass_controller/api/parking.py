@@ -26,6 +26,7 @@ from einlass_controller.steps.parking_stays import STAY_COLUMNS
 from einlass_controller.store.schema import CLAIM, SALE, STAY, TARIFF
 from einlass_controller.view import reachable
 from einlass_core import codes
+from einlass_core.plates import forms
 from einlass_tariff import due
 from einlass_tariff.problems import StayError
 
@@ -91,9 +92,9 @@ async def export(
 
 @router.post("/stays/find")
 async def find(given: models.PlateIn, client: Anybody, controller: ControllerOf) -> list[models.StayOut]:
-    """Pay and display: the stays that were paid for this plate, as it was typed at the till, and are not over."""
-    mask = controller.intake.mask(codes.digest(given.plate).encode())
-    return [_out(stay) for stay in await _load(controller, STAYS_MAX, STAY.c.plate == mask, STAY.c.kind == DISPLAY)]
+    """Pay and display: the stays that were paid for this plate and are not over, however it is typed."""
+    masks = [controller.intake.mask(codes.digest(form).encode()) for form in forms(given.plate) if form]
+    return [_out(stay) for stay in await _load(controller, STAYS_MAX, STAY.c.plate.in_(masks), STAY.c.kind == DISPLAY)]
 
 
 @router.get("/stays/{stay_id}")

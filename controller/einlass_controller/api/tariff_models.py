@@ -1,10 +1,11 @@
 """What is asked about tariffs, and what is answered."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from einlass_controller.api.models import Model
+from einlass_controller.tariff_invented import SEED_MAX
 from einlass_tariff.buy import CENTS_MAX
 from einlass_tariff.read import TEXT_MAX
 from einlass_tariff.result import CARDS_MAX
@@ -64,11 +65,21 @@ class BuyOrder(Model):
 
 
 class CompareOrder(Model):
-    """What would the new version have brought? stays: CSV with a heading, see docs/tariffs.md."""
+    """What would the new version have brought? stays: CSV with a heading, see docs/tariffs.md.
+
+    invented_seed: instead of stays, four weeks of invented ones; the answer has `invented`, too.
+    """
 
     old: Versions
     new: Versions
-    stays: str
+    stays: str | None = None
+    invented_seed: Annotated[int, Field(ge=0, le=SEED_MAX)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.stays is None) == (self.invented_seed is None):
+            raise ValueError("give stays or invented_seed, one of them")
+        return self
 
 
 class Answer(Model):

@@ -136,7 +136,8 @@ async def buy(order: models.BuyOrder, client: Watcher, desk: DeskOf) -> Any:
 @router.post("/tariffs/compare", response_model=models.Answer, max_body_size=models.BODY_BYTES_MAX)
 async def compare(order: models.CompareOrder, client: Watcher, desk: DeskOf) -> Any:
     """What a new version would have brought, against stays that were."""
-    return await _private(desk, "compare", order.old, {"new": texts_of(order.new), "stays": order.stays})
+    source = {"stays": order.stays, "invented_seed": order.invented_seed}
+    return await _private(desk, "compare", order.old, {"new": texts_of(order.new), **source})
 
 
 def texts_of(versions: list[models.TariffTextIn]) -> list[dict[str, Any]]:

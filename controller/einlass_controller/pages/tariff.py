@@ -27,6 +27,8 @@ from einlass_controller.pages.words_forms import WORDS
 from einlass_controller.runtime import Controller
 from einlass_controller.setup import READ, SUPERVISE
 from einlass_controller.site_tariffs import SiteTariff, stays_csv
+from einlass_controller.tariff_invented import DAYS as INVENTED_DAYS
+from einlass_controller.tariff_invented import STAYS as INVENTED_STAYS
 from einlass_controller.tariff_questions import STAYS_MAX, about, fee_of, time_of
 from einlass_controller.tariff_worker import SECONDS_MAX, WorkerError
 from einlass_tariff.buy import CENTS_MAX
@@ -40,6 +42,7 @@ PROPOSED_STAY = timedelta(hours=2)
 PROPOSED_MONEY = {"de": "2,00", "en": "2.00"}
 LAST_DAY = datetime(2199, 12, 30)  # noqa: DTZ001 - local by meaning
 BAR_UNITS = 1_000
+INVENTED_SEED = 1
 # Lines of a text beside the one that is wrong.
 LINES_AROUND = 1
 _MONEY = re.compile(r"(\d{1,5})(?:[.,](\d{1,2}))?\s*(?:€|EUR)?", re.I)
@@ -170,13 +173,16 @@ async def compare_now(
     old, new = _text(form, "old"), _text(form, "new")
     known = await known_tariffs(controller)
     values = _compared(list(known), _text(form, "tariff")[:NAME_LENGTH_MAX], old, new)
-    values["source"] = "month" if _text(form, "source") == "month" else "file"
+    values["source"] = source if (source := _text(form, "source")) in ("month", "invented") else "file"
     try:
+        texts: dict[str, Any] = {"texts": [{"text": old}], "new": [{"text": new}]}
+        name, stays = "", ""
         if values["source"] == "month":
             name, stays = f"{_last_month():%Y-%m}", await _stays_of_month(controller, values["chosen"])
+        elif values["source"] == "invented":
+            texts["invented_seed"] = INVENTED_SEED
         else:
             name, stays = await _uploaded(form)
-        texts = {"texts": [{"text": old}], "new": [{"text": new}]}
         said = await desk.workers.ask({"do": "compare", **texts, "stays": stays, "name": name[:NAME_LENGTH_MAX]})
         values["wrong_old"] = _marked(said.get("problems", ()), old)
         answer = said.get("answer", {})
@@ -312,6 +318,7 @@ def _marked(problems: Any, text: str) -> list[dict[str, Any]]:
 
 def _compared(known: list[str], chosen: str, old: str, new: str) -> dict[str, Any]:
     limits = {"rows": f"{STAYS_MAX}", "mib": STAYS_CHARACTERS_MAX // MIB, "seconds": round(SECONDS_MAX)}
+    limits |= {"invented": f"{INVENTED_STAYS}", "days": INVENTED_DAYS}
     month = f"{_last_month():%Y-%m}"
     empty: dict[str, Any] = {"found": None, "refused": None, "wrong_old": [], "wrong_new": [], "source": "file"}
     return {"known": known, "chosen": chosen, "old": old, "new": new, "limits": limits, "month": month} | empty

@@ -136,6 +136,16 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "stays": ("Parkvorgänge", "Stays"),
     "stays_file": ("Datei (CSV) mit entry, exit, vouchers, pass", "File (CSV) with entry, exit, vouchers, pass"),
     "stays_month": ("die Ausfahrten dieses Parkplatzes im Monat {month}", "cars that left here in {month}"),
+    "stays_invented": (
+        "{invented} erfundene Parkvorgänge in {days} Tagen, wie sie in einer kleinen Stadt sein könnten",
+        "{invented} invented stays in {days} days, as they might be in a small town",
+    ),
+    "invented": (
+        "Diese Parkvorgänge sind erfunden (Startzahl {seed}, {days} Tage ab {from}): Sie zeigen, wie sich der Tarif "
+        "verschiebt, und nicht, was er hier einbringt.",
+        "These stays are invented (seed {seed}, {days} days from {from}): they show how the tariff shifts, and not "
+        "what it would bring here.",
+    ),
     "stays_upload": ("eine eigene Datei", "a file of your own"),
     "stays_limit": (
         "Höchstens {rows} Zeilen und {mib} MB; gerechnet wird höchstens {seconds} Sekunden.",

@@ -196,7 +196,16 @@ class Board:
             **{f"BOARD_UART{number}": self._uarts.get(number, "") for number in (1, 2)},
         }
         # The first tty that a leader of a session opens becomes its terminal, and a scanner that goes would hang it up.
-        command = ["nohup", _micropython(), "-X", f"heapsize={self._heap}", str(modules / "start.py")]
+        # A flash that takes no more (RLIMIT_FSIZE of this process) is an error for the firmware, not its end.
+        command = [
+            "env",
+            "--ignore-signal=XFSZ",
+            "nohup",
+            _micropython(),
+            "-X",
+            f"heapsize={self._heap}",
+            str(modules / "start.py"),
+        ]
         process = Process(self.name, command, directory=self._directory, env=env)
         process.start()
         self._process = process

@@ -14,6 +14,7 @@ from typing import Any
 from einlass_controller.broker import CONTROLLER_NAME
 from einlass_core.events import ENTRY
 from einlass_sim.demo.parts import PI_NODE
+from einlass_sim.line.machines import can_begin_clocks, can_drop_packets, packets_dropped
 from einlass_sim.line.whole import LANE_MS, NODES, Line
 
 CLIENTS = (*NODES, CONTROLLER_NAME)
@@ -27,6 +28,8 @@ OWED_S = 3.0
 SEES_S = 1.0
 # No file may have a byte more than this: for the process it is a disk that is full, or read-only.
 FULL_BYTES = 1
+JUMP_MS_MAX = 6 * 3_600_000
+UP_S = (5, 600)  # since the machine's start
 
 Fault = Callable[["Faults"], Coroutine[Any, Any, None]]
 
@@ -166,13 +169,37 @@ async def _pause_after_scan(faults: Faults) -> None:
 
 
 async def _disk_full(faults: Faults) -> None:
-    name = faults.rng.choice(("controller", PI_NODE))
+    name = faults.rng.choice(("controller", *NODES))
     pid = faults.line.pid(name)
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
     await faults.wait(SHORT_S)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
     await asyncio.sleep(OWED_S)
+
+
+async def _broker_restart(faults: Faults) -> None:
+    await faults.line.restart_broker()
+
+
+async def _clock_jump(faults: Faults) -> None:
+    """Somebody (or the time server) sets the controller's clock, forwards or back; it tells the nodes."""
+    faults.line.wall_clock.set(faults.rng.randint(-JUMP_MS_MAX, JUMP_MS_MAX))
+    await faults.wait(LONG_S)
+
+
+async def _reboot(faults: Faults) -> None:
+    """The Pi's machine starts anew: its clock counts from a few seconds on, far below what its journal says."""
+    async with AsyncExitStack() as stack:
+        await faults.hold_lane(stack, PI_NODE)
+        await faults.line.reboot_pi(faults.rng.randint(*UP_S))
+        await faults.at_work(PI_NODE)
+
+
+async def _cable(faults: Faults) -> None:
+    """The kernel drops whatever the broker sends: half of every connection is gone, and nobody is told."""
+    with packets_dropped():
+        await faults.wait(LONG_S)
 
 
 KINDS: dict[str, Fault] = {
@@ -188,4 +215,14 @@ KINDS: dict[str, Fault] = {
     "kill_after_scan": _kill_after_scan,
     "pause_after_scan": _pause_after_scan,
     "disk_full": _disk_full,
+    "broker_restart": _broker_restart,
+    "clock_jump": _clock_jump,
+    "reboot": _reboot,
+    "cable": _cable,
 }
+
+
+def impossible() -> dict[str, str]:
+    """Kinds that this machine does not let us play, and why."""
+    found = {} if can_begin_clocks() else {"reboot": "the kernel lets this user make no time namespace"}
+    return found if can_drop_packets() else found | {"cable": "not in a network namespace of its own: --own-network"}

@@ -16,7 +16,7 @@ from typing import Any
 from einlass_core.events import ENTRY, EXIT
 from einlass_sim.audit import double_admissions, journals
 from einlass_sim.brokers import BrokerKind, best_broker
-from einlass_sim.line.faults import KINDS, Faults
+from einlass_sim.line.faults import KINDS, Faults, impossible
 from einlass_sim.line.whole import NODES, Line, brisk_people
 from einlass_sim.plant import BodyWentIn, BodyWentOut
 
@@ -38,6 +38,10 @@ class LeasedLine(Line):
     """Lanes go on while cut off."""
 
     cut_off = "leased"
+
+    async def settled(self) -> None:
+        """As Line.settled(), but places may be lent."""
+        await self.until("the controller's count is the truth", self.counts_agree)
 
 
 class People:
@@ -91,10 +95,12 @@ class People:
 
 def kinds_of(text: str) -> list[str]:
     """The kinds of faults that are named; ValueError for one that there is not."""
-    kinds = list(KINDS) if text == "all" else text.split(",")
+    kinds = [kind for kind in KINDS if kind not in impossible()] if text == "all" else text.split(",")
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(f"no fault is called {kind!r}; there are: {', '.join(KINDS)}")
+        if kind in impossible():
+            raise ValueError(f"{kind} cannot be played here: {impossible()[kind]}")
     return kinds
 
 
@@ -107,7 +113,7 @@ def run(seed: int, faults: int, kinds: list[str] | None = None, broker: BrokerKi
         line = LeasedLine(Path(directory), broker or best_broker(), CAP)
         line.open()
         try:
-            return line.run(_play(line, seed, faults, kinds or list(KINDS)), START_S_MAX + faults * FAULT_S_MAX)
+            return line.run(_play(line, seed, faults, kinds or kinds_of("all")), START_S_MAX + faults * FAULT_S_MAX)
         finally:
             line.close()
 
@@ -139,6 +145,7 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
     return {
         "seed": seed,
         "faults": dict(sorted(faults.done.items())),
+        "not_played": impossible(),
         "scans": people.scans,
         "went_in": people.went_in,
         "alone": sum(bool(entry["body"].get("offline")) for entry in ledger),

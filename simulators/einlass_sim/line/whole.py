@@ -31,6 +31,7 @@ from einlass_sim.demo.parts import ESP32_NODE, PI_NODE, SITE
 from einlass_sim.demo.tally import Truth
 from einlass_sim.devices.board import Board
 from einlass_sim.devices.lane import Fate, Scan, SimulatedLane, esp32_lane, pi_lane, wiring
+from einlass_sim.line.machines import CLIENTS_ADDRESS, WallClock, begun_anew, program_of
 from einlass_sim.people import Behaviour
 from einlass_sim.plant import BodyWentIn, BodyWentOut
 from einlass_sim.processes import Process, free_port
@@ -102,11 +103,12 @@ class Line:
     async def _start(self) -> None:
         directory = self.directory
         broker_port, http_port = free_port(), free_port()
-        self.tap = Tap(broker_port)
+        self.tap = Tap(broker_port, CLIENTS_ADDRESS)
         port = await self.tap.start()
         firmware = await asyncio.to_thread(build, directory / "firmware")
         prepared = await asyncio.to_thread(parts.prepare_site, directory, self.cap, port, http_port)
         self.prepared = prepared.directory
+        self.wall_clock = WallClock(directory / "wall-clock")
         self.passwords = {**prepared.passwords, STRANGER: new_password()}
         self.office = Office(f"http://{parts.LOOPBACK}:{http_port}", prepared.api_key)
         users = [node_user(SITE, node, self.passwords[node]) for node in (*NODES, STRANGER)]
@@ -116,7 +118,7 @@ class Line:
             "controller",
             [sys.executable, "-m", "einlass_cli", "controller", "run", "--dir", str(prepared.directory)],
             directory=directory,
-            env=self._bytecode(),
+            env=self._bytecode() | self.wall_clock.env(),
         )
         await self._make_lanes(port, firmware)
         self.truth = Truth(self.lanes.values())
@@ -150,12 +152,8 @@ class Line:
         parts.pi_part(directory, west, directory / "no-camera", port, self.passwords[PI_NODE])
         self.node_toml = directory / "node-west.toml"
         _set_lane(self.node_toml, self.cut_off)
-        pi = Process(
-            "node-west",
-            [sys.executable, "-m", "einlass_cli", "node", "--config", str(self.node_toml)],
-            directory=directory,
-            env=self._bytecode(),
-        )
+        self._pi = [sys.executable, "-m", "einlass_cli", "node", "--config", str(self.node_toml)]
+        pi = Process("node-west", self._pi, directory=directory, env=self._bytecode())
         self.lanes = {ESP32_NODE: ost, PI_NODE: west}
         self.nodes = {ESP32_NODE: board, PI_NODE: pi}
         for lane in self.lanes.values():
@@ -197,6 +195,19 @@ class Line:
             self._since[name] = len(self.tap.said)
             await asyncio.to_thread(self._part(name).start)
 
+    async def reboot_pi(self, since_start_s: int) -> None:
+        """The Pi's power goes, and comes back: its counting clock begins anew. Only where can_begin_clocks()."""
+        await self.kill(PI_NODE)
+        pi = self.nodes[PI_NODE]
+        assert isinstance(pi, Process)
+        pi.command = begun_anew(since_start_s, self._pi)
+        await self.start(PI_NODE)
+
+    async def restart_broker(self) -> None:
+        """As an update of it does: it says goodbye, saves its store, and starts again."""
+        await asyncio.to_thread(self.broker.stop)
+        await self.start("broker")
+
     async def mend(self) -> None:
         """Start whatever is dead or stands still, so that a scene that failed half way does not fail the next ones."""
         for name in ("broker", "controller", *self.nodes):
@@ -210,15 +221,19 @@ class Line:
     def pid(self, name: str) -> int:
         """Of the process that is this part now."""
         part = self._part(name)
-        return part.process.pid if isinstance(part, Broker) else part.pid
+        return program_of(part.process.pid if isinstance(part, Broker) else part.pid)
 
     def pause(self, name: str) -> None:
         """SIGSTOP."""
-        os.killpg(self.pid(name), signal.SIGSTOP)
+        os.killpg(self._group(name), signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
         """SIGCONT."""
-        os.killpg(self.pid(name), signal.SIGCONT)
+        os.killpg(self._group(name), signal.SIGCONT)
+
+    def _group(self, name: str) -> int:
+        part = self._part(name)
+        return part.process.pid if isinstance(part, Broker) else part.pid
 
     def log(self, name: str) -> str:
         """All that a part has said."""

@@ -1,9 +1,10 @@
 """`einlass simulate`: a site in virtual time, seed by seed; bugs planted to see whether they are found; a real line."""
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -126,9 +127,13 @@ def line_command(
     seed: Annotated[int, typer.Option(help="What is drawn.")] = 1,
     faults: Annotated[int, typer.Option(min=0, max=FAULTS_MAX, help="How many; each takes some 6 s.")] = 20,
     kinds: Annotated[str, typer.Option(help="all, or kinds with commas between.")] = "all",
+    own_network: Annotated[bool, typer.Option(help="In a network namespace, where packets can be dropped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Broker, controller, an ESP32's firmware and a Pi's node as processes, under faults. Exit 1: a promise broken."""
+    if own_network:
+        again = ["simulate", "line", "--seed", str(seed), "--faults", str(faults), "--kinds", kinds]
+        _in_own_network([*again, *(["--json"] if as_json else [])])
     from einlass_sim.brokers import BrokerMissingError
     from einlass_sim.line import runs
     from einlass_sim.processes import ProcessError
@@ -201,3 +206,15 @@ def _tell_shortest(seed: int, hours: float, kinds: frozenset[str], what: str) ->
         file=sys.stderr,
     )
     print("\n".join(told.story[-40:]), file=sys.stderr)
+
+
+def _in_own_network(arguments: list[str]) -> NoReturn:
+    """This command once more, there; exit 2 where that is not permitted."""
+    from einlass_sim.line.machines import own_network
+
+    command = own_network([sys.executable, "-m", "einlass_cli", *arguments])
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        typer.echo(f"error: no network namespace can be made here: {error}", err=True)
+        raise typer.Exit(2) from error
