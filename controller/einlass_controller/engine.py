@@ -44,6 +44,7 @@ from einlass_controller.messages import (
 )
 from einlass_controller.steps import (
     asks,
+    clocks,
     events,
     house,
     leasing,
@@ -207,6 +208,7 @@ class Engine:
         rows.load(*_needs(asked, self.live, now_ms))
         read_s = time.thread_time()
         batch = Batch(self.live, rows, now_ms, now_ms if self._steady is None else self._steady())
+        clocks.look(batch)
         results = [_STEPS[type(message)](batch, message) for message in messages]
         for one in waiting:
             asks.ask_again(batch, one)

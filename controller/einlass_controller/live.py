@@ -168,6 +168,8 @@ class Node:
     gap_told_ms: int = 0
     strikes: int = 0
     struck_ms: int = 0
+    clock_right_ms: int = 0  # when it last told something at once with the right time, on the steady clock; 0: not yet
+    clock_off_ms: int = 0  # by so much our wall clock has jumped since then
     past_strikes: int = 0  # messages of a past incarnation since the last one of the present
     cut_off: str = ""  # what its lane does alone
     wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
@@ -223,6 +225,7 @@ class Live:
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
+    wall_offset_ms: int | None = None  # between the wall clock and the steady one; changes when the former jumps
     zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)

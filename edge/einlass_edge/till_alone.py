@@ -65,7 +65,9 @@ class AloneDesk:
         acknowledged: Callable[[], int],
         unix_ms: Callable[[], int],
         timezone: str,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
+        self._now_ms = now_ms
         self._book = book
         self._list = listed
         self._unix_ms = unix_ms
@@ -91,7 +93,7 @@ class AloneDesk:
 
     def status(self) -> dict[str, Any]:
         """What is here, for the till's status."""
-        listed = self._list.status(now_ms())
+        listed = self._list.status(self._now_ms())
         return {"list": listed, "book": self._tariff.status(), "stamp": max(self._keys, default=0)}
 
     def tidy(self) -> None:
@@ -104,7 +106,7 @@ class AloneDesk:
 
     def _take_list(self, fields: dict[str, Any]) -> bool:
         try:
-            taken = self._list.take(fields, now_ms())
+            taken = self._list.take(fields, self._now_ms())
         except (OSError, ValueError) as error:
             log.error("list_not_kept", error=str(error))
             return False

@@ -213,6 +213,7 @@ def test_only_the_difference_counts_when_people_walked_meanwhile(bench: Any) -> 
 def test_what_a_cut_off_lane_tells_after_the_count_was_in_it_already(make_bench: Any, side: str) -> None:
     bench = make_bench(20)
     gate, away = bench.gate(), bench.gate("gate-2")
+    away.event("limit", unix_ms=bench.now_ms)  # it knows the time
     for _ in range(5):
         gate.enter(bench.ticket())
     code = bench.ticket()

@@ -13,10 +13,13 @@ import pytest
 from einlass_controller import view
 from einlass_controller.domain.life import BLOCK, UNBLOCK
 from einlass_controller.issuing import Terms, sign_ticket
+from einlass_controller.live import load
 from einlass_controller.messages import Issue, Tick
 from einlass_controller.orders import AddSigningKey, ChangeTicket, RevokeSigningKey
 from einlass_controller.signing import Signer
 from einlass_controller.steps.trusting import RESEND_MS
+from einlass_controller.store.reading import ledger_entries, one_moment
+from einlass_controller.store.replaying import compare
 from einlass_core import codes
 from einlass_core.allowlist import AllowList
 from einlass_core.signed import Claim, code_of, message_of
@@ -347,6 +350,9 @@ def test_a_second_use_elsewhere_is_reported_with_both(bench: Any, office: Office
     assert conflict["would_have_been"] == "already_inside"
     assert conflict["other"][0]["lane"] == "west"
     assert bench.figures()[0] == 2, "both bodies are inside"
+    with one_moment(bench.database) as connection:
+        replayed = compare(connection, ledger_entries(connection), load(connection))
+    assert replayed["ok"], replayed["examples"]
 
 
 @pytest.mark.parametrize("what", ["blocked", "revoked", "expired"])

@@ -9,6 +9,7 @@ from tests.controller.conftest import Bench, Gate
 from tests.controller.test_house import SPA, by_ticket, counts
 from tests.controller.test_leases import NEWEST
 
+from einlass_controller.engine import Engine
 from einlass_controller.messages import Correct, Tick
 from einlass_controller.orders import ConfirmRecount, Recounted, Restored
 from einlass_controller.setup import Prepared
@@ -160,6 +161,7 @@ def test_who_is_in_an_inner_zone_is_in_the_one_around_it_however_he_came_there(s
 
 def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
+    main.event("limit")
     main.away = True
     main.account["balance"] += 1
     main.event("forced", side="entry", persons=1)
@@ -171,6 +173,54 @@ def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None
     main.tell()
     assert counts(spa) == (0, 0, 0)
     assert spa.engine.live.books.zones["bath"].counted == 0
+
+
+def told_after_a_count(spa: Bench, away_ms: int, side: str, after_ms: int, off_ms: int, jump_ms: int = 0) -> int:
+    """The count when somebody passed the main entrance so long after two were counted, by a clock that is so far off.
+
+    The lane was cut off so long before; the controller's wall clock jumped meanwhile.
+    """
+    steady_ms = spa.now_ms
+    spa.engine = Engine(spa.database, steady=lambda: steady_ms)
+    main = Clocked(spa, "gate-1")
+    for _ in range(2):
+        main.account["balance"] += 1
+        main.event("forced", side="entry", persons=1)
+    main.away = True
+    spa.run(Tick())
+    spa.now_ms += away_ms + jump_ms
+    steady_ms += away_ms
+    spa.run(Tick())
+    spa.order(Correct("bath", 2, None, "Ann", "counted"))
+    spa.now_ms += after_ms + off_ms
+    main.account["balance"] += 1 if side == "entry" else -1
+    main.event("forced" if side == "entry" else "passed", side=side, persons=1)
+    spa.now_ms += 600_000 - off_ms
+    steady_ms += 600_000 + after_ms
+    main.tell()
+    return counts(spa)[0]
+
+
+HOUR_MS = 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("case", "found"),
+    [
+        ((HOUR_MS, "entry", 10_000, 0), 3),
+        ((HOUR_MS, "entry", 10_000, -36_000), 3),  # its clock lost a part in a hundred
+        ((HOUR_MS, "entry", -60_000, 0), 2),
+        ((HOUR_MS, "exit", -10_000, 36_000), 2),  # and gained one
+        ((HOUR_MS, "exit", 60_000, 0), 1),
+        ((HOUR_MS, "entry", 60_000, -2 * HOUR_MS, 2 * HOUR_MS), 3),  # ours was put right, and it was not told
+        ((HOUR_MS, "exit", -10_000, 2 * HOUR_MS, -2 * HOUR_MS), 2),
+    ],
+)
+def test_who_passes_near_a_count_where_the_clock_is_wrong_is_not_missing(
+    spa: Bench, case: tuple[Any, ...], found: int
+) -> None:
+    """Who came may count twice, and who left may still count; never the other way round."""
+    assert told_after_a_count(spa, *case) == found
 
 
 def test_who_left_before_a_count_frees_no_place_after_it_while_the_record_is_on_its_way(spa: Bench) -> None:
@@ -310,6 +360,29 @@ def test_who_came_and_who_left_before_a_count_are_told_in_any_order(spa: Bench) 
         assert spa.engine.live.books.zones["bath"].committed == 4
     takes_its_ceiling(spa, main)
     assert spa.engine.live.books.zones["bath"].untold == 0
+
+
+def test_what_is_told_late_frees_no_place_for_whoever_is_let_in_meanwhile(spa: Bench) -> None:
+    """Its lease had ended at the count, so it was not asked; whom it had let in takes places that are granted anew."""
+    main = lent(spa)
+    for _ in range(2):
+        main.walk_out()
+        spa.pass_by(seconds=10)
+    main.away = True
+    for _ in range(2):
+        main.account["balance"] += 1
+        main.event("forced", side="entry", persons=1)
+        spa.pass_by(seconds=10)
+    spa.pass_by(minutes=24 * 60)
+    spa.order(Correct("bath", 4, None, "Ann", "counted"))
+    main.hello()
+    assert main.ask(spa.ticket())["code"] == "ok"  # he goes in, and the record of it is the last
+    for message in main.untold:
+        spa.run(message)
+        assert spa.engine.live.books.zones["bath"].committed >= 5
+    main.away = False
+    takes_its_ceiling(spa, main)
+    assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (4, 0)
 
 
 def test_what_a_count_frees_is_free_when_the_lanes_have_taken_their_ceiling_again(spa: Bench) -> None:

@@ -11,7 +11,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
-from einlass_controller.steps import alone, leasing, parking_exits, parking_sales
+from einlass_controller.steps import alone, clocks, leasing, parking_exits, parking_sales
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
@@ -43,6 +43,7 @@ def event(batch: Batch, message: NodeEvent) -> None:
     node.boot = max(node.boot, message.boot)
     node.gap_since_ms = 0
     batch.nodes.add(node.id)
+    clocks.heard(batch, node, int(message.fields.get("unix_ms", 0)))
     # A count that has this in it already is corrected first where places come back: never below who is inside.
     lowers = message.report is not None and batch.lowers(node, message.report)
     if message.report is not None and not lowers:

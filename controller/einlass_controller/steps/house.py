@@ -10,7 +10,7 @@ from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.catalogue import in_force, read_catalogue
 from einlass_controller.domain.hours import last_close
 from einlass_controller.domain.tickets import Ticket
-from einlass_controller.live import Area
+from einlass_controller.live import Area, Lane
 from einlass_controller.messages import EXIT, Correct, Declined, Done, SetMode, SetRules, Shut, Vouch
 from einlass_controller.parking_book import with_products
 from einlass_controller.steps.batch import Batch
@@ -218,6 +218,22 @@ def _ask(batch: Batch, zone: str) -> dict[str, int]:
             batch.touch(lane)
             batch.send_limit(lane, limit)
     return asked
+
+
+def ask_late(batch: Batch, zone: str, lane: Lane, inc: str) -> None:
+    """A lane begins to tell what was before the zone's last count, which nobody had asked it for: its lease was over.
+
+    Whom it let in is taken off the count then, and stands in its account, in places that it was granted anew meanwhile.
+    """
+    area, account = batch.live.areas[zone], batch.live.books.accounts[lane.id]
+    known, seq, version = area.counted.get(lane.id, ("", 0, 0))
+    if version or zone not in lane.zones or account.inc != inc or account.frozen:
+        return
+    limit = batch.live.books.again(lane.id)
+    batch.touch(lane)
+    batch.send_limit(lane, limit)
+    mark = (inc, seq if known == inc else 0, limit.version)
+    _keep(batch, replace(area, counted={**area.counted, lane.id: mark}))
 
 
 def is_asked(batch: Batch, zone: str) -> bool:

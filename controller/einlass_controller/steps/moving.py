@@ -6,15 +6,9 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.house import came_before, is_asked, mark_later
+from einlass_controller.steps.clocks import AWAY_MARGIN_MS, MARGIN_MS, margin_ms
+from einlass_controller.steps.house import ask_late, came_before, is_asked, mark_later
 from einlass_core import wire
-
-# An entry whose node said that it was so shortly before a count is believed to have come after it: too many counted is
-# the safe mistake, clocks of nodes are right to a second or two.
-CLOCK_MARGIN_MS = 2_000
-# A lane that was out of reach at a count after a restore was told the time long before: a clock that is wrong by one
-# part in a thousand is a minute off after seventeen hours.
-AWAY_MARGIN_MS = 60_000
 
 
 def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool = False) -> None:
@@ -51,7 +45,7 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     chain_of = batch.live.chain_of
     around = chain_of(lane.outer)
     cars = batch.live.is_for_cars(lane.zone)
-    there = _inside(batch, ticket.id, cars, at_ms + CLOCK_MARGIN_MS)
+    there = _inside(batch, ticket.id, cars, at_ms + MARGIN_MS)
     known = early = 0
     for zone in lane.zones:
         gone = _leave(batch, there.get(zone, []), persons, at_ms)
@@ -81,7 +75,7 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
     """Those whose way in is not told yet: when it is, they are not inside."""
     left = persons
     for visit in batch.rows.visits_of_ticket(ticket.id):
-        if left and visit.zone == zone and visit.granted_ms <= at_ms + CLOCK_MARGIN_MS:
+        if left and visit.zone == zone and visit.granted_ms <= at_ms + MARGIN_MS:
             left -= visits.leave_early(visit, left)
             batch.rows.changed(visit, None)
     return persons - left
@@ -90,15 +84,17 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
     """A passage that was before the zone's last count, and is only told now, is in that count already.
 
-    Not when the account that the count was made from had it in it. Where the time is not known, or too near to the
-    count, nobody comes to be too few: who came in counts, who went out does not.
+    Not when the account that the count was made from had it in it. Where the time is not known (told_ms 0: after a
+    start that nobody told it to), or nearer to the count than clocks are right, nobody comes to be too few: who came in
+    counts, who went out does not.
     """
     lane, told_ms = batch.live.lane_of_node.get(message.node), int(message.fields.get("unix_ms", 0))
     if lane is None:
         return
     sign = 1 if side == ENTRY else -1
+    margin = margin_ms(batch, batch.live.nodes[message.node])
     if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
-        _past_account(batch, message, lane, sign * persons)
+        _past_account(batch, message, lane, sign * persons, max(margin, AWAY_MARGIN_MS))
         return
     for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
         for zone in zones:
@@ -106,16 +102,17 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
             inc, seq, _ = area.counted.get(lane.id, ("", 0, 0))
             if not area.counted_ms or (inc == message.inc and message.seq <= seq):
                 continue
-            if told_ms >= area.counted_ms + CLOCK_MARGIN_MS:  # nor is anything that this journal says from here on
+            if told_ms >= area.counted_ms + margin:  # nor is anything that this journal says from here on
                 mark_later(batch, zone, lane.id, message.inc)
-            elif _before(came_before(area), told_ms, effect):
+            elif effect < 0 or 0 < told_ms < came_before(area) - margin:
+                ask_late(batch, zone, lane, message.inc)
                 batch.live.books.excuse(zone, effect * persons, is_asked(batch, zone))
                 batch.zones.add(zone)
                 at_ms = told_ms or batch.now_ms
                 batch.record("counted_before", at_ms, lane=lane.id, zone=zone, change=-effect * persons)
 
 
-def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int) -> None:
+def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int, margin: int) -> None:
     """A passage of an account from before a restore, which is in no book any more (persons above 0: in).
 
     Before people were counted it is in that count. A lane out of reach goes on with that account afterwards: who leaves
@@ -128,23 +125,18 @@ def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int) ->
         for zone in zones:
             area = batch.live.areas[zone]
             inc, seq, _ = area.counted.get(lane.id, ("", 0, 0))
-            later = told_ms >= area.counted_ms + AWAY_MARGIN_MS
+            later = told_ms >= area.counted_ms + margin
             if inc == message.inc and seq == wire.COUNT_MAX:
                 later = True
             elif not area.counted_ms or (inc == message.inc and message.seq <= seq):
                 continue
             elif later:
                 mark_later(batch, zone, lane.id, message.inc)
-            elif change < 0 or 0 < told_ms < came_before(area) - AWAY_MARGIN_MS:
+            elif change < 0 or 0 < told_ms < came_before(area) - margin:
                 continue
             batch.live.books.shift(zone, change)
             batch.zones.add(zone)
             batch.record("counted_after", told_ms or batch.now_ms, lane=lane.id, zone=zone, change=change)
-
-
-def _before(came_ms: int, told_ms: int, effect: int) -> bool:
-    """Whether a passage is taken to be in a count. told_ms 0: after a start that nobody told the time to."""
-    return effect < 0 or 0 < told_ms < came_ms - CLOCK_MARGIN_MS
 
 
 def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> Visit:

@@ -5,7 +5,7 @@ and raises an alarm. Money, stay and vouchers change in one transaction.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -42,7 +42,8 @@ NAME_LENGTH_MAX = 64
 STOPPED = "coins_stopped"
 TOLD = frozenset(("card_undone", "card_not"))
 # Kinds of records that end a sale without a payment.
-OVER = frozenset(("aborted", "powered"))
+POWERED = "powered"
+OVER = frozenset(("aborted", POWERED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,9 @@ def _note(
     said = {name: value for name, value in list(said.items())[:8] if name not in ("node", "till", "seq", "number")}
     if kind in OVER:
         _end(batch, node, message.inc, number, message.boot)
+    if kind == POWERED:
+        # The sale that was under way when the power went may have no record, and so no number that is known now.
+        started(batch, node, message.boot)
     if kind == STOPPED:
         node.fault = STOPPED
         batch.nodes.add(node.id)
@@ -415,8 +419,21 @@ def started(batch: Batch, node: Node, boot: int) -> None:
 
 
 def forgotten(batch: Batch, node: Node) -> None:
-    """The machine has lost its journal: it knows of no open sale any more."""
-    _end_where(batch, node, SALE.c.inc != node.inc)
+    """The machine has lost its journal, and with it perhaps a sale that nobody heard of.
+
+    Cards that were held for it may be used: they stay held until a person has looked and ends that payment.
+    """
+    for row in _open_sales(batch, node, SALE.c.inc != node.inc):
+        key = key_of(node.id, row.inc, row.number)
+        held = voucher_payments.held_by(batch, key)
+        if not held:
+            _end(batch, node, row.inc, row.number, row.boot)
+            continue
+        parking_visits.keep_only(batch, key, set())
+        batch.rows.execute(update(SALE).where(SALE.c.key == key).values({"state": ENDED, "ended_ms": batch.now_ms}))
+        serials = ", ".join(str(item.serial) for item in held)
+        batch.record("vouchers_in_doubt", node=node.id, sale=key, vouchers=[item.serial for item in held])
+        batch.alarm(node, f"vouchers_in_doubt: {serials} were held for payment {key}: look at the machine, then end it")
 
 
 def end_before(batch: Batch, node: Node, inc: str, number: int) -> None:
@@ -425,11 +442,15 @@ def end_before(batch: Batch, node: Node, inc: str, number: int) -> None:
 
 
 def _end_where(batch: Batch, node: Node, *conditions: Any) -> None:
-    if node.id not in batch.live.parking.tills:
-        return
-    mine = select(SALE.c.inc, SALE.c.number, SALE.c.boot).where(SALE.c.node == node.id, SALE.c.state == OPEN)
-    for row in batch.rows.fetch(mine.where(*conditions)):
+    for row in _open_sales(batch, node, *conditions):
         _end(batch, node, row.inc, row.number, row.boot)
+
+
+def _open_sales(batch: Batch, node: Node, *conditions: Any) -> Sequence[Any]:
+    if node.id not in batch.live.parking.tills:
+        return ()
+    mine = select(SALE.c.inc, SALE.c.number, SALE.c.boot).where(SALE.c.node == node.id, SALE.c.state == OPEN)
+    return batch.rows.fetch(mine.where(*conditions))
 
 
 def _end(batch: Batch, node: Node, inc: str, number: int, boot: int) -> None:

@@ -88,13 +88,13 @@ _SEEN_NEW = _SEEN.replace("listed <= 0", "listed > 0")
 _SEEN_WHOLE = (
     "SELECT id, listed FROM ticket WHERE id > ? AND key_id > 0 AND listed <> 0 AND zone IN ({}) ORDER BY id LIMIT ?"
 )
+_UNSEEN = "NOT EXISTS (SELECT 1 FROM ticket WHERE id = held_back.ticket)"
 _HELD = (
     "SELECT ticket, status, listed_number FROM held_back "
-    "WHERE listed_number > ? AND status {} '' AND ticket NOT IN (SELECT id FROM ticket) ORDER BY listed_number LIMIT ?"
+    f"WHERE listed_number > ? AND status {{}} '' AND {_UNSEEN} ORDER BY listed_number LIMIT ?"
 )
 _HELD_WHOLE = (
-    "SELECT ticket, status FROM held_back "
-    "WHERE ticket > ? AND status <> '' AND ticket NOT IN (SELECT id FROM ticket) ORDER BY ticket LIMIT ?"
+    f"SELECT ticket, status FROM held_back WHERE ticket > ? AND status <> '' AND {_UNSEEN} ORDER BY ticket LIMIT ?"
 )
 _TO_LOOK_AT = (
     "SELECT id FROM ticket WHERE listed_number = 0 "

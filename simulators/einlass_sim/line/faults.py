@@ -30,6 +30,9 @@ SEES_S = 1.0
 FULL_BYTES = 1
 JUMP_MS_MAX = 6 * 3_600_000
 UP_S = (5, 600)  # since the machine's start
+MINUTES_S = (60.0, 150.0)
+LONG = ("long_cut",)
+LONG_FROM = 30  # faults
 
 Fault = Callable[["Faults"], Coroutine[Any, Any, None]]
 
@@ -46,12 +49,14 @@ class Faults:
         self.late = 0
 
     async def play(self, count: int, kinds: list[str]) -> None:
-        """So many; every kind before any comes again."""
+        """So many; every kind before any comes again. Those that last minutes come once, half way through."""
+        often = [kind for kind in kinds if kind not in LONG] or kinds
+        long = [kind for kind in kinds if kind in LONG and count >= LONG_FROM]
         deck: list[str] = []
-        for _ in range(count):
+        for number in range(count):
             if not deck:
-                deck = self.rng.sample(kinds, len(kinds))
-            kind = deck.pop()
+                deck = self.rng.sample(often, len(often))
+            kind = long.pop() if long and number >= count // 2 else deck.pop()
             await KINDS[kind](self)
             self.done[kind] = self.done.get(kind, 0) + 1
             await self.wait(BREATH_S)
@@ -89,13 +94,18 @@ async def _cut(faults: Faults) -> None:
     weather.refused = False
 
 
-async def _all_cut(faults: Faults) -> None:
+async def _all_cut(faults: Faults, between_s: tuple[float, float] = LONG_S) -> None:
     for client in CLIENTS:
         faults.line.tap.weather(client).refused = True
         faults.line.tap.reset(client)
-    await faults.wait(LONG_S)
+    await faults.wait(between_s)
     for client in CLIENTS:
         faults.line.tap.weather(client).refused = False
+
+
+async def _long_cut(faults: Faults) -> None:
+    """Minutes: whoever comes is let in by the lanes' leases, until no place is left."""
+    await _all_cut(faults, MINUTES_S)
 
 
 async def _half_open(faults: Faults) -> None:
@@ -219,6 +229,7 @@ KINDS: dict[str, Fault] = {
     "clock_jump": _clock_jump,
     "reboot": _reboot,
     "cable": _cable,
+    "long_cut": _long_cut,
 }
 
 

@@ -148,6 +148,7 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
         "not_played": impossible(),
         "scans": people.scans,
         "went_in": people.went_in,
+        "answers": dict(sorted(_answers(ledger).items())),
         "alone": sum(bool(entry["body"].get("offline")) for entry in ledger),
         "uncertain": _uncertain(ledger),
         "late_releases": faults.late,
@@ -155,6 +156,12 @@ async def _play(line: Line, seed: int, count: int, kinds: list[str]) -> dict[str
         "recovered_s": round(recovered_s, 1),
         "seconds": round(time.monotonic() - began_s),
     }
+
+
+def _answers(ledger: list[dict[str, Any]]) -> Counter[str]:
+    """What scans at the entry got, from controller or lane."""
+    bodies = [entry["body"] for entry in ledger if entry["kind"] in ("decision", "refused", "given_up")]
+    return Counter(body.get("code") or "given_up" for body in bodies if body.get("side") == ENTRY)
 
 
 def _uncertain(ledger: list[dict[str, Any]]) -> int:

@@ -54,10 +54,10 @@ def quiet() -> None:
 
 
 @cache
-def _tables() -> bytes:
+def tables() -> bytes:
     """A database with all tables and nothing in them, made once."""
-    raw = _memory()
-    migrate(_database(raw))
+    raw = memory()
+    migrate(database_on(raw))
     return raw.serialize()
 
 
@@ -79,9 +79,9 @@ def _plan(lanes: int, cap: int) -> Plan:
 @cache
 def _site(lanes: int, cap: int) -> bytes:
     """A database with the site, made once for all worlds that are as large."""
-    raw = _memory()
-    raw.deserialize(_tables())
-    with _database(raw).begin() as connection:
+    raw = memory()
+    raw.deserialize(tables())
+    with database_on(raw).begin() as connection:
         seed_site(connection, _plan(lanes, cap))
     return raw.serialize()
 
@@ -89,9 +89,9 @@ def _site(lanes: int, cap: int) -> bytes:
 @lru_cache(maxsize=SITES_KEPT)
 def _template(lanes: int, cap: int, closing: tuple[int, int]) -> bytes:
     """A database with the site and its rules."""
-    raw = _memory()
+    raw = memory()
     raw.deserialize(_site(lanes, cap))
-    database = _database(raw)
+    database = database_on(raw)
     rules: dict[str, Any] = {"product": PRODUCTS}
     if closing[0]:
         closes, opens = (_clock(minutes) for minutes in closing)
@@ -110,7 +110,8 @@ def _clock(minutes: int) -> str:
     return f"{datetime.fromtimestamp(closing_ms(minutes) / 1000, ZoneInfo(TIME_ZONE)):%H:%M}"
 
 
-def _memory() -> sqlite3.Connection:
+def memory() -> sqlite3.Connection:
+    """An empty database."""
     return sqlite3.connect(":memory:", check_same_thread=False)
 
 
@@ -125,7 +126,8 @@ def _first() -> Database:
 _COMPILED: dict[Any, Any] = {}
 
 
-def _database(raw: sqlite3.Connection) -> Database:
+def database_on(raw: sqlite3.Connection) -> Database:
+    """As the controller opens one."""
     url, dialect = _first().url, _first().dialect
     pool = StaticPool(cast("Any", lambda: raw), dialect=dialect)
     engine = Database(pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
@@ -140,9 +142,9 @@ class Office:
         self.world = world
         self.rate = rate
         self.jumped_ms = 0
-        self.raw = _memory()
-        self.raw.deserialize(_template(world.drawn.lanes, world.drawn.cap, world.drawn.closing))
-        self.database = _database(self.raw)
+        self.raw = memory()
+        self.raw.deserialize(self._begins_with())
+        self.database = database_on(self.raw)
         self.intake = Intake("pool", b"world")
         self.leasing = leasing
         self.inbox: list[Message] = []
@@ -159,6 +161,9 @@ class Office:
         self._answered: set[bytes] = set()
         self._ways: dict[str, tuple[str, list[Lane]]] = {}
         self.known = Known()  # what is noted beside the database
+
+    def _begins_with(self) -> bytes:
+        return _template(self.world.drawn.lanes, self.world.drawn.cap, self.world.drawn.closing)
 
     def _engine(self) -> Engine:
         return Engine(self.database, self.leasing, self.steady_ms)
@@ -266,7 +271,7 @@ class Office:
 
     def start(self) -> None:
         """With nothing but the database."""
-        self.database = _database(self.raw)
+        self.database = database_on(self.raw)
         self.engine = self._engine()
         self.running = True
         self._look_back()
@@ -295,7 +300,7 @@ class Office:
 
     def set_up_again(self, cap: int) -> None:
         """With another cap; nothing runs meanwhile."""
-        with _database(self.raw).begin() as connection:
+        with database_on(self.raw).begin() as connection:
             seed_site(connection, _plan(self.world.drawn.lanes, cap))
 
     def image(self) -> bytes:
@@ -305,9 +310,9 @@ class Office:
     def put_back(self, image: bytes) -> bool:
         """An older database takes the place of this one; the note beside it stays. False: nothing happened since."""
         self._remember()
-        self.raw = _memory()
+        self.raw = memory()
         self.raw.deserialize(image)
-        return position(_database(self.raw)) != (self.known.number, self.known.hash)
+        return position(database_on(self.raw)) != (self.known.number, self.known.hash)
 
     def cap(self) -> int:
         """As the database has it."""

@@ -1,8 +1,8 @@
 """Bugs planted on purpose, one at a time, in the shipped code's place: a world is worth what it finds.
 
 Each is a shortcut that looks harmless (docs/protocol.md says why it is none). They live here only: the product has no
-switch for any of them. `hours`, `faults`, `seeds`: the runs in which it must be found. Vouchers are not in the world:
-what is planted there only the other layers can find (layers.py).
+switch for any of them. `hours`, `faults`, `seeds`: the runs in which it must be found. Vouchers and money are not in
+the world of lanes: what is planted there the town of tills must find (tills/planted.py), or other layers (layers.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +16,16 @@ from einlass_controller.steps import alone, events, voucher_payments
 from einlass_core import allowlist, gate, lease
 from einlass_core.effects import Record, SetBolt
 from einlass_core.events import EXIT
+from einlass_sim.tills import drawn as town_drawn
+from einlass_sim.tills import planted as in_tills
+from einlass_sim.tills import runs as town_runs
 from einlass_sim.world import lane as world_lane
 from einlass_sim.world import layers, runs
 from einlass_sim.world import office as world_office
-from einlass_sim.world.drawn import FAULTS, Drawn, draw
+from einlass_sim.world.drawn import FAULTS, draw
 from einlass_sim.world.watch import WATCHED
 
-SEEDS_MAX = 40
+SEEDS_MAX = 20
 HOURS = 3.0
 
 
@@ -36,6 +39,18 @@ class Bug:
     faults: frozenset[str] = frozenset(FAULTS)
     seeds: int = SEEDS_MAX
     in_world: bool = True  # whether the world has what it is about
+    in_town: bool = False  # whether the town of tills has
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether one of the simulations must find it, and not only some layer."""
+        return self.in_world or self.in_town
+
+    def play(self, seed: int) -> str:
+        """What a seed breaks."""
+        if self.in_town:
+            return town_runs.play(town_drawn.draw(seed, self.hours, frozenset(town_drawn.FAULTS))).violation
+        return runs.play(draw(seed, self.hours, self.faults)).violation
 
 
 @dataclass
@@ -56,13 +71,15 @@ class Hunt:
     def missed(self) -> list[str]:
         """What no layer found, and what the world should have found and did not."""
         found = self.found
-        return [name for name in self.names if name not in (self.caught if BUGS[name].in_world else found)]
+        return [name for name in self.names if name not in (self.caught if BUGS[name].is_simulated else found)]
 
     def as_dict(self) -> dict[str, Any]:
         """As it is printed. `world`: any of the layers of the world itself, which follow it."""
-        by_layer: dict[str, list[str]] = {"world": list(self.caught)}
-        for name, (_, what) in self.caught.items():
-            by_layer.setdefault(layer_of(what), []).append(name)
+        in_world = [name for name in self.caught if not BUGS[name].in_town]
+        by_layer: dict[str, list[str]] = {"world": in_world}
+        for name in in_world:
+            by_layer.setdefault(layer_of(self.caught[name][1]), []).append(name)
+        by_layer["town of tills"] = [name for name in self.caught if BUGS[name].in_town]
         return {
             "planted": len(self.names),
             "found": len(self.found),
@@ -339,6 +356,7 @@ BUGS: dict[str, Bug] = {
         lambda: [_swap(occupancy.Books, "renew", _renew_ghosts_unsigned)],
         4.0,
         frozenset(("wipe",)),
+        40,
     ),
     "reclaimed_by_the_clock": Bug(
         "a lane that is not heard of loses its places to others",
@@ -410,7 +428,9 @@ BUGS: dict[str, Bug] = {
         lambda: [_engine_steps(_node_event(), _event_despite_a_gap)],
     ),
     "forced_bodies_not_counted": Bug(
-        "a body without a release is not counted", lambda: [_swap(gate.Gate, "_passed", _no_forced_bodies)]
+        "a body without a release is not counted",
+        lambda: [_swap(gate.Gate, "_passed", _no_forced_bodies)],
+        faults=frozenset(("tailgate",)),
     ),
     "cap_not_looked_at": Bug(
         "the controller grants without looking", lambda: [_swap(occupancy.Books, "grant", _grant_without_looking)]
@@ -442,7 +462,7 @@ BUGS: dict[str, Bug] = {
 
 
 _ACTIVE: list[Any] = []
-_CLEAN: dict[tuple[int, float, frozenset[str]], str] = {}
+_CLEAN: dict[tuple[int, float, frozenset[str], bool], str] = {}
 
 
 @contextmanager
@@ -472,7 +492,7 @@ def hunt(names: list[str], also: Iterable[str] = ()) -> Hunt:
         found.elsewhere[layer] = [name for name in names if layers.finds(layer, name)]
     for name in names:
         bug = BUGS[name]
-        if bug.in_world:
+        if bug.is_simulated:
             with planted(name):
                 caught = _first(bug)
             if caught is not None:
@@ -482,9 +502,8 @@ def hunt(names: list[str], also: Iterable[str] = ()) -> Hunt:
 
 def _first(bug: Bug) -> tuple[int, str] | None:
     for seed in range(1, bug.seeds + 1):
-        drawn: Drawn = draw(seed, bug.hours, bug.faults)
         try:
-            what = runs.play(drawn).violation
+            what = bug.play(seed)
         except Exception as error:  # a bug may also end in a plain error: that is found, too
             what = f"crashed: {type(error).__name__}: {error}"
         if what and what != _clean(seed, bug):
@@ -494,13 +513,16 @@ def _first(bug: Bug) -> tuple[int, str] | None:
 
 def _clean(seed: int, bug: Bug) -> str:
     """What the shipped code itself breaks with this seed: nothing that counts as found."""
-    key = (seed, bug.hours, bug.faults)
+    key = (seed, bug.hours, bug.faults, bug.in_town)
     if key not in _CLEAN:
         for patch in _ACTIVE:
             patch.stop()
         try:
-            _CLEAN[key] = runs.play(draw(*key)).violation
+            _CLEAN[key] = bug.play(seed)
         finally:
             for patch in _ACTIVE:
                 patch.start()
     return _CLEAN[key]
+
+
+BUGS |= {name: Bug(what, patches, in_world=False, in_town=True) for name, (what, patches) in in_tills.BUGS.items()}

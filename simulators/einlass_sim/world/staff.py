@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 COUNT_AGAIN_MS = 20_000
 CLOCK_ERROR_MS = 1_500
-# Of a lane that is left out of a count after a restore: the controller believes its clock to a minute.
+# Of a lane that is out of reach: the controller allows for a part in a hundred since it last heard the right time from
+# it, and for a minute when it was started anew since.
 CLOCK_ERROR_AWAY_MS = 30_000
 # So long they wait for a lease to end; then somebody goes there and switches the node off.
 PATIENCE_MS = 15 * MINUTE_MS
@@ -35,7 +36,9 @@ class Staff:
     def count(self) -> None:
         """They count who is in the water, and the figure becomes that."""
         inside = self.world.truth.inside
-        if any(self._is_off(lane) for lane in self.world.lanes):
+        away = [lane for lane in self.world.lanes if not lane.reachable]
+        here = [lane for lane in self.world.lanes if lane.reachable]
+        if any(map(self._is_off, here)) or any(self._is_off(lane, CLOCK_ERROR_AWAY_MS) for lane in away):
             self.world.sometimes["not_counted_for_a_clock_is_wrong"] += 1
             return
         if self._stands_still():
@@ -43,6 +46,7 @@ class Staff:
         if self.world.office.engine.live.recount or self.order(Correct("bath", inside, None, "Ann", "")) is None:
             return
         self.world.truth.counted()
+        self.world.truth.counted_without(away)
         self.world.sometimes["counted_by_staff"] += 1
         if any(not lane.reachable or not lane.linked for lane in self.world.lanes):
             self.world.sometimes["counted_while_a_lane_is_cut_off"] += 1
