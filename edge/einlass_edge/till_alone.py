@@ -18,7 +18,7 @@ from einlass_core.allowlist import ENTRY_BYTES, AllowList
 from einlass_core.journal import Journal
 from einlass_core.stamp import KEY_BYTES
 from einlass_core.till_alone import ALONE_LIMIT, WEEKDAYS, Alone, Worth
-from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone, Priced
+from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Price, PriceAlone, Priced
 from einlass_edge.clock import now_ms
 from einlass_edge.till_book import KEYS, LOTS, TillBook
 from einlass_edge.till_sold import SoldStore
@@ -156,6 +156,15 @@ class AloneDesk:
         log.info("stamp_key", day=fields["day"])
 
     # The price
+
+    def instead(self, asked: Price) -> Priced | None:
+        """What to answer in the controller's place while it has not heard of a sale alone; None: ask it.
+
+        Asked now it would take the voucher for good, and the stay for unpaid.
+        """
+        if any(self.rules.is_untold(card) for card in asked.cards):
+            return Priced(asked.nonce, "redeemed")
+        return Priced(asked.nonce, NO_PRICE) if self.rules.is_untold(asked.subject) else None
 
     def price(self, asked: PriceAlone, raw: bytes, known_ms: int) -> Told:
         """raw: what the reader read of the ticket. known_ms: when the stay began, if an answer in this sale said so."""

@@ -238,12 +238,9 @@ class TillNode(Shell):
 
     def _ask(self, price: Price) -> None:
         self._asked = price
-        untold = self._alone.rules.is_untold
-        if any(untold(card) for card in price.cards):
-            self._keep(Priced(price.nonce, "redeemed"))
-            return
-        if self._sells_alone and untold(price.subject):
-            self._keep(Priced(price.nonce, "offline_not_here"))  # The controller would price it as if it were unpaid.
+        instead = self._alone.instead(price)
+        if instead is not None:
+            self._keep(instead)
             return
         fields = {
             **messages.identity(self._journal),

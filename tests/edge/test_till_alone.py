@@ -15,7 +15,7 @@ import pytest
 from einlass_core import codes, stamp
 from einlass_core.allowlist import AllowList
 from einlass_core.journal import Journal, JournalError
-from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone
+from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Price, PriceAlone
 from einlass_core.wire_till import PIECES_AT_ONCE
 from einlass_edge import till_clock
 from einlass_edge.clock import WallClock
@@ -206,6 +206,20 @@ def test_what_was_paid_here_counts_and_the_grace_does_not_begin_anew(desk: Desk)
     late = desk.ask(hours=2 + 55 / 60)
     assert late.priced.due == 100, "three hours, one of them by the card, one paid"
     assert desk.ask(OWN, hours=3).priced.code == "redeemed"
+
+
+def test_what_the_controller_has_not_heard_of_is_not_put_to_it(desk: Desk) -> None:
+    def instead(subject: str, *cards: str) -> str:
+        found = desk.desk.instead(Price("n", EXIT, subject, cards, 0))
+        return "" if found is None else found.code
+
+    assert instead(TICKET, OWN) == ""
+    desk.sell(desk.ask(OWN))
+    assert instead(SHARED, OWN) == "redeemed", "it would be held for another sale, and used twice"
+    assert instead(TICKET) == "offline_not_here", "it would be asked to pay once more"
+    assert instead(SHARED) == ""
+    desk.acknowledged = 1
+    assert instead(TICKET, OWN) == ""
 
 
 def test_without_a_stamp_there_is_no_price_unless_the_stay_is_known_here(desk: Desk) -> None:
