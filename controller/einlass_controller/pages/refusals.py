@@ -34,6 +34,6 @@ def refusal(request: Request, status: int, detail: str = "", headers: dict[str, 
     language = language_of(request.query_params.get("lang"), request.headers.get("accept-language"))
     sentence = SENTENCES.get(status, OTHER)
     values: dict[str, Any] = {"sentence": sentence, "detail": detail[:DETAIL_LENGTH_MAX], "number": status}
-    page = show(request.app.state.controller, "refused.html", language, "/tariff", status=status, **values)
+    page = show(request.app.state.controller, "refused.html", language, "/login", status=status, **values)
     page.headers.update(headers or {})
     return page
