@@ -178,7 +178,6 @@ def test_a_circle_and_a_missing_name_are_refused_with_the_reason(pack: Pack) -> 
         pack.bundle("from pack.low import table\n", low="table = []\nfor at in (1, 2):\n    table.append(at)\n")
 
 
-
 def test_the_firmware_is_built_and_what_is_no_firmware_is_refused(tmp_path: Path) -> None:
     target = build(tmp_path / "built")
     assert {path.name for path in target.iterdir()} == {"boot.py", "main.py", "lib", "text"}
