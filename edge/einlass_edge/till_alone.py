@@ -3,19 +3,22 @@
 What may be used is einlass_core.till_alone's to say, what it costs einlass_tariff's: the controller has the very same.
 """
 
+import shutil
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from einlass_core import codes, stamp
 from einlass_core.allowlist import ENTRY_BYTES, AllowList
+from einlass_core.journal import Journal
 from einlass_core.stamp import KEY_BYTES
 from einlass_core.till_alone import ALONE_LIMIT, WEEKDAYS, Alone, Worth
-from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone, Priced
+from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Price, PriceAlone, Priced
 from einlass_edge.clock import now_ms
 from einlass_edge.till_book import KEYS, LOTS, TillBook
 from einlass_edge.till_sold import SoldStore
@@ -29,6 +32,17 @@ KEYS_MAX = 3
 NO_PRICE, UNTRUSTED, NOT_SOLD = "offline_not_here", "clock_untrusted", "wrong_product"
 
 log = structlog.get_logger(__name__)
+
+
+def list_folder(base: Path, journal: Journal) -> Path:
+    """Where this incarnation's list is kept. What another one owned is not this one's: a list outlives no journal."""
+    mine = base / journal.incarnation
+    mine.mkdir(parents=True, exist_ok=True)
+    for other in base.iterdir():
+        if other != mine:
+            log.warning("list_of_another_journal", folder=other.name)
+            shutil.rmtree(other, ignore_errors=True)
+    return mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,15 @@ class AloneDesk:
         log.info("stamp_key", day=fields["day"])
 
     # The price
+
+    def instead(self, asked: Price) -> Priced | None:
+        """What to answer in the controller's place while it has not heard of a sale alone; None: ask it.
+
+        Asked now it would take the voucher for good, and the stay for unpaid.
+        """
+        if any(self.rules.is_untold(card) for card in asked.cards):
+            return Priced(asked.nonce, "redeemed")
+        return Priced(asked.nonce, NO_PRICE) if self.rules.is_untold(asked.subject) else None
 
     def price(self, asked: PriceAlone, raw: bytes, known_ms: int) -> Told:
         """raw: what the reader read of the ticket. known_ms: when the stay began, if an answer in this sale said so."""

@@ -45,7 +45,7 @@ from einlass_edge.drivers.keypad import Keypad
 from einlass_edge.drivers.printer import ReceiptPrinter
 from einlass_edge.list_files import ListFiles
 from einlass_edge.shell import Part, Shell
-from einlass_edge.till_alone import AloneDesk, Told
+from einlass_edge.till_alone import AloneDesk, Told, list_folder
 from einlass_edge.till_book import TillBook
 from einlass_edge.till_card import CardDesk
 from einlass_edge.till_clock import TillClock
@@ -88,7 +88,7 @@ class TillNode(Shell):
             self._alone = AloneDesk(
                 book,
                 SoldStore(self._database),
-                AllowList(ListFiles((directory / config.journal).with_suffix(".list"))),
+                AllowList(ListFiles(list_folder((directory / config.journal).with_suffix(".list"), self._journal))),
                 lambda: self._journal.acknowledged,
                 lambda: self._wall.unix_ms(now_ms()),
                 config.till.timezone,
@@ -238,6 +238,10 @@ class TillNode(Shell):
 
     def _ask(self, price: Price) -> None:
         self._asked = price
+        instead = self._alone.instead(price)
+        if instead is not None:
+            self._keep(instead)
+            return
         fields = {
             **messages.identity(self._journal),
             "nonce": price.nonce,

@@ -20,6 +20,8 @@ from einlass_hardware.shorten import shorten
 
 WORD_LENGTH_MAX = 10  # longer texts are objects of their own in byte code, so they are not repeated
 TYPE_CHECKING = "TYPE_CHECKING"
+# The names that it binds would be taken for unused ones.
+LOOPS = (ast.For, ast.While)
 # What only a program for two Pythons asks, answered for the board's.
 KNOWN = {"sys.implementation.name": "micropython"}
 
@@ -114,6 +116,8 @@ class Bundle:
         tree = plain(self._paths[name])
         module = Module(name, [s for s in tree.body if not _only_for_types(s)])
         for statement in module.body:
+            if isinstance(statement, LOOPS):
+                raise BundleError(f"{name}, line {statement.lineno}: a loop outside of a function; put it into one")
             module.defined.update(_binds(statement))
         return module
 

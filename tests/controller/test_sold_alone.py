@@ -16,7 +16,7 @@ from tests.controller.voucher_desk import Box, Shop, check_ledger
 
 from einlass_controller import stamps
 from einlass_controller.messages import SetRules
-from einlass_controller.orders_parking import AddTariff, SettleClaim
+from einlass_controller.orders_parking import AddTariff, CorrectStay, SettleClaim
 from einlass_controller.orders_vouchers import HandOver
 from einlass_controller.tariffs import days_of, holidays_of, load_book
 from einlass_core import codes, stamp
@@ -81,7 +81,13 @@ class AloneTill(ScriptedTill):
         """Told as it was: the record of a sale that it has priced by itself. Returns what stands on the receipt."""
         at_ms = more.pop("at_ms", self.bench.now_ms)
         saved = more.pop("saved", [0] * len(cards))
-        note = {"at": at_ms, "entered": entered_ms, "fee": due_cents, "text": DIGEST, "saved": saved}
+        note = {
+            "at": more.pop("priced_ms", at_ms),
+            "entered": entered_ms,
+            "fee": due_cents,
+            "text": DIGEST,
+            "saved": saved,
+        }
         self.begin(subject, what)
         held = " ".join(map(str, range(len(cards))))
         said = self.paid_record(
@@ -242,6 +248,25 @@ def test_paid_at_another_till_before_is_paid_back(town: Town) -> None:
     assert priced["due"] > 0
     name = town.till.sell_alone(code, entered_ms, priced["due"])
     assert town.claims() == [("refund", name, priced["due"])]
+
+
+def test_the_books_know_better_when_a_stay_began_unless_it_is_seconds(town: Town) -> None:
+    code, entered_ms = town.parked(3)
+    found = stay(town.bench)["id"]
+    town.bench.order(CorrectStay(found, entered_ms + 2 * HOUR, None, "the entry was stuck", "ann"))
+    told = town.fee(entered_ms)
+    name = town.till.sell_alone(code, entered_ms, told)
+    assert town.claims() == [("refund", name, told - town.fee(entered_ms + 2 * HOUR))]
+
+
+def test_a_fee_that_rises_while_somebody_pays_is_not_claimed(town: Town) -> None:
+    code, entered_ms = town.parked(2)
+    priced_ms = entered_ms + 2 * HOUR + HOUR // 2 - 10_000  # the first half is free
+    cents = town.fee(entered_ms, at_ms=priced_ms)
+    assert town.fee(entered_ms, at_ms=priced_ms + 90_000) > cents, "a third hour has begun"
+    town.bench.now_ms = priced_ms + 90_000
+    town.till.sell_alone(code, entered_ms, cents, at_ms=town.bench.now_ms, priced_ms=priced_ms)
+    assert town.claims() == []
 
 
 def test_own_vouchers_are_used_once_and_take_off_what_the_till_said(town: Town) -> None:

@@ -187,6 +187,37 @@ def test_the_api_compares(anybody: TestClient, site: tuple[TestClient, str]) -> 
     assert [one["row"] for one in found["examples"]] == [2, 3]
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "de"}
+
+
+def test_a_refusal_is_a_page_for_a_browser_and_json_for_a_program(
+    reader: TestClient, site: tuple[TestClient, str]
+) -> None:
+    refused: list[tuple[int, Any, str]] = [
+        (404, reader.get("/tarif", headers=BROWSER), "Unter dieser Adresse gibt es nichts"),
+        (405, reader.post("/tariff", headers=BROWSER), "Unter dieser Adresse gibt es nichts"),
+        (422, reader.get("/tariff?vouchers=" + "9" * 99, headers=BROWSER), "Eine Angabe ist nicht lesbar"),
+        (403, reader.post("/tariff/own", data={"form_token": "x"}, headers=BROWSER), "Bitte die Seite neu laden"),
+    ]
+    for status, page, sentence in refused:
+        assert page.status_code == status, page.text
+        assert sentence in page.text
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "<script" not in page.text
+    english = reader.get("/nothing?lang=en", headers=BROWSER)
+    assert "There is nothing at this address" in english.text
+    assert "&lt;b&gt;" not in reader.get("/<b>", headers=BROWSER).text, "nothing of what was asked for is said again"
+    assert reader.get("/tarif").json() == {"detail": "Not Found"}
+    assert reader.get("/api/v1/nothing", headers=BROWSER).json() == {"detail": "Not Found"}
+    made = reader.post("/api/v1/keys", json={"name": "door", "scopes": ["scan"]}, headers=admin(site)).json()
+    reader.cookies.clear()
+    reader.post("/login", data={"key": made["key"]})
+    other = reader.get("/tariff/compare", headers=BROWSER)
+    assert (other.status_code, "anderen Schlüssel anmelden" in other.text) == (403, True)
+    assert reader.get("/partner", headers=BROWSER).status_code in (200, 403)
+
+
 def test_a_form_of_a_foreign_page_is_refused(reader: TestClient, site: tuple[TestClient, str]) -> None:
     form = {"form_token": token(reader.get("/tariff/own")), "text": TEXT, "do": "check"}
     assert reader.post("/tariff/own", data=form | {"form_token": "x"}).status_code == 403

@@ -319,6 +319,23 @@ def test_what_a_full_journal_takes_late_has_the_time_when_it_happened() -> None:
     assert lane.recorded[-1] == ("forced", {"side": ENTRY, "persons": 2, "ms": 200})
 
 
+def test_what_a_full_journal_takes_late_it_takes_in_the_order_in_which_it_happened() -> None:
+    """The controller takes all that follows a record from after a count to be from after it."""
+    lane = Lane()
+    lane.store.full = True
+    lane.step(100, BodyPassed(EXIT))
+    lane.scan(200, EXIT)
+    lane.step(300, BodyPassed(EXIT))
+    lane.step(1100, Ticked())  # tried again in vain: what was tried stands behind the others now
+    lane.step(2200, Ticked())
+    lane.step(2300, BodyPassed(EXIT))
+    lane.store.full = False
+    for now_ms in (3400, 3500, 3600, 3700):
+        lane.step(now_ms, Ticked())
+    late = [(kind, fields["ms"]) for kind, fields in lane.recorded if "ms" in fields]
+    assert late == [("passed", 100), ("exit", 200), ("passed", 300)]
+
+
 def test_a_full_journal_at_start_loses_no_fact() -> None:
     lane = Lane()
     lane.release()

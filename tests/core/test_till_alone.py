@@ -5,7 +5,7 @@ from einlass_core.journal import SALT_LENGTH
 from einlass_core.record import TYPE_CHECKING
 from einlass_core.till import CARDS_MAX, IDLE, PAYING, PRICING, SUBJECT_LENGTH_MAX
 from einlass_core.till_alone import ALONE_LIMIT, CODE_ALONE, VOUCHER_ALONE, Alone, Worth
-from einlass_core.till_words import DISPLAY, EXIT, Aborted, Begun, CardWanted, Confirmed, Priced, VoucherShown
+from einlass_core.till_words import DISPLAY, EXIT, POOL, Aborted, Begun, CardWanted, Confirmed, Priced, VoucherShown
 from einlass_core.wire import MESSAGE_BYTES_MAX
 from test_till import LongLived, check, pay_and_display
 from till_world import PowerCut, World
@@ -269,6 +269,33 @@ def test_what_was_paid_here_is_known_here_also_after_a_restart() -> None:
     assert world.alone.paid_here(codes.digest("other")) == []
 
 
+def test_what_nobody_has_heard_of_yet_is_known_here() -> None:
+    world = made()
+    own_voucher_alone(world)
+    sale: "dict[str, Any]" = {
+        "what": POOL,
+        "subject": codes.digest("bad"),
+        "coins": 0,
+        "by_card": 0,
+        "until": 0,
+        "used": [],
+    }
+    sale["alone"] = {"saved": []}
+    world.alone.recorded("paid", {"sale": sale}, world.journal.seq + 1, {})
+    assert not world.alone.is_untold("bad"), "a product is no stay"
+    untold = world.alone.is_untold
+    assert untold(OWN_CARD) and untold("stay") and not untold("other") and not untold(OTHER_CARD)
+    world.start()
+    assert world.alone.is_untold(OWN_CARD)
+    world.journal.acknowledge(world.journal.seq)
+    assert not world.alone.is_untold(OWN_CARD) and not world.alone.is_untold("stay")
+    world.is_linked = True
+    world.do(Begun(EXIT, "third"))
+    world.do(VoucherShown(OTHER_CARD))
+    world.insert(100)
+    assert not world.alone.is_untold(OTHER_CARD), "the controller has priced it: it knows who holds it"
+
+
 def test_of_a_plate_nothing_is_kept_when_its_time_is_over() -> None:
     world = made()
     display_alone(world)
@@ -344,6 +371,8 @@ def test_a_power_cut_at_every_step_of_a_sale_alone_costs_nobody_a_cent_or_a_vouc
             injected += 1
             where = "%s, cut before action %d" % (story.__name__, at)
             check(world, where)
+            world.start()  # What was dropped stays so, also when the power goes once more.
+            world.run()
             spent = [digest for sale in world.sales() for digest in sale["used"]]
             for card in (OWN_CARD, SHARED_CARDS[0]):
                 # Used with a sale: never again. Without one: it is as good as before.

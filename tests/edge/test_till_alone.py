@@ -14,15 +14,16 @@ import pytest
 
 from einlass_core import codes, stamp
 from einlass_core.allowlist import AllowList
-from einlass_core.journal import JournalError
-from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, PriceAlone
+from einlass_core.journal import Journal, JournalError
+from einlass_core.till_words import DISPLAY, EXIT, LOST, POOL, Price, PriceAlone
 from einlass_core.wire_till import PIECES_AT_ONCE
 from einlass_edge import till_clock
 from einlass_edge.clock import WallClock
 from einlass_edge.database import Database
+from einlass_edge.journal_store import JournalStore
 from einlass_edge.list_files import ListFiles
 from einlass_edge.ticket_stamps import TicketStamps
-from einlass_edge.till_alone import AloneDesk, Told
+from einlass_edge.till_alone import AloneDesk, Told, list_folder
 from einlass_edge.till_book import TillBook
 from einlass_edge.till_clock import TillClock
 from einlass_edge.till_sold import SoldStore
@@ -167,8 +168,10 @@ def test_a_text_that_nobody_can_price_by_is_thrown_away(desk: Desk, text: str) -
     before = desk.desk.status()["book"]["digest"]
     assert [desk.desk.heard("book", piece) for piece in pieces(text, 700)][-1] is False
     assert desk.desk.status()["book"] == {"digest": before, "coming": "", "part": 0}
-    (piece,) = pieces("x" * 9, 700)
-    assert desk.desk.heard("book", {**piece, "text": "y" * 9}) is False, "not what its digest says"
+    (other,) = pieces(text_of(lost_cents=1), 5000)
+    assert desk.desk.heard("book", {**other, "digest": "0" * 32}) is False, "not what its digest says"
+    assert desk.desk.heard("book", {**other, "digest": ""}) is False
+    assert desk.desk.status()["book"]["digest"] == before
     assert desk.ask().priced.due == 200
 
 
@@ -203,6 +206,20 @@ def test_what_was_paid_here_counts_and_the_grace_does_not_begin_anew(desk: Desk)
     late = desk.ask(hours=2 + 55 / 60)
     assert late.priced.due == 100, "three hours, one of them by the card, one paid"
     assert desk.ask(OWN, hours=3).priced.code == "redeemed"
+
+
+def test_what_the_controller_has_not_heard_of_is_not_put_to_it(desk: Desk) -> None:
+    def instead(subject: str, *cards: str) -> str:
+        found = desk.desk.instead(Price("n", EXIT, subject, cards, 0))
+        return "" if found is None else found.code
+
+    assert instead(TICKET, OWN) == ""
+    desk.sell(desk.ask(OWN))
+    assert instead(SHARED, OWN) == "redeemed", "it would be held for another sale, and used twice"
+    assert instead(TICKET) == "offline_not_here", "it would be asked to pay once more"
+    assert instead(SHARED) == ""
+    desk.acknowledged = 1
+    assert instead(TICKET, OWN) == ""
 
 
 def test_without_a_stamp_there_is_no_price_unless_the_stay_is_known_here(desk: Desk) -> None:
@@ -282,6 +299,19 @@ def test_a_sale_that_is_damaged_on_the_disk_is_noticed(desk: Desk) -> None:
     desk.database.write("UPDATE sold SET line = ?", (b"00000000 {}\n",))
     with pytest.raises(JournalError, match="sale 1"):
         desk.again()
+
+
+def test_a_list_outlives_no_journal(tmp_path: Path) -> None:
+    """What another incarnation owned may have been used by it: it is not this one's."""
+    paths = []
+    for name in ("first.db", "second.db"):
+        database = Database(tmp_path / name)
+        journal = Journal(JournalStore(database), f"inc-{name}")
+        paths.append(list_folder(tmp_path / "till.list", journal))
+        (paths[-1] / "list").write_bytes(b"kept")
+        assert list_folder(tmp_path / "till.list", journal) == paths[-1]
+        database.close()
+    assert [(path / "list").exists() for path in paths] == [False, True]
 
 
 class Clocked:

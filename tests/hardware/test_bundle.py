@@ -174,6 +174,8 @@ def test_a_circle_and_a_missing_name_are_refused_with_the_reason(pack: Pack) -> 
         pack.bundle("from pack import a", a="from pack import b", b="from pack import a")
     with pytest.raises(BundleError, match=r"low\.absent"):
         pack.bundle("from pack import top", top="from pack import low\ndef run(): return low.absent()", low="x = 1")
+    with pytest.raises(BundleError, match=r"pack\.low, line 2: a loop outside of a function"):
+        pack.bundle("from pack.low import table\n", low="table = []\nfor at in (1, 2):\n    table.append(at)\n")
 
 
 def test_the_firmware_is_built_and_what_is_no_firmware_is_refused(tmp_path: Path) -> None:

@@ -33,3 +33,29 @@ def test_a_failing_test_fails_there_too(tmp_path: Path) -> None:
     done = run(tmp_path / "on_micropython.py")
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed"
+
+
+QSTRS = """
+import micropython
+from einlass_core import codes
+def kept(number):
+    for at in range(number):
+        code = codes.opaque((at * 123456789123456789) % (1 << 80))
+        assert codes.read(code.encode()) == code
+    for byte in range(33, 127):
+        codes.read(b"a stranger's code " + bytes((byte,)))
+kept(1)
+micropython.qstr_info()
+kept(50)
+micropython.qstr_info()
+"""
+
+
+def test_codes_leave_nothing_behind_on_a_board(tmp_path: Path) -> None:
+    script = tmp_path / "qstrs.py"
+    script.write_text(QSTRS)
+    done = run(script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    before, after = done.stdout.splitlines()
+    assert before == after
+    assert int(re.findall(r"n_qstr=(\d+)", before)[0]) < 70, "no character of its own for each that was read"

@@ -141,7 +141,7 @@ def test_a_day_at_the_car_park(tmp_path: Path, runs: list[Run]) -> None:
     def day_is_over() -> bool:
         now = park()
         used: int = sum(shop["used"] for shop in now["shops"])
-        return now["left"] >= 2 and now["lost"] >= 1 and used >= 1
+        return now["left"] >= 2 and now["lost"] >= 1 and used >= 1 and now["contract"] >= 1
 
     wait_until(day_is_over, PARK_S_MAX, "two cars came, paid with coins or card and a shop's card, and left")
     shown = park()
@@ -158,6 +158,7 @@ def test_a_day_at_the_car_park(tmp_path: Path, runs: list[Run]) -> None:
     assert parking["present"] == parking["inside"]
     takings = parking["takings_cents"]
     assert takings["coins"] + takings["card"] == takings["booked"] > 0
+    assert parking["contract_stays"] > 0, "the contract parker's card opens the entry"
     assert 0 < parking["vouchers"]["used"] <= parking["vouchers"]["handed_out"]
     assert gone(processes)
 

@@ -87,6 +87,7 @@ def test_coins_card_and_vouchers_pay_stays_and_each_is_in_the_books_once(tmp_pat
             await site.shows("1,00 EUR")
             await site.stand.scanner.hold(first)
             await site.shows("Gutschein schon")
+            await site.shows("1,00 EUR")  # until there is a price again no card is taken
             await site.stand.scanner.hold(second)
             await site.shows("0,50 EUR")
             await drop(site, "EU010A")

@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from einlass_controller.api import (
@@ -34,11 +37,13 @@ from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board, login, partner, voucher
 from einlass_controller.pages import tariff as tariff_page
+from einlass_controller.pages.refusals import is_for_a_browser, refusal
 from einlass_controller.pages.sessions import Sessions
 from einlass_controller.runtime import Controller
 from einlass_controller.writer import Overloaded
 
 BODY_BYTES_MAX = 64 * 1024
+BAD_REQUEST = 400
 STATIC = Path(__file__).parent.parent / "pages" / "static"
 HEADERS = {
     "Content-Security-Policy": (
@@ -87,6 +92,7 @@ def make_app(controller: Controller) -> FastAPI:
     app.include_router(tariff_page.router)
     app.include_router(partner.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(StoreError, _try_again)
     app.add_exception_handler(Overloaded, _try_again)
     app.add_exception_handler(LifeError, _contradiction)
@@ -97,21 +103,39 @@ def make_app(controller: Controller) -> FastAPI:
     return app
 
 
-async def _try_again(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code < BAD_REQUEST or not is_for_a_browser(request):
+        return await http_exception_handler(request, error)
+    return refusal(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+async def _try_again(request: Request, error: Exception) -> Response:
+    if is_for_a_browser(request):
+        return refusal(request, 503, str(error), {"Retry-After": "1"})
     return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
 
 
-async def _contradiction(_request: Request, error: Exception) -> Response:
+async def _contradiction(request: Request, error: Exception) -> Response:
     assert isinstance(error, LifeError | Contradiction)
+    if is_for_a_browser(request):
+        return refusal(request, 409, str(error))
     return JSONResponse({"detail": str(error), "text_de": error.text.de, "text_en": error.text.en}, 409)
 
 
-async def _mistaken(_request: Request, error: Exception) -> Response:
+async def _mistaken(request: Request, error: Exception) -> Response:
     """What is wrong, but not what was sent: it may be a code, or bytes that are no text."""
+    if is_for_a_browser(request):
+        fields = [".".join(map(str, item["loc"])) for item in error.errors()] if _is_of_fields(error) else []
+        return refusal(request, 422, ", ".join(fields))
     if not isinstance(error, RequestValidationError):
         return JSONResponse({"detail": "nested too deeply"}, 422)
     found = [{"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()]
     return JSONResponse({"detail": found}, 422)
+
+
+def _is_of_fields(error: Exception) -> TypeGuard[RequestValidationError]:
+    return isinstance(error, RequestValidationError)
 
 
 class _Headers:

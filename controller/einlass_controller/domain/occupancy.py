@@ -181,6 +181,10 @@ class Books:
     def __init__(self, zones: Iterable[Zone], accounts: Iterable[Account]) -> None:
         self.zones = {zone.id: zone for zone in zones}
         self.accounts = {account.lane: account for account in accounts}
+        self._of_lanes = {  # the zones that each leads into, and those that it leaves
+            lane: tuple(tuple(self.zones[name] for name in names) for names in (account.zones, account.leaves))
+            for lane, account in self.accounts.items()
+        }
         for account in self.accounts.values():
             self._add(account, 1)
         for zone in self.zones.values():
@@ -358,17 +362,19 @@ class Books:
 
     def audit(self) -> None:
         """The invariants from scratch, over every account; called after every batch."""
-        sums = dict.fromkeys(self.zones, (0, 0, 0, 0))
-        gone = dict.fromkeys(self.zones, 0)
+        sums = {name: [0, 0, 0, 0, 0] for name in self.zones}
         for account in self.accounts.values():
             exposure, balance, pending, held = _sums(account)
             for name in account.zones:
-                one, two, three, four = sums[name]
-                sums[name] = (one + exposure, two + balance, three + pending, four + held)
+                found = sums[name]
+                found[0] += exposure
+                found[1] += balance
+                found[2] += pending
+                found[3] += held
             for name in account.leaves:
-                gone[name] += balance - pending
+                sums[name][4] += balance - pending
         for zone in self.zones.values():
-            if sums[zone.id] != (zone.exposure, zone.balance, zone.pending, zone.held) or gone[zone.id] != zone.gone:
+            if sums[zone.id] != [zone.exposure, zone.balance, zone.pending, zone.held, zone.gone]:
                 raise InvariantError("sums_drifted", f"zone {zone.id}: {sums[zone.id]}")
             check_zone(zone)
 
@@ -376,11 +382,11 @@ class Books:
         raised = max(account.exposure, ceiling) - account.exposure
         return all(zone.committed + raised <= zone.cap - keep.get(zone.id, 0) for zone in self._zones(account))
 
-    def _zones(self, account: Account) -> list[Zone]:
-        return [self.zones[name] for name in account.zones]
+    def _zones(self, account: Account) -> tuple[Zone, ...]:
+        return self._of_lanes[account.lane][0]
 
-    def _left(self, account: Account) -> list[Zone]:
-        return [self.zones[name] for name in account.leaves]
+    def _left(self, account: Account) -> tuple[Zone, ...]:
+        return self._of_lanes[account.lane][1]
 
     def _add(self, account: Account, sign: int) -> None:
         exposure, balance, pending, held = _sums(account)

@@ -18,6 +18,38 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Gerade fragen zu viele: bitte gleich noch einmal.",
         "Too many are asking right now: please try again in a moment.",
     ),
+    # refusals
+    "refusal": ("Das geht so nicht", "This is not possible"),
+    "refusal_form": (
+        "Die Anfrage ist nicht lesbar. Bitte die Seite neu laden.",
+        "This can't be read. Load the page again.",
+    ),
+    "refusal_right": (
+        "Mit diesem Schlüssel oder aus dieser Seite heraus geht das nicht. Bitte die Seite neu laden, oder sich mit "
+        "einem anderen Schlüssel anmelden.",
+        "Not with this key, or not from this page. Load the page again, or sign in with another key.",
+    ),
+    "refusal_address": (
+        "Unter dieser Adresse gibt es nichts. Vielleicht ist sie nicht ganz abgeschrieben.",
+        "There is nothing at this address. It may not have been copied as a whole.",
+    ),
+    "refusal_state": (
+        "Das ist inzwischen anders: Bitte die Seite neu laden und noch einmal sehen.",
+        "This has changed meanwhile: load the page again and have another look.",
+    ),
+    "refusal_size": (
+        "Das ist zu groß. Bitte weniger auf einmal schicken.",
+        "This is too big. Please send less at once.",
+    ),
+    "refusal_field": (
+        "Eine Angabe ist nicht lesbar oder zu lang. Bitte zurückgehen und sie ändern.",
+        "Something that was written can't be read, or is too long. Go back and change it.",
+    ),
+    "refusal_wait": (
+        "Gerade sind es zu viele Anfragen, oder das System fängt gerade erst an. Bitte gleich noch einmal versuchen.",
+        "Too many are asking right now, or the system is just starting. Please try again in a moment.",
+    ),
+    "refusal_other": ("Das hat nicht geklappt. Bitte noch einmal versuchen.", "This did not work. Please try again."),
     # partners
     "partner": ("Gutscheine", "Vouchers"),
     "partners_none": ("Es gibt noch keine Partner.", "There are no partners yet."),

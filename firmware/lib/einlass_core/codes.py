@@ -14,7 +14,21 @@ OPAQUE_PREFIX = "E1:"
 SIGNED_PREFIX = "E2:"
 DIGEST_BYTES = 8
 
-_MISREAD = {"I": "1", "L": "1", "O": "0"}
+# What each byte stands for; in bytes, because MicroPython keeps every single character that a loop over a text ever
+# saw, for good: a stranger's codes would fill its heap.
+_NOTHING = 255
+
+
+def _values() -> bytearray:
+    values = bytearray([_NOTHING] * 128)
+    for at, byte in enumerate(ALPHABET.encode()):
+        values[byte] = at
+    values[ord("I")] = values[ord("L")] = 1
+    values[ord("O")] = 0
+    return values
+
+
+_VALUES = _values()
 
 
 class CodeError(ValueError):
@@ -28,9 +42,10 @@ class CodeError(ValueError):
 def check_character(body: str) -> str:
     """Catches every single wrong character and every swap of neighbours: Damm's scheme over GF(32)."""
     total = 0
-    for character in body:
-        total = _double(total) ^ ALPHABET.index(character)
-    return ALPHABET[_double(total)]
+    for byte in body.encode():
+        total = _double(total) ^ _VALUES[byte]
+    total = _double(total)
+    return ALPHABET[total : total + 1]
 
 
 def opaque(number: int) -> str:
@@ -39,7 +54,7 @@ def opaque(number: int) -> str:
         raise ValueError("an opaque code is made of 80 bits")
     body = ""
     for _ in range(OPAQUE_LENGTH - 1):
-        body = ALPHABET[number & 31] + body
+        body = ALPHABET[number & 31 : (number & 31) + 1] + body
         number >>= 5
     return OPAQUE_PREFIX + body + check_character(body)
 
@@ -78,14 +93,14 @@ def in_groups(code: str) -> str:
 
 def _opaque_body(text: str) -> "str | None":
     body = ""
-    for character in text.upper():
-        if character in " -":
+    for byte in text.upper().encode():
+        if byte in b" -":
             continue
-        character = _MISREAD.get(character, character)
-        if character not in ALPHABET:
+        value = _VALUES[byte]
+        if value == _NOTHING:
             return None
-        body += character
-    if len(body) != OPAQUE_LENGTH or check_character(body[:-1]) != body[-1]:
+        body += ALPHABET[value : value + 1]
+    if len(body) != OPAQUE_LENGTH or check_character(body[:-1]) != body[-1:]:
         return None
     return OPAQUE_PREFIX + body
 

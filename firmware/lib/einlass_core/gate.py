@@ -486,7 +486,9 @@ class Gate:
             self._owed.append((kind, fields))
 
     def _pay_owed(self, now_ms: int, effects: "list[Effect]") -> None:
-        kind, fields = self._owed.pop(0)
+        # In the order in which it happened: once something was after a count, the controller takes the rest to be, too.
+        first = min(range(len(self._owed)), key=lambda at: self._owed[at][1].get("ms", 0))
+        kind, fields = self._owed.pop(first)
         self._owed_deadline = now_ms if self._owed else None
         effects.append(Record(kind, fields))
 

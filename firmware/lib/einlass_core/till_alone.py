@@ -15,7 +15,7 @@ import json
 
 from einlass_core import codes
 from einlass_core.record import TYPE_CHECKING, Record
-from einlass_core.till_words import DISPLAY
+from einlass_core.till_words import DISPLAY, EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,17 @@ class Alone:
                         cents += saved
         return count, cents
 
+    def is_untold(self, code: str) -> bool:
+        """Whether a sale alone used this voucher, or was of this stay, and the controller has not heard of that yet.
+
+        Asked now it would say that the voucher is good, and the stay not paid.
+        """
+        digest, known = codes.digest(code), self._acknowledged()
+        if self._spent.get(digest, 0) > known and self._rows[self._spent[digest]]["alone"]:
+            return True
+        late = [row for number, row in self._rows.items() if number > known]
+        return any(row["alone"] and row["subject"] == digest for row in late)
+
     def paid_here(self, subject: str) -> "list[dict[str, Any]]":
         """What was paid here for a stay (its digest), oldest first; see recorded() for what is in each."""
         return [row for _, row in sorted(self._rows.items()) if row["subject"] == subject]
@@ -132,12 +143,13 @@ class Alone:
         saved = alone["saved"] if alone is not None else [0] * len(sale["used"])
         row = {
             "what": sale["what"],
-            "subject": sale["subject"],
+            "subject": sale["subject"] if sale["what"] in (EXIT, DISPLAY) else "",  # of the others it is no stay
             "cents": sale["coins"] + sale["by_card"],
             "credit": more.get("credit", 0),
             "minutes": more.get("minutes", 0),
             "cards": len(sale["used"]),
             "entered": more.get("entered", 0),
+            "alone": int(alone is not None),
             "until": sale["until"],
             "used": [
                 [digest, saved[at], int(alone is not None and self._counts(digest))]

@@ -2,15 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from einlass_sim.barrier import DroveIn, Output
 from einlass_sim.demo import car_parts
-from einlass_sim.demo.car_parts import ENTRY_NODE, EXIT_NODE, NODES, SHOPS, SIGN_NODE, SPACES, TILL_NODE
-from einlass_sim.demo.drivers import Driver, Errands, Place
+from einlass_sim.demo.car_parts import CONTRACT, ENTRY_NODE, EXIT_NODE, NODES, PARK, SHOPS, SIGN_NODE, SPACES, TILL_NODE
+from einlass_sim.demo.drivers import ContractParker, Driver, Errands, Place
 from einlass_sim.demo.office import Office, OfficeError
 from einlass_sim.demo.parts import Part
 from einlass_sim.devices.barrier_lane import BarrierLane
@@ -25,6 +25,7 @@ ARRIVAL_S = (5.0, 14.0)
 LOOK_S = 1.0
 BEFORE_ENTRY_MAX = 3
 CARDS_A_LOT = 1000
+CONTRACT_NAME = "D-1"
 LAMPS = {COIL_GREEN: "green", COIL_RED: "red", COIL_YELLOW: "yellow"}
 
 
@@ -49,6 +50,7 @@ class CarPark:
         }
         self._printer = ReceiptPrinter(car_parts.link(directory, ENTRY_NODE, "printer"))
         self._reader = Scanner(car_parts.link(directory, EXIT_NODE, "reader"))
+        self._entry_reader = Scanner(car_parts.link(directory, ENTRY_NODE, "reader"))
         self._parked: list[str] = []
         self._lots: dict[str, int] = {}
         self._used: dict[str, int] = {}
@@ -65,12 +67,14 @@ class CarPark:
         await stack.enter_async_context(self._till)
         await stack.enter_async_context(self._printer)
         await stack.enter_async_context(self._reader)
+        await stack.enter_async_context(self._entry_reader)
         self._entry.on_output.append(self._drove_in)
         self._exit.on_output.append(self._drove_out)
         turn = asyncio.Lock()
         mouth = TicketMouth(self._printer, self._entry.board)
         self._place = Place(
             self._entry,
+            self._entry_reader,
             mouth,
             self._exit,
             self._reader,
@@ -104,19 +108,42 @@ class CarPark:
     async def run(self) -> None:
         """Cars come until close(), or for ever."""
         self.running = True
+        self._begin(self._contract_parker(await self._contract_card()))
         number = 0
         while not self._closing.is_set():
             if len(self._waiting_outside()) < BEFORE_ENTRY_MAX:
                 number += 1
                 driver = Driver(f"K-{number}", number, self._place, self.errands, random.Random(self._rng.random()))
-                task = asyncio.create_task(driver.drive(self._closing))
-                self._drivers.add(task)
-                task.add_done_callback(self._drivers.discard)
+                self._begin(driver.drive(self._closing))
             try:
                 async with asyncio.timeout(self._rng.uniform(*ARRIVAL_S)):
                     await self._closing.wait()
             except TimeoutError:
                 continue
+
+    def _begin(self, story: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(story)
+        self._drivers.add(task)
+        task.add_done_callback(self._drivers.discard)
+
+    async def _contract_card(self) -> str:
+        """A card for contract parkers; "" while the controller is down."""
+        try:
+            return await self._office.contract(CONTRACT, car_parts.RULES, PARK)
+        except OfficeError:
+            return ""
+
+    async def _contract_parker(self, code: str) -> None:
+        """One with a card for the whole season: the first to come, and again when nobody waits, until close()."""
+        rng = random.Random(self._rng.random())
+        while not self._closing.is_set():
+            if not code:
+                code = await self._contract_card()
+            elif not self._waiting_outside():
+                await ContractParker(CONTRACT_NAME, code, self._place, self.errands, rng).drive(self._closing)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rng.uniform(*ARRIVAL_S)):
+                    await self._closing.wait()
 
     def close(self) -> None:
         """Nobody new comes, nobody parked leaves, queues turn round; whoever is at a machine finishes there."""
@@ -183,6 +210,7 @@ class CarPark:
             "vouchers": {"handed_out": sum(errands.handed_out.values()), "used": sum(self._used.values())},
             "lost_tickets": errands.lost,
             "sales": errands.sales,
+            "contract_stays": errands.by_pass,
             "contacts": self._entry.plant.contacts + self._exit.plant.contacts,
             "consistent": self.agrees(zone),
         }
@@ -206,6 +234,7 @@ class CarPark:
             "money": {"coins": self.coins_cents, "card": self.card_cents, "booked": self._booked},
             "shops": shops,
             "lost": self.errands.lost,
+            "contract": self.errands.by_pass,
             "came": self.errands.came,
             "left": self.errands.drove_out,
         }

@@ -15,7 +15,9 @@ ENTRY_NODE, EXIT_NODE, TILL_NODE, SIGN_NODE = NODES = ("einfahrt", "ausfahrt", "
 NAMES = {ENTRY_NODE: "Einfahrt", EXIT_NODE: "Ausfahrt", TILL_NODE: "Kasse", SIGN_NODE: "Anzeige"}
 SPACES = 12
 MINUTE_CENTS = 50
+CONTRACT_MINUTES = 2
 LOST_CENTS = 500
+CONTRACT = "dauerparker"
 SHOPS = {"baecker": "Bäckerei am Bad", "radladen": "Radladen"}
 TARIFF = f"""\
 tariff = "{PARK}"
@@ -29,7 +31,23 @@ steps = [{{ minutes = 1, cents = {MINUTE_CENTS} }}]
 [[cap]]
 per = "calendar_day"
 cents = 800
+
+[pass.{CONTRACT}.rate.minute]
+steps = [{{ minutes = {CONTRACT_MINUTES}, cents = {MINUTE_CENTS} }}]
 """
+# The house's rules: what the pool's gate sells, and the contract parkers' card.
+RULES = {
+    "product": [
+        {"id": "single", "name": "Einzeleintritt", "name_en": "Single entry", "entries": 1},
+        {
+            "id": CONTRACT,
+            "name": "Dauerparker",
+            "name_en": "Contract parker",
+            "reentry": {"policy": "always"},
+            "parking_pass": CONTRACT,
+        },
+    ]
+}
 PLAN = f"""
 [[zone]]
 id = "{PARK}"
@@ -94,9 +112,10 @@ serial = {display}
 
 
 def lane_of_entry(directory: Path, port: int) -> str:
-    """Of node.toml: a barrier with a ticket column."""
+    """Of node.toml: a barrier with a ticket column, and a reader for contract parkers."""
     places = _LANE.format(port=port, display=_link(directory, ENTRY_NODE, "display"))
     printer = _link(directory, ENTRY_NODE, "printer")
+    places += f"[entry]\nserial = {_link(directory, ENTRY_NODE, 'reader')}\n"
     return places + f'[entry.ticket]\nserial = {printer}\nbaud = 19200\ntitle = "Parkplatz am Freibad"\n'
 
 

@@ -200,6 +200,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "park_came": ("kamen", "came"),
     "park_left": ("fuhren hinaus", "drove out"),
     "park_lost": ("Ticket verloren", "lost their ticket"),
+    "park_contract": ("Mit Dauerkarte (D-1)", "with a contract (D-1)"),
     "park_used": ("Karten benutzt", "cards used"),
     "park_used_of": ("{used} von {handed}", "{used} of {handed}"),
     "park_shop": ("{name}: {used} von {handed} benutzt", "{name}: {used} of {handed} used"),

@@ -255,6 +255,10 @@ class Machine:
         if not self.linked:
             self._tell_later(0, Priced(price.nonce, "offline_not_here"))
             return
+        instead = self.desk.instead(price)
+        if instead is not None:
+            self._tell_later(0, instead)
+            return
         fields = {
             **messages.identity(self.journal),
             "nonce": price.nonce,

@@ -6,7 +6,7 @@ from unittest import mock
 from einlass_controller.domain.vouchers import ACTIVATED, Limits, Voucher
 from einlass_controller.steps import parking_sales, voucher_lists, vouchers
 from einlass_controller.store.schema import SALE
-from einlass_core import till, till_alone
+from einlass_core import till, till_account, till_alone
 from einlass_core.effects import Record
 
 _HAND_OVER = voucher_lists.hand_over
@@ -38,11 +38,11 @@ def _card_payment_forgotten(self: till.Till, now_ms: int, event: Any, effects: l
     _ASK_CARD(self, now_ms, event, effects)
 
 
-def _coins_as_differences(self: till.Till, total: int) -> int:
+def _coins_as_differences(self: till_account.Account, total: int) -> int:
     """Each message is taken for one more coin of the last value."""
-    more = max(0, total - self.account.taken)
-    self.account.taken += more or 50
-    self.account.credit += more or 50
+    more = max(0, total - self.taken)
+    self.taken += more or 50
+    self.credit += more or 50
     return more
 
 
@@ -88,7 +88,7 @@ BUGS: dict[str, tuple[str, Any]] = {
     ),
     "coins_by_message": (
         "a message about a coin counts, not the total that it tells",
-        lambda: [_swap(till.Till, "_count_in", _coins_as_differences)],
+        lambda: [_swap(till_account.Account, "count_in", _coins_as_differences)],
     ),
     "paid_told_twice": ("the sale's record is written twice", lambda: [_swap(till.Till, "_record", _paid_twice)]),
 }

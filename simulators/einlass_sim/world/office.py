@@ -39,7 +39,7 @@ IDLE_TICK_MS = 30_000  # while nobody comes or goes
 BATCH_MS = 30
 RESTART_MS = 4_000
 ANNOUNCE_MS = 60_000
-SITES_KEPT = 256  # with rules: of those without a closing there are fewer
+SITES_KEPT = 64
 PRODUCTS = [
     {"id": "single", "name": "Einzel", "entries": 1},
     {"id": "family", "name": "Familie", "entries": 1},

@@ -98,7 +98,7 @@ def layer_of(what: str) -> str:
         return "world: watch at the lane"
     healed = (
         *("counts_differ", "records_missing", "records_lost", "accounts_differ", "not_back", "no_lease"),
-        *("conflict_not_reported", "used_twice_online", "nonce_reused"),
+        *("conflict_not_reported", "used_twice_online", "nonce_reused", "list_differs", "not_as_usual"),
     )
     return "world: counts after healing" if name in healed else "world: truth at every event"
 

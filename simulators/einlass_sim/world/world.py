@@ -136,10 +136,11 @@ class World:
         self._until(self.now_ms + SETTLE_MS)
         for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
             under_way = any(lane.gate.account.pending or lane.journal.waiting for lane in self.lanes)
-            if not under_way and not self.truth.lists_differ():
+            lists_agree = not under_way and not self.truth.lists_differ()
+            if lists_agree:
                 break
             self._until(self.now_ms + SHORT_MS)
-        self.truth.healed()
+        self.truth.healed(lists_agree)
 
     def _until(self, end_ms: int) -> None:
         queue = self._queue

@@ -140,6 +140,7 @@ export function showPark(park, controller) {
   write(at.came, park.came);
   write(at.left, park.left);
   write(at.lost, park.lost);
+  write(at.contract, park.contract);
   const [handed, used] = ["handed_out", "used"].map((kind) => park.shops.reduce((sum, shop) => sum + shop[kind], 0));
   write(at.used, say("park_used_of", { used, handed }));
   match(
