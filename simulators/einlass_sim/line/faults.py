@@ -5,6 +5,7 @@ and no count is to be blamed for it.
 """
 
 import asyncio
+import contextlib
 import random
 import resource
 from collections.abc import Callable, Coroutine
@@ -184,7 +185,8 @@ async def _disk_full(faults: Faults) -> None:
     soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
     await faults.wait(SHORT_S)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+    with contextlib.suppress(ProcessLookupError):  # a board that was reset meanwhile is another process, without limit
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
     await asyncio.sleep(OWED_S)
 
 
