@@ -131,6 +131,7 @@ def test_a_day_at_the_car_park(tmp_path: Path, runs: list[Run]) -> None:
     run = Run(tmp_path, "--json", "--arrivals", "20", "--port", str(free_port()))
     runs.append(run)
     run.ready()
+    run.process.wait_ready(lambda: "http://" in run.log(), READY_S_MAX)  # told once the car park is open, too
     page = next(word for word in run.log().split() if word.startswith("http://"))
 
     def park() -> dict[str, Any]:

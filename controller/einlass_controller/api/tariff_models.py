@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from einlass_controller.api.models import Model
 from einlass_controller.tariff_invented import SEED_MAX
@@ -64,12 +64,20 @@ class BuyOrder(Model):
     ticket: ShortName = ""
 
 
+def _only(name: str, kind: str) -> dict[str, JsonValue]:
+    other = {"stays": "invented_seed", "invented_seed": "stays"}[name]
+    return {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}
+
+
 class CompareOrder(Model):
     """What would the new version have brought? stays: CSV with a heading, see docs/tariffs.md.
 
     invented_seed: instead of stays, four weeks of invented ones; the answer has `invented`, too.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_only("stays", "string"), _only("invented_seed", "integer")]}
+    )
     old: Versions
     new: Versions
     stays: str | None = None

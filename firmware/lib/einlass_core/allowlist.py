@@ -187,11 +187,10 @@ class AllowList:
                         raise OSError(EIO)
                     count = head[0]
                     at += _HEAD_BYTES + count * ENTRY_BYTES + _CHECK_BYTES
-                    block = file.read(count * ENTRY_BYTES)
-                    for begin in range(0, len(block), ENTRY_BYTES):
-                        digest = block[begin : begin + DIGEST_BYTES]
-                        if low <= digest and (not found or digest <= found[:DIGEST_BYTES]):
-                            found = block[begin : begin + ENTRY_BYTES]
+                    for _ in range(count):
+                        entry = file.read(ENTRY_BYTES)
+                        if low <= entry[:DIGEST_BYTES] and (not found or entry[:DIGEST_BYTES] <= found[:DIGEST_BYTES]):
+                            found = entry
         return found
 
     def _bisect(self, wanted: bytes) -> bytes:
