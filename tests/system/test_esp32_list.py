@@ -18,7 +18,7 @@ SCENE_S_MAX = 100.0
 SOON_S = 15.0
 TICKETS = 50_000
 ENTRIES_MAX = 40  # in a message, as the controller sends them
-FREE_BYTES_MIN = 6_000
+FREE_BYTES_MIN = 6_500
 LANE = {"ask_ms": 300, "cut_off": "leased"}
 
 Version = tuple[int, int]

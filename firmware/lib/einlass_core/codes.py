@@ -14,21 +14,7 @@ OPAQUE_PREFIX = "E1:"
 SIGNED_PREFIX = "E2:"
 DIGEST_BYTES = 8
 
-# What each byte stands for; in bytes, because MicroPython keeps every single character that a loop over a text ever
-# saw, for good: a stranger's codes would fill its heap.
-_NOTHING = 255
-
-
-def _values() -> bytearray:
-    values = bytearray([_NOTHING] * 128)
-    for at, byte in enumerate(ALPHABET.encode()):
-        values[byte] = at
-    values[ord("I")] = values[ord("L")] = 1
-    values[ord("O")] = 0
-    return values
-
-
-_VALUES = _values()
+_MISREAD = {"I": "1", "L": "1", "O": "0"}
 
 
 class CodeError(ValueError):
@@ -42,8 +28,8 @@ class CodeError(ValueError):
 def check_character(body: str) -> str:
     """Catches every single wrong character and every swap of neighbours: Damm's scheme over GF(32)."""
     total = 0
-    for byte in body.encode():
-        total = _double(total) ^ _VALUES[byte]
+    for at in range(len(body)):
+        total = _double(total) ^ ALPHABET.index(body[at : at + 1])
     total = _double(total)
     return ALPHABET[total : total + 1]
 
@@ -92,14 +78,17 @@ def in_groups(code: str) -> str:
 
 
 def _opaque_body(text: str) -> "str | None":
-    body = ""
-    for byte in text.upper().encode():
-        if byte in b" -":
+    # Slices: MicroPython keeps every single character that a loop over a text has seen, for good, and a stranger's codes
+    # would fill its heap.
+    text, body = text.upper(), ""
+    for at in range(len(text)):
+        character = text[at : at + 1]
+        if character in " -":
             continue
-        value = _VALUES[byte]
-        if value == _NOTHING:
+        character = _MISREAD.get(character, character)
+        if character not in ALPHABET:
             return None
-        body += ALPHABET[value : value + 1]
+        body += character
     if len(body) != OPAQUE_LENGTH or check_character(body[:-1]) != body[-1:]:
         return None
     return OPAQUE_PREFIX + body
