@@ -18,17 +18,25 @@ def awaiting() -> Splitter:
 
 
 def test_an_acknowledgement_glued_to_a_code() -> None:
-    assert awaiting().feed(ACK + b"E1:ABC\r" + ACK + b"X\r\n") == ([b"E1:ABC", b"X"], [b"\x00\x00", b"\x00\x00"])
+    assert awaiting().feed(b"first\r" + ACK + b"E1:ABC\r\n") == ([b"first", b"E1:ABC"], [b"\x00\x00"])
 
 
 def test_the_same_byte_by_byte() -> None:
     splitter = awaiting()
     codes, replies = [], []
-    for byte in ACK + b"E1:ABC\r" + ACK + b"X\n":
+    for byte in b"first\r" + ACK + b"E1:ABC\r\n":
         got = splitter.feed(bytes((byte,)))
         codes += got[0]
         replies += got[1]
-    assert (codes, replies) == ([b"E1:ABC", b"X"], [b"\x00\x00", b"\x00\x00"])
+    assert (codes, replies) == ([b"first", b"E1:ABC"], [b"\x00\x00"])
+
+
+def test_one_command_has_one_reply_and_what_else_looks_like_one_is_a_visitors_code() -> None:
+    splitter = awaiting()
+    assert splitter.feed(ACK + ACK + b"\rE1:ABC\r") == ([ACK, b"E1:ABC"], [b"\x00\x00"])
+    assert not splitter.awaits_reply
+    splitter.awaits_reply = True
+    assert splitter.feed(ACK + b"X\r") == ([b"X"], [b"\x00\x00"])
 
 
 def test_an_overlong_code_is_cut_and_the_next_is_whole() -> None:

@@ -78,8 +78,8 @@ def in_groups(code: str) -> str:
 
 
 def _opaque_body(text: str) -> "str | None":
-    # Slices: MicroPython keeps every single character that a loop over a text has seen, for good, and a stranger's codes
-    # would fill its heap.
+    # Slices: MicroPython keeps every single character that a loop over a text has seen, for good, and a
+    # stranger's codes would fill its heap.
     text, body = text.upper(), ""
     for at in range(len(text)):
         character = text[at : at + 1]

@@ -39,7 +39,8 @@ def provision() -> bytes:
 class Splitter:
     """Tells the module's replies from codes; a code ends with CR, LF or a pause. Feed it bytes as they come.
 
-    Replies are looked for only while one is awaited: a visitor's code may hold any bytes, also those of a reply.
+    A reply is looked for only while one is awaited, and one command has one: a visitor's code may hold any bytes, also
+    those of a reply.
     A code longer than CODE_LENGTH_MAX is cut one byte above, so that it is refused as too long and not held in memory.
     """
 
@@ -65,6 +66,7 @@ class Splitter:
                     break
                 if reply:
                     replies.append(reply)
+                    self.awaits_reply = False
                     continue
             if not self._take_code(codes):
                 break
