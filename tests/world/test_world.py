@@ -187,8 +187,8 @@ def test_what_waits_for_a_lane_that_stands_still_is_lost_with_its_power() -> Non
     lane.paused_until_ms = 70_000
     lane.step(BodyPassed(EXIT))
     lane.lose_power()
-    world._until(60_000)
+    world.advance(60_000)
     assert (lane.powered, lane.journal.boot, lane.journal.account.balance) == (True, 2, 0)
-    world._until(80_000)
+    world.advance(80_000)
     assert lane.journal.account.balance == 0, "its new process never saw that body"
     assert world.truth.lanes[0].unseen_out == 1

@@ -250,7 +250,7 @@ class Office:
     def _way(self, topic: str) -> "tuple[str, list[Lane]]":
         """What a topic carries, and which lanes hear it."""
         *_, node, kind = [part for part in topic.split("/") if part != "down"]
-        found = self._ways[topic] = kind, [lane for lane in self.world.lanes if node in (lane.name, "all")]
+        found = self._ways[topic] = kind, [lane for lane in self.world.nodes if node in (lane.name, "all")]
         return found
 
     def crash(self, batch: list[Message], after_commit: bool) -> None:

@@ -4,7 +4,8 @@ import json
 from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
-from einlass_core.effects import SetBolt
+from einlass_core import codes
+from einlass_core.effects import Ask, SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
 from einlass_core.journal import Journal
 from einlass_sim.world.drawn import MINUTE_MS
@@ -145,6 +146,10 @@ class Truth:
             return
         if effect.released and lane.gate._nonce not in own.released:
             self.violation(f"release_before_record: {lane.name} opens for {lane.gate._nonce}, nothing is written down")
+
+    def asks(self, lane: "Lane", ask: Ask) -> None:
+        """A lane asks the controller about a code."""
+        self.asked[f"{lane.name}/{ask.nonce}"] = codes.digest(ask.code)
 
     def recorded(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A record is durable at a lane."""
