@@ -43,7 +43,7 @@ BROKEN = {
     (874, 2.0): "a ticket put back on a list that had been told otherwise meanwhile",
     (1086, 2.0): "an image of a journal that a newer one had followed",
     (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
-    (632, 4.0): "a count that found strangers of an open lane in the stead of those who had left by another, both cut off",
+    (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",
 }
 
