@@ -2,31 +2,18 @@
 
 import json
 import secrets
-from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from einlass_controller.private_file import write_private
+from einlass_core.signed import checker
 
 KEYS_FILE = "signing-keys.json"
 SEED_BYTES = 32
-KEYS_REMEMBERED = 64
-
-
-def check(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether this public key signed the message."""
-    try:
-        _public(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-@lru_cache(maxsize=KEYS_REMEMBERED)
-def _public(raw: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(raw)
+# Whether this public key signed the message: (public key, signature, message) -> bool.
+check = checker(Ed25519PublicKey.from_public_bytes, (InvalidSignature, ValueError))
 
 
 class Signer:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -12,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from einlass_core.allowlist import AllowList
 from einlass_core.events import EXIT
 from einlass_core.journal import frame, unframe
-from einlass_core.signed import Claim, SignedError, number_of, parse
+from einlass_core.signed import Claim, SignedError, checker, number_of, parse
 from einlass_core.signed_alone import NOT_HERE, PIECES_MAX, SEEN, USED_HERE, Trust, entry_of, judge, trust_of
 from einlass_edge.database import Database
 
-KEYS_REMEMBERED = 64
 SUM_LENGTH = 16
+# Whether this public key signed the message: (public key, signature, message) -> bool.
+check = checker(Ed25519PublicKey.from_public_bytes, (InvalidSignature, ValueError))
 
 log = structlog.get_logger(__name__)
 
@@ -154,17 +154,3 @@ def said_of(claim: Claim) -> dict[str, Any]:
 def sum_of(text: str) -> str:
     """What tells one text from another."""
     return hashlib.sha256(text.encode()).hexdigest()[:SUM_LENGTH]
-
-
-def check(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether this public key signed the message."""
-    try:
-        _public(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-@lru_cache(maxsize=KEYS_REMEMBERED)
-def _public(raw: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(raw)

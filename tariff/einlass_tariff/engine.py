@@ -68,7 +68,6 @@ class Climb:
         if free.seconds:
             self._begin_free(free, stay_s)
         for number, (begin_s, end_s, table) in enumerate(self.plan):
-            rolls = self._rolls(table)
             check_s = self._next_check(table, begin_s)
             for first, last, window, began in table.pieces(begin_s, end_s, self.entry_s):
                 if self._tails is not None and first >= check_s:
@@ -78,7 +77,7 @@ class Climb:
                 self.pieces += 1
                 while first < last:
                     edge = last
-                    if rolls:
+                    if table.rolls:
                         edge = min(last, self.entry_s + ((first - self.entry_s) // DAY_S + 1) * DAY_S)
                     self._ungifted(number, table, first, edge, window, began)
                     first = edge
@@ -136,13 +135,6 @@ class Climb:
             for begin, until, table in spans
             for piece in table.pieces(begin, until, self.entry_s)
             if not piece[2].is_free
-        )
-
-    @staticmethod
-    def _rolls(table: Timetable) -> bool:
-        tariff = table.tariff
-        return any(cap.per in m.ROLLING or cap.from_day > 1 for cap in tariff.caps) or any(
-            rate.again in m.ROLLING for rate in tariff.rates.values()
         )
 
     def _ungifted(self, number: int, table: Timetable, first: int, last: int, window: m.Window, began: date) -> None:

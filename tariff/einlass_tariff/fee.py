@@ -26,6 +26,7 @@ from einlass_tariff.result import (
 from einlass_tariff.vouchers import best_minutes, least_cents, useful_percents
 
 STAY_DAYS_MAX = 1100
+CARD_VALUE_MAX = {MINUTES_CARD: 60 * 24 * 31, CENTS_CARD: 1_000_000, PERCENT_CARD: 100}
 KINDS_DE = {MINUTES_CARD: "Minuten", CENTS_CARD: "Cent", PERCENT_CARD: "Prozent"}
 _DAY_S = 86_400
 _HOLIDAYS_MAX = 60
@@ -59,6 +60,8 @@ def cost(book: Book, stay: Stay, memo: Memo | None = None) -> int:
     """The fee in cents without its account and without payments: the fast way, for looking for the longest stay."""
     _check(stay)
     question = _Question(book, stay, memo or Memo())
+    if not stay.cards:
+        return question.total(0)
     used = question.minutes()
     return question.after_cards(question.total(question.worth(used)), len(used))[0]
 
@@ -80,12 +83,12 @@ def _check(stay: Stay) -> None:
             f"{len(stay.cards)} vouchers; {CARDS_MAX} at most are looked at in one payment",
             f"{len(stay.cards)} Gutscheine; in einer Zahlung werden höchstens {CARDS_MAX} angesehen",
         )
-    limits = {MINUTES_CARD: 60 * 24 * 31, CENTS_CARD: 1_000_000, PERCENT_CARD: 100}
     for card in stay.cards:
-        if not 0 < card.value <= limits[card.kind]:
+        if not 0 < card.value <= CARD_VALUE_MAX[card.kind]:
+            most = CARD_VALUE_MAX[card.kind]
             raise StayError(
-                f"a voucher worth {card.value} {card.kind} is not possible; 1 to {limits[card.kind]}",
-                f"Ein Gutschein über {card.value} {KINDS_DE[card.kind]} geht nicht; 1 bis {limits[card.kind]}",
+                f"a voucher worth {card.value} {card.kind} is not possible; 1 to {most}",
+                f"Ein Gutschein über {card.value} {KINDS_DE[card.kind]} geht nicht; 1 bis {most}",
             )
     if any(payment.cents < 0 for payment in stay.payments):
         raise StayError(

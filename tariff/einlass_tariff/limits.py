@@ -31,9 +31,9 @@ class Limits:
             if room < granted:
                 granted, reason = room, ("window", window.name, window.max_cents, began)
         if not window.outside_caps:
-            for cap in table.tariff.caps:
+            for cap, some_days_only in table.caps:
                 day = self._day(table, cap.per, at_s)
-                if not table.cap_holds(cap, table.days.day(at_s) if day is None else day):
+                if some_days_only and not table.cap_holds(cap, table.days.day(at_s) if day is None else day):
                     continue
                 if cap.from_day > 1 and self._number(table, cap.per, at_s) < cap.from_day:
                     continue

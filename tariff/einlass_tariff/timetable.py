@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from einlass_tariff.days import Days, season_of
-from einlass_tariff.model import Cap, Tariff, Window
+from einlass_tariff.model import ALL_KINDS, ROLLING, Cap, Tariff, Window
 
 DAY_S = 86_400
 _MEMO_MAX = 2000
@@ -26,6 +26,12 @@ class Timetable:
         self.reach_days = max((window.days_later for window in tariff.windows), default=0)
         self._always = [window for window in tariff.windows if not window.only_entered]
         self._on_entry = [window for window in tariff.windows if window.only_entered]
+        # Whether a day counted from the entry may end within a piece.
+        self.rolls = any(cap.per in ROLLING or cap.from_day > 1 for cap in tariff.caps) or any(
+            rate.again in ROLLING for rate in tariff.rates.values()
+        )
+        # Each maximum, and whether it is in force on some days only.
+        self.caps = [(cap, bool(cap.season) or cap.kinds != ALL_KINDS) for cap in tariff.caps]
         self._plans: dict[date, tuple[Piece, ...]] = {}
 
     def pieces(self, begin_s: int, end_s: int, entry_s: int) -> Iterator[Piece]:

@@ -136,3 +136,16 @@ def test_private_keys_are_in_a_file_of_their_owner(tmp_path: Any) -> None:
     assert check(second, Signer(tmp_path).sign(second, b"text"), b"text")
     assert not check(first, signer.sign(second, b"text"), b"text")
     assert not Signer(None).can_keep
+
+
+def test_more_keys_than_are_remembered_and_bytes_that_are_no_key() -> None:
+    message = signed.message_of(CLAIM)
+    seeds = [number.to_bytes(32, "big") for number in range(1, signed.KEYS_REMEMBERED + 3)]
+    shown = [signed.parse(sign(CLAIM, seed)).signature for seed in seeds]
+    for _ in range(2):
+        for seed, signature in zip(seeds, shown, strict=True):
+            assert check(public_of(seed), signature, message)
+            assert not check(public_of(seeds[0]), signature, message) or seed == seeds[0]
+    assert not check(b"", shown[0], message)
+    assert not check(b"\xff" * signed.PUBLIC_KEY_BYTES, shown[0], message)
+    assert not check(public_of(seeds[0]), b"", message)

@@ -36,16 +36,43 @@ class Clocked(Gate):
         return self.bench.run(message)
 
     def tell(self) -> None:
-        self.away = False
-        self.hello()
-        for message in self.untold:
-            self.bench.run(message)
+        for _ in self.tells_one_by_one():
+            pass
 
     def leaves(self, code: str) -> None:
         nonce = f"{self.inc}.x.{self.seq}"
         self.event("exit", nonce=nonce, side="exit", digest=codes.digest(code))
         self.walk_out(nonce=nonce)
         self.bench.pass_by(seconds=10)
+
+    def tells_one_by_one(self) -> Iterator[None]:
+        """As tell(), to look at the books after each of them."""
+        self.away = False
+        self.hello()
+        for message in self.untold:
+            self.bench.run(message)
+            yield
+
+    def tell_to_the_restored(self, times: int = 1) -> None:
+        """As tell(), and so often, to a controller that gives it a new ceiling first: its count was begun anew."""
+        self.away = False
+        for item in [*self.hello(), *self.bench.run(Tick())]:
+            if item["kind"] == "limit" and item["node"] == self.name:
+                self.account.update(item["limit"], balance=0)
+        self.status()
+        for message in self.untold:
+            for _ in range(times):
+                self.bench.run(message)
+
+    def somebody_in(self) -> None:
+        """Without a ticket: the sensors have counted him."""
+        self.account["balance"] += 1
+        self.event("forced", side="entry", persons=1)
+
+    def walk_out_one_by_one(self, persons: int) -> None:
+        for _ in range(persons):
+            self.walk_out()
+            self.bench.pass_by(seconds=10)
 
     def lets_in(self, code: str, persons: int | None = None) -> dict[str, Any]:
         answer = self.ask(code)
@@ -72,6 +99,20 @@ def spa(tmp_path: Path, new_site: Callable[[dict[str, Any], Path], Prepared]) ->
         replayed = compare(connection, ledger_entries(connection), bench.engine.live)
         assert replayed["ok"], replayed
     bench.close()
+
+
+def count_bath(spa: Bench, persons: int) -> None:
+    spa.order(Correct("bath", persons, None, "Ann", "counted"))
+
+
+def restore_and_count(spa: Bench, persons: int) -> int:
+    """An old copy is put back, and then the bath counted while the main entrance is away; when that was."""
+    spa.order(Restored("an old copy was put back", 5))
+    spa.pass_by(minutes=10)
+    counted_ms = spa.now_ms
+    done = spa.order(ConfirmRecount({"bath": persons, "sauna": 0, "rink": 0}, (), "Ann", ("main",)))
+    assert done == Recounted("done", ("main",))
+    return counted_ms
 
 
 def test_a_way_out_told_late_does_not_end_what_began_after_it(spa: Bench) -> None:
@@ -163,12 +204,10 @@ def test_who_came_and_left_before_a_count_is_nobody_after_it(spa: Bench) -> None
     main = Clocked(spa, "gate-1")
     main.event("limit")
     main.away = True
-    main.account["balance"] += 1
-    main.event("forced", side="entry", persons=1)
+    main.somebody_in()
     spa.pass_by(seconds=10)
-    main.walk_out()
-    spa.pass_by(seconds=10)
-    spa.order(Correct("bath", 0, None, "Ann", "counted"))
+    main.walk_out_one_by_one(1)
+    count_bath(spa, 0)
     spa.pass_by(seconds=10)
     main.tell()
     assert counts(spa) == (0, 0, 0)
@@ -184,14 +223,13 @@ def told_after_a_count(spa: Bench, away_ms: int, side: str, after_ms: int, off_m
     spa.engine = Engine(spa.database, steady=lambda: steady_ms)
     main = Clocked(spa, "gate-1")
     for _ in range(2):
-        main.account["balance"] += 1
-        main.event("forced", side="entry", persons=1)
+        main.somebody_in()
     main.away = True
     spa.run(Tick())
     spa.now_ms += away_ms + jump_ms
     steady_ms += away_ms
     spa.run(Tick())
-    spa.order(Correct("bath", 2, None, "Ann", "counted"))
+    count_bath(spa, 2)
     spa.now_ms += after_ms + off_ms
     main.account["balance"] += 1 if side == "entry" else -1
     main.event("forced" if side == "entry" else "passed", side=side, persons=1)
@@ -225,13 +263,11 @@ def test_who_passes_near_a_count_where_the_clock_is_wrong_is_not_missing(
 
 def test_who_left_before_a_count_frees_no_place_after_it_while_the_record_is_on_its_way(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
-    main.account["balance"] += 1
-    main.event("forced", side="entry", persons=1)
+    main.somebody_in()
     spa.pass_by(seconds=10)
     main.away = True
-    main.walk_out()
-    spa.pass_by(seconds=10)
-    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    main.walk_out_one_by_one(1)
+    count_bath(spa, 3)
     spa.pass_by(seconds=10)
     main.hello()  # the account says one less; that one is not in the count of three
     assert counts(spa)[0] == 3
@@ -242,21 +278,11 @@ def test_who_left_before_a_count_frees_no_place_after_it_while_the_record_is_on_
 def test_what_belongs_to_a_count_before_a_restore_takes_nobody_off_the_new_one(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
     main.away = True
-    main.account["balance"] += 1
-    main.event("forced", side="entry", persons=1)
+    main.somebody_in()
     spa.pass_by(seconds=10)
-    spa.order(Correct("bath", 1, None, "Ann", "counted"))
-    spa.order(Restored("an old copy was put back", 5))
-    spa.pass_by(minutes=1)
-    counted = spa.order(ConfirmRecount({"bath": 1, "sauna": 0, "rink": 0}, (), "Ann", ("main",)))
-    assert counted == Recounted("done", ("main",))
-    main.away = False
-    for item in [*main.hello(), *spa.run(Tick())]:
-        if item["kind"] == "limit" and item["node"] == "gate-1":
-            main.account.update(item["limit"], balance=0)
-    main.status()
-    for message in main.untold:
-        spa.run(message)
+    count_bath(spa, 1)
+    restore_and_count(spa, 1)
+    main.tell_to_the_restored()
     assert counts(spa) == (1, 0, 0)
 
 
@@ -283,10 +309,8 @@ def takes_its_ceiling(spa: Bench, main: Clocked) -> None:
 def test_a_count_gives_no_place_away_that_somebody_left_by_a_lane_that_is_cut_off(spa: Bench) -> None:
     main = lent(spa)
     main.away = True
-    for _ in range(3):
-        main.walk_out()
-        spa.pass_by(seconds=10)
-    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    main.walk_out_one_by_one(3)
+    count_bath(spa, 1)
     assert spa.figures() == (1, 0, 3, 2), "under its ceiling of four it may let in three more"
     spa.restart()
     assert spa.figures() == (1, 0, 3, 2)
@@ -297,7 +321,7 @@ def test_a_count_gives_no_place_away_that_somebody_left_by_a_lane_that_is_cut_of
     assert spa.figures() == (1, 0, 3, 2), "its ceiling is still four"
     takes_its_ceiling(spa, main)
     takes_its_ceiling(spa, main)
-    spa.order(Correct("bath", 1, None, "Ann", "counted"))
+    count_bath(spa, 1)
     assert counts(spa)[0] == 1
     assert spa.engine.live.books.zones["bath"].committed == 1 + main.account["ceiling"] - main.account["balance"]
 
@@ -306,16 +330,11 @@ def test_a_difference_keeps_places_as_a_count_does(spa: Bench) -> None:
     """Who left by a lane that is cut off is missing among those counted; its records took them off once more."""
     main = lent(spa)
     main.away = True
-    for _ in range(3):
-        main.walk_out()
-        spa.pass_by(seconds=10)
+    main.walk_out_one_by_one(3)
     spa.order(Correct("bath", 1, 4, "Ann", "the screen said four"))
     assert spa.figures() == (1, 0, 3, 2), "under its ceiling of four it may let in three more"
     spa.restart()
-    main.away = False
-    main.hello()
-    for message in main.untold:
-        spa.run(message)
+    for _ in main.tells_one_by_one():
         assert counts(spa)[0] == 1
         assert spa.engine.live.books.zones["bath"].committed == 4
     spa.pass_by(seconds=10)
@@ -326,12 +345,11 @@ def test_a_difference_keeps_places_as_a_count_does(spa: Bench) -> None:
 def test_who_came_in_untold_before_a_difference_counts(spa: Bench) -> None:
     """Nobody knows whether it was before or after the screen was read: too many is the safe mistake."""
     main = lent(spa)
-    spa.order(Correct("bath", 4, None, "Ann", "counted"))
+    count_bath(spa, 4)
     takes_its_ceiling(spa, main)
     spa.pass_by(minutes=10)
     main.away = True
-    main.account["balance"] += 1
-    main.event("forced", side="entry", persons=1)
+    main.somebody_in()
     spa.pass_by(minutes=10)
     spa.order(Correct("bath", 5, 6, "Ann", "somebody climbed out"))
     spa.order(Correct("bath", 5, 5, "Ann", "nothing is wrong"))
@@ -343,19 +361,12 @@ def test_who_came_in_untold_before_a_difference_counts(spa: Bench) -> None:
 def test_who_came_and_who_left_before_a_count_are_told_in_any_order(spa: Bench) -> None:
     main = lent(spa)
     main.away = True
-    for _ in range(2):
-        main.walk_out()
-        spa.pass_by(seconds=10)
-    main.account["balance"] += 1
-    main.event("forced", side="entry", persons=1)
+    main.walk_out_one_by_one(2)
+    main.somebody_in()
     spa.pass_by(seconds=10)
-    main.walk_out()
-    spa.pass_by(seconds=10)
-    spa.order(Correct("bath", 2, None, "Ann", "counted"))
-    main.away = False
-    main.hello()
-    for message in main.untold:
-        spa.run(message)
+    main.walk_out_one_by_one(1)
+    count_bath(spa, 2)
+    for _ in main.tells_one_by_one():
         assert counts(spa)[0] == 2
         assert spa.engine.live.books.zones["bath"].committed == 4
     takes_its_ceiling(spa, main)
@@ -365,16 +376,13 @@ def test_who_came_and_who_left_before_a_count_are_told_in_any_order(spa: Bench) 
 def test_what_is_told_late_frees_no_place_for_whoever_is_let_in_meanwhile(spa: Bench) -> None:
     """Its lease had ended at the count, so it was not asked; whom it had let in takes places that are granted anew."""
     main = lent(spa)
-    for _ in range(2):
-        main.walk_out()
-        spa.pass_by(seconds=10)
+    main.walk_out_one_by_one(2)
     main.away = True
     for _ in range(2):
-        main.account["balance"] += 1
-        main.event("forced", side="entry", persons=1)
+        main.somebody_in()
         spa.pass_by(seconds=10)
     spa.pass_by(minutes=24 * 60)
-    spa.order(Correct("bath", 4, None, "Ann", "counted"))
+    count_bath(spa, 4)
     main.hello()
     assert main.ask(spa.ticket())["code"] == "ok"  # he goes in, and the record of it is the last
     for message in main.untold:
@@ -410,7 +418,7 @@ def test_a_lane_that_lost_its_journal_never_tells_and_the_next_count_stands(spa:
     spa.run(Tick())
     assert spa.engine.live.books.zones["bath"].untold == 1
     main.status(cut_off="leased", list=NEWEST)
-    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    count_bath(spa, 3)
     takes_its_ceiling(spa, main)
     assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (3, 0)
 
@@ -419,7 +427,7 @@ def test_a_restore_keeps_what_a_count_has_kept(spa: Bench) -> None:
     main = lent(spa)
     main.away = True
     main.walk_out()
-    spa.order(Correct("bath", 3, None, "Ann", "counted"))
+    count_bath(spa, 3)
     assert spa.engine.live.books.zones["bath"].committed == 4
     spa.order(Restored("an old copy was put back", 5))
     assert spa.engine.live.books.zones["bath"].committed == 4
@@ -442,33 +450,21 @@ def test_who_passes_a_lane_that_goes_on_with_the_count_before_a_restore_counts_i
     """seconds: after the new count; near to it nobody comes to be too few."""
     main = Clocked(spa, "gate-1")
     main.away = True
-    spa.order(Restored("an old copy was put back", 5))
-    spa.pass_by(minutes=10)
-    counted_ms = spa.now_ms
-    assert spa.order(ConfirmRecount({"bath": 5, "sauna": 0, "rink": 0}, (), "Ann", ("main",))).what == "done"
+    counted_ms = restore_and_count(spa, 5)
     spa.now_ms = counted_ms + seconds * 1000
     main.account["balance"] += 1 if side == "entry" else -1
     main.event("passed" if side == "exit" else "forced", side=side, persons=1)
     spa.now_ms = counted_ms + 600_000
-    main.away = False
-    for item in [*main.hello(), *spa.run(Tick())]:
-        if item["kind"] == "limit" and item["node"] == "gate-1":
-            main.account.update(item["limit"], balance=0)
-    main.status()
-    for message in main.untold:
-        spa.run(message)
-        spa.run(message)
+    main.tell_to_the_restored(times=2)
     assert counts(spa) == (left, 0, 0)
-    spa.order(Correct("bath", 7, None, "Ann", "counted"))
+    count_bath(spa, 7)
     assert counts(spa) == (7, 0, 0)
 
 
 def test_who_came_by_such_a_lane_is_counted_also_when_it_was_started_anew(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
     main.away = True
-    spa.order(Restored("an old copy was put back", 5))
-    spa.pass_by(minutes=10)
-    assert spa.order(ConfirmRecount({"bath": 5, "sauna": 0, "rink": 0}, (), "Ann", ("main",))).what == "done"
+    restore_and_count(spa, 5)
     main.boot += 1
     for side, change in (("entry", 1), ("exit", -1)):
         main.account["balance"] += change

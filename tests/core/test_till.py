@@ -134,7 +134,7 @@ def made(cut_at: "int | None" = None) -> World:
     world = World(cut_at=None, asks_partly=True)
     world.bad_cards = ("CARD-BAD",)
     if cut_at is not None:
-        world.cut_at = world.actions + cut_at
+        world.cut_after(cut_at)
     return world
 
 
@@ -459,11 +459,10 @@ def cut(scenario: "Callable[[World], None]", at: int, again: "int | None" = None
         cuts += 1
     while cuts and cuts < 3:
         try:
-            world.cut_at = world.actions + again if again is not None and cuts == 1 else None
-            world.now_ms = 0
+            if again is not None and cuts == 1:
+                world.cut_after(again)
             world.terminal = "takes" if world.terminal == "silent" else world.terminal
-            world.start()
-            world.run()
+            world.power_on()
             world.wait(100_000)
             break
         except PowerCut:

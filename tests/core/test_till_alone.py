@@ -34,7 +34,7 @@ def made(cut_at: "int | None" = None, **settings: "Any") -> World:
     for card in SHARED_CARDS:
         world.listed[codes.digest(card)] = SHARED
     if cut_at is not None:
-        world.cut_at = world.actions + cut_at
+        world.cut_after(cut_at)
     return world
 
 
@@ -352,9 +352,7 @@ def cut(story: "Callable[[World], None]", at: int) -> "tuple[World, bool]":
     try:
         story(world)
     except PowerCut:
-        world.now_ms = 0
-        world.start()
-        world.run()
+        world.power_on()
         world.wait(100_000)
         return world, True
     return world, False

@@ -123,6 +123,16 @@ class World:
         self.till = Till(self.settings, "%s.%d" % (self.inc, self.journal.boot), held)
         self.step(Powered(self.in_total, self.out_total))
 
+    def power_on(self) -> None:
+        """The mains are back: a clock that begins anew, and all that devices do by themselves."""
+        self.now_ms = 0
+        self.start()
+        self.run()
+
+    def cut_after(self, actions: int) -> None:
+        """The power goes when so many more actions are done."""
+        self.cut_at = self.actions + actions
+
     def act(self) -> None:
         """One action begins; the power may go before it."""
         self.actions += 1
@@ -233,10 +243,13 @@ class World:
         self.asked = None
         held = tuple([card for card in asked.cards if card not in self.bad_cards])
         self.act()
+        self.step(self.answer(asked, held))
+
+    def answer(self, asked: "Any", held: "tuple[str, ...]", note: "dict[str, object] | None" = None) -> Priced:
+        """What is due with these cards, whoever works it out."""
         if asked.what == "display":
-            self.step(Priced(asked.nonce, "ok", asked.paid // COIN * COIN, held, asked.paid * 60))
-        else:
-            self.step(Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held, 0, self.partly))
+            return Priced(asked.nonce, "ok", asked.paid // COIN * COIN, held, asked.paid * 60, (), note)
+        return Priced(asked.nonce, "ok", max(0, self.due - HOUR * len(held)), held, 0, self.partly, note)
 
     def price_alone(self, asked: "PriceAlone") -> Priced:
         """As a node answers its till: by the tariff here, and the vouchers on its list."""
@@ -249,10 +262,7 @@ class World:
             return Priced(asked.nonce, "alone_limit")
         note: "dict[str, object]" = {"at": 2, "entered": 1, "fee": self.due, "text": "tariff"}
         note["saved"] = [HOUR] * len(saved)
-        if asked.what == "display":
-            return Priced(asked.nonce, "ok", asked.paid // COIN * COIN, asked.cards, asked.paid * 60, (), note)
-        due = max(0, self.due - HOUR * len(saved))
-        return Priced(asked.nonce, "ok", due, asked.cards, 0, self.partly, note)
+        return self.answer(asked, asked.cards, note)
 
     # -- people
 

@@ -40,9 +40,7 @@ class Street(RuleBasedStateMachine):
 
     def _power_on(self) -> None:
         try:
-            self.world.now_ms = 0
-            self.world.start()
-            self.world.run()
+            self.world.power_on()
         except PowerCut:  # once more, while it recovers
             self._power_on()
 
@@ -103,7 +101,7 @@ class Street(RuleBasedStateMachine):
     @precondition(lambda self: self.world.cut_at is None)
     @rule(after=st.integers(0, 25))
     def the_power_will_go(self, after: int) -> None:
-        self.world.cut_at = self.world.actions + after
+        self.world.cut_after(after)
 
     @invariant()
     def every_cent_has_a_name(self) -> None:

@@ -38,17 +38,19 @@ def test_a_few_seeds_with_every_fault_break_no_promise() -> None:
 
 # Each broke a promise once: the product (or what the world excuses) was mended, and the seed stays.
 BROKEN = {
-    441: "a ticket given back before its record was durable",
-    769: "a passage that a full disk took late, with the time of writing",
-    874: "a ticket put back on a list that had been told otherwise meanwhile",
-    1086: "an image of a journal that a newer one had followed",
-    2001: "a ticket let in alone by a journal that was lost untold",
+    (441, 2.0): "a ticket given back before its record was durable",
+    (769, 2.0): "a passage that a full disk took late, with the time of writing",
+    (874, 2.0): "a ticket put back on a list that had been told otherwise meanwhile",
+    (1086, 2.0): "an image of a journal that a newer one had followed",
+    (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
+    (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
+    (20003, 4.0): "who came in before a count by a lane that did not know the time",
 }
 
 
-@pytest.mark.parametrize("seed", BROKEN)
-def test_a_seed_that_once_broke_a_promise_keeps_it(seed: int) -> None:
-    assert runs.play(draw(seed, 2.0, ALL)).violation == "", BROKEN[seed]
+@pytest.mark.parametrize(("seed", "hours"), BROKEN)
+def test_a_seed_that_once_broke_a_promise_keeps_it(seed: int, hours: float) -> None:
+    assert runs.play(draw(seed, hours, ALL)).violation == "", BROKEN[seed, hours]
 
 
 def test_without_faults_nobody_is_turned_away_for_want_of_a_controller() -> None:

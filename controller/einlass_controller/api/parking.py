@@ -21,8 +21,8 @@ from einlass_controller.domain.parking import DISPLAY, LEFT, TICKET, ParkingStay
 from einlass_controller.issuing import new_code
 from einlass_controller.orders_parking import AddTariff, CorrectStay, EndStay, ReplaceParkingTicket, SettleClaim
 from einlass_controller.runtime import Controller
-from einlass_controller.steps.parking_sales import PAID
 from einlass_controller.steps.parking_stays import STAY_COLUMNS
+from einlass_controller.steps.sale_rows import PAID
 from einlass_controller.store.schema import CLAIM, SALE, STAY, TARIFF
 from einlass_controller.view import reachable
 from einlass_core import codes

@@ -11,7 +11,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
 from einlass_controller.live import Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
-from einlass_controller.steps import alone, clocks, leasing, parking_exits, parking_sales
+from einlass_controller.steps import alone, clocks, leasing, parking_exits, parking_sales, sale_ends
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
@@ -125,7 +125,7 @@ def _boot(batch: Batch, node: Node, message: NodeEvent) -> None:
     )
     for visit in late:
         batch.annul(visit)
-    parking_sales.started(batch, node, message.boot)
+    sale_ends.started(batch, node, message.boot)
     _note(batch, node, message, boot=message.boot, annulled=[visit.ticket for visit in late])
 
 

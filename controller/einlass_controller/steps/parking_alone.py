@@ -1,63 +1,29 @@
 """A sale that a till priced by itself while it was cut off, told afterwards: applied as it was, then worked out anew.
 
-What it should have come to by the books here is written beside it; where it differs somebody has a claim: `refund` is
-owed to the customer, against the receipt; `due` is what the house did not get. Both are settled by a person.
+What it should have come to by the books here is written beside it; where it differs somebody has a claim (claims.py).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-from sqlalchemy import insert
 
 from einlass_controller.domain import parking
 from einlass_controller.domain.parking import ISSUED, LEFT, ParkingStay
-from einlass_controller.live import Node
 from einlass_controller.parking_book import Machine
 from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.presenting import Shown as Seen
 from einlass_controller.steps.presenting import given_out, keep
-from einlass_controller.store.schema import CLAIM
-from einlass_core import wire
+from einlass_controller.steps.sale_told import Alone
 from einlass_tariff import due
 from einlass_tariff.due import Shown
 from einlass_tariff.problems import StayError
 
-DUE, REFUND = "due", "refund"
-CLAIM_OPEN = "open"
 # A stamp tells when the ticket was printed, the books when the entry was granted: seconds apart, and the customer is
 # charged by what stands on his ticket.
 STAMP_APART_MS = 60_000
 # From the price to the end of the payment; a record that says more is not believed.
 PAYING_MS_MAX = 3_600_000
-NAME_LENGTH_MAX = 64
-SAVED_MAX = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """What the machine says of its price: when, begin of the stay, fee, tariff (digest), what each card took off."""
-
-    at_ms: int
-    entered_ms: int
-    fee_cents: int
-    text: str
-    saved: tuple[int, ...]
-
-
-def read(value: Any) -> Alone | None:
-    """`alone` of a `paid` record; None: it was priced here."""
-    if not isinstance(value, dict):
-        return None
-    saved = value.get("saved")
-    return Alone(
-        _number(value.get("at"), wire.MILLISECONDS_MAX),
-        _number(value.get("entered"), wire.MILLISECONDS_MAX),
-        _number(value.get("fee"), wire.COUNT_MAX),
-        str(value.get("text") or "")[: wire.NAME_LENGTH_MAX],
-        tuple(_number(item, wire.COUNT_MAX) for item in saved[:SAVED_MAX]) if isinstance(saved, list) else (),
-    )
 
 
 def priced_at(alone: Alone, at_ms: int) -> int:
@@ -140,21 +106,3 @@ def should_cents(
     except StayError as error:
         log.error("no_price", till=machine.id, reason=str(error))
         return None
-
-
-def settle(batch: Batch, node: Node, key: str, name: str, asked_cents: int, should: int | None, at_ms: int) -> None:
-    """A claim where the two differ. name: what stands on the receipt."""
-    if should is None or should == asked_cents:
-        return
-    kind, cents = (DUE, should - asked_cents) if should > asked_cents else (REFUND, asked_cents - should)
-    row: dict[str, Any] = {"key": f"{key}/{kind}"[:160], "name": name[:NAME_LENGTH_MAX], "node": node.id, "kind": kind}
-    row |= {"cents": cents, "state": CLAIM_OPEN, "at_ms": at_ms, "settled_ms": None, "by": "", "reason": ""}
-    batch.rows.execute(insert(CLAIM), [row])
-    said = {"node": node.id, "sale": key, "claim": kind, "name": row["name"], "cents": cents}
-    batch.record("sale_differs", at_ms, **said, asked_cents=asked_cents, should_cents=should)
-    why = "too little was asked for" if kind == DUE else "too much was asked for: pay it back against the receipt"
-    batch.alarm(node, f"sold_alone: {name}: {cents} cents {why}")
-
-
-def _number(value: Any, most: int) -> int:
-    return min(value, most) if type(value) is int and value >= 0 else 0

@@ -10,8 +10,8 @@ from einlass_controller.live import ONLINE_LAPSE_MS, Lane
 from einlass_controller.messages import Redeem
 from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.parking_sales import PAID, new_sale
 from einlass_controller.steps.presenting import Shown, given_out, keep
+from einlass_controller.steps.sale_rows import PAID, new_sale
 from einlass_controller.store.schema import SALE
 from einlass_tariff.problems import StayError
 

@@ -10,9 +10,8 @@ from einlass_controller.issuing import new_id
 from einlass_controller.messages import Declined
 from einlass_controller.orders_parking import AddTariff, CorrectStay, EndStay, ReplaceParkingTicket, SettleClaim
 from einlass_controller.parking_book import book_of_texts
-from einlass_controller.steps import parking_sales, parking_stays
+from einlass_controller.steps import claims, parking_stays, sale_credit
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.parking_sales import CLAIM_OPEN, SETTLED
 from einlass_controller.store.schema import CLAIM, TARIFF
 from einlass_core import codes
 from einlass_tariff.problems import StayError, TariffError
@@ -56,7 +55,7 @@ def replace_ticket(batch: Batch, order: ReplaceParkingTicket) -> str | Declined:
             batch.rows.move_visit(visit, ticket)
             moved += 1
     if not moved:
-        parking_sales.replaced(batch, ticket, order.zone, batch.now_ms)
+        sale_credit.replaced(batch, ticket, order.zone, batch.now_ms)
     ticket.entries_used = 1
     batch.rows.ticket_changed(ticket)
     replaced = "" if old is None else old.id
@@ -107,10 +106,10 @@ def settle(batch: Batch, order: SettleClaim) -> int | Declined:
     rows = batch.rows.fetch(select(CLAIM).where(CLAIM.c.name == order.name).order_by(CLAIM.c.at_ms))
     if not rows:
         return Declined("no till has told of this paper (yet)", missing=True)
-    row = next((item for item in rows if item.state == CLAIM_OPEN), rows[-1])
-    if row.state != CLAIM_OPEN:
-        return Declined("it was settled before" if row.state == SETTLED else "a later paper has its cents, too")
-    done = {"state": SETTLED, "settled_ms": batch.now_ms, "by": order.by, "reason": order.reason}
+    row = next((item for item in rows if item.state == claims.OPEN), rows[-1])
+    if row.state != claims.OPEN:
+        return Declined("it was settled before" if row.state == claims.SETTLED else "a later paper has its cents, too")
+    done = {"state": claims.SETTLED, "settled_ms": batch.now_ms, "by": order.by, "reason": order.reason}
     batch.rows.execute(update(CLAIM).where(CLAIM.c.key == row.key).values(done))
     who = {"by": order.by, "reason": order.reason}
     batch.record("claim_settled", node=row.node, claim=row.kind, name=row.name, cents=row.cents, **who)

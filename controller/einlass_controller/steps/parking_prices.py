@@ -1,6 +1,6 @@
 """A till asks what is due: the stay's fee, the vouchers that help held for this sale, all others handed back.
 
-Asked again under the same nonce it gets the same bytes. A hold ends with its sale: steps/parking_sales.py.
+Asked again under the same nonce it gets the same bytes. A hold ends with its sale: steps/sale_ends.py.
 """
 
 import json
@@ -17,11 +17,11 @@ from einlass_controller.live import Node
 from einlass_controller.messages import Price
 from einlass_controller.orders_vouchers import HoldVoucher, Till
 from einlass_controller.parking_book import Machine
-from einlass_controller.steps import parking_sales, parking_stays, parking_visits, voucher_payments
+from einlass_controller.steps import parking_stays, parking_visits, sale_ends, voucher_payments
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.parking_exits import an_entry_is_away
-from einlass_controller.steps.parking_sales import OPEN, asked, new_sale
 from einlass_controller.steps.presenting import present
+from einlass_controller.steps.sale_rows import OPEN, asked, key_of, new_sale
 from einlass_controller.steps.sessions import recognise, suspicious
 from einlass_controller.store.schema import PRICE, SALE
 from einlass_tariff import due
@@ -85,9 +85,9 @@ def price(batch: Batch, message: Price) -> None:
 
 
 def _answer(batch: Batch, message: Price, machine: Machine, node: Node) -> _Answer:
-    key = parking_sales.key_of(node.id, message.report.inc, message.sale)
+    key = key_of(node.id, message.report.inc, message.sale)
     if message.report.seq <= node.applied:  # all that its journal has is known: what was open before is over
-        parking_sales.end_before(batch, node, message.report.inc, message.sale)
+        sale_ends.end_before(batch, node, message.report.inc, message.sale)
     before = batch.rows.fetch(select(SALE.c.state, SALE.c.uses).where(SALE.c.key == key))
     state = before[0].state if before else None
     if state not in (None, OPEN):

@@ -9,8 +9,8 @@ from einlass_controller.messages import Alarm, Hello, Reply, State, Status
 from einlass_controller.steps import (
     leasing,
     listing,
-    parking_sales,
     parking_signs,
+    sale_ends,
     till_books,
     trusting,
     voucher_lists,
@@ -180,7 +180,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
             account.version_sent, account.sent = 1, [(1, SHUT_CEILING if batch.live.recount else 0)]
             batch.send_limit(lane, account.newest)
         batch.touch(lane)
-    parking_sales.forgotten(batch, node)
+    sale_ends.forgotten(batch, node)
     batch.record("incarnation", node=node.id, inc=inc, lost=lost, ghosts=ghosts)
     if lost:
         batch.alarm(node, f"journal_lost: {ghosts} places stay taken until a recount")

@@ -13,6 +13,7 @@ from einlass_core.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     # (public key, signature, message) -> whether the key signed the message. Ed25519, without state.
     Check = Callable[[bytes, bytes, bytes], bool]
@@ -21,6 +22,7 @@ VERSION = 1
 KEY_ID_MAX = 0xFFFF
 SIGNATURE_BYTES = 64
 PUBLIC_KEY_BYTES = 32
+KEYS_REMEMBERED = 64
 TICKET_ID_LENGTH = 12
 INSTANT_S_MAX = 0xFFFF_FFFF
 _HEAD = ">BHQBII"
@@ -147,6 +149,29 @@ def verify(signed: Signed, ring: "Mapping[int, PublicKey]", now_ms: int, check: 
     if key.verify_until_ms is not None and now_ms > key.verify_until_ms:
         raise SignedError("key_past")
     return signed.claim
+
+
+def checker(load: "Callable[[bytes], Any]", wrong: "tuple[type[Exception], ...]") -> "Check":
+    """A Check made of a host's library, which remembers the keys that it has loaded.
+
+    load: a public key of its bytes, whose verify(signature, message) raises one of `wrong`; as it does for no key.
+    """
+    loaded: "dict[bytes, Any]" = {}
+
+    def check(public: bytes, signature: bytes, message: bytes) -> bool:
+        try:
+            key = loaded.get(public)
+            if key is None:
+                key = load(public)
+                if len(loaded) >= KEYS_REMEMBERED:
+                    loaded.clear()
+                loaded[public] = key
+            key.verify(signature, message)
+        except wrong:
+            return False
+        return True
+
+    return check
 
 
 def whole_seconds(first_ms: "int | None", last_ms: "int | None") -> "tuple[int | None, int | None]":

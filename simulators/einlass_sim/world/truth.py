@@ -50,6 +50,7 @@ class LaneTruth:
         self.just_wiped = False
         self.owed = 0  # places that a lost journal may have used and has not
         self.came: deque[int] = deque(maxlen=CAME_MAX)  # when the last came in by this lane
+        self.clockless = 0  # came in by this lane since the last count, while it had not been told the time
         self.left_out_ms: int | None = None  # when people were counted without it
         self.believed = ("", 0, 0)  # what the books go by: incarnation, epoch, movements
 
@@ -155,7 +156,7 @@ class Truth:
         """A record is durable at a lane."""
         own = self.lanes[lane.number]
         own.kinds[kind] += 1
-        self._near_a_count(own, kind, fields)
+        self._near_a_count(lane, own, kind, fields)
         self._swallowed(lane, own, kind, fields)
         nonce = str(fields.get("nonce", ""))
         if kind == "released":
@@ -189,13 +190,14 @@ class Truth:
         else:
             own.doubtful += int(fields["persons"])
 
-    def _near_a_count(self, own: LaneTruth, kind: str, fields: dict[str, Any]) -> None:
+    def _near_a_count(self, lane: "Lane", own: LaneTruth, kind: str, fields: dict[str, Any]) -> None:
         """Who leaves by a lane soon after people were counted without it still counts as inside."""
         if kind not in ("passed", "forced", "uncertain"):
             return
         now_ms = self.world.now_ms
         if fields.get("side") != EXIT:
             own.came.extend([now_ms] * int(fields["persons"]))
+            own.clockless += 0 if lane.unix_ms() else int(fields["persons"])
         elif own.left_out_ms is not None and now_ms - own.left_out_ms < NEAR_A_COUNT_AWAY_MS:
             self.timeless += int(fields["persons"])
 
@@ -343,7 +345,7 @@ class Truth:
         """Staff counted: what nobody could know before is in the count."""
         books = self.world.office.engine.live.books
         under_way = sum(lane.gate.account.pending for lane in self.world.lanes if lane.powered)
-        self.excused = max(0, self.inside + under_way - self.cap)
+        self.excused = max(0, self.inside + under_way - self.cap) + min(self.excused, self._untold_exits())
         self.bound = max(self.bound, books.zones["bath"].committed)  # lanes may go on with what they hold
         self.believed = 0
         self.counts += 1
@@ -354,6 +356,19 @@ class Truth:
             if books.accounts[f"lane-{lane.number}"].inc == lane.journal.incarnation and not own.just_wiped:
                 own.owed = own.uncounted = 0
                 own.lost_uncounted = False
+
+    def _untold_exits(self) -> int:
+        """Persons who went out by lanes that have not told it: as many others may come in there instead.
+
+        A count finds them gone, and keeps their places. But whom no rule could keep out it finds in their stead: those
+        places nobody knows of.
+        """
+        found = 0
+        for lane in self.world.lanes:
+            known, at_lane = self.world.office.engine.live.books.accounts[lane.id], lane.journal.account
+            if (known.inc, known.epoch) == (lane.journal.incarnation, at_lane.epoch):
+                found += max(0, known.balance - at_lane.balance)
+        return found
 
     def put_back(self) -> None:
         """What tickets were used for since the copy is known to nobody."""
@@ -371,11 +386,17 @@ class Truth:
         self.counted_without([lane for lane in self.world.lanes if f"lane-{lane.number}" in without])
 
     def counted_without(self, lanes: "list[Lane]") -> None:
-        """Out of reach by a clock that may be off: who passed there near to the count may count too many."""
+        """Out of reach by a clock that may be off: who passed there near to the count may count too many.
+
+        So may everybody whose way in has no time at all: it may have been after the count.
+        """
         for lane in lanes:
             own = self.lanes[lane.number]
             own.left_out_ms = self.world.now_ms
-            self.timeless += sum(1 for came in own.came if came > self.world.now_ms - NEAR_A_COUNT_AWAY_MS)
+            near = sum(1 for came in own.came if came > self.world.now_ms - NEAR_A_COUNT_AWAY_MS)
+            self.timeless += near + own.clockless
+        for own in self.lanes:
+            own.clockless = 0
 
     # -- what the controller's books say
 
