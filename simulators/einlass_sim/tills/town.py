@@ -1,7 +1,5 @@
 """One seed's town: tills, drivers with shops' cards, every fault that tills and their controller may meet."""
 
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from einlass_sim.tills.drawn import Drawn
@@ -9,9 +7,9 @@ from einlass_sim.tills.drivers import Drivers
 from einlass_sim.tills.machine import Machine
 from einlass_sim.tills.office import TownOffice
 from einlass_sim.tills.truth import Truth
-from einlass_sim.world.drawn import MINUTE_MS
 from einlass_sim.world.faulty import FaultySite
 from einlass_sim.world.network import ON_TIME_MS
+from einlass_sim.world.seeded import MINUTE_MS
 
 HEAL_MS = 400_000
 SHORT_MS = 10_000
@@ -20,25 +18,11 @@ WIPE_LOOK_MS = 500
 DECLINED = 0.15
 
 
-@dataclass
-class Found:
-    """What came of a seed."""
-
-    seed: int
-    till_hours: float
-    sales: int
-    faults: Counter[str]
-    sometimes: Counter[str]
-    violation: str = ""
-    at_ms: int = 0
-    history: str = ""
-    story: list[str] = field(default_factory=list)
-
-
 class Town(FaultySite[Machine]):
     """run() once."""
 
     counted_later: ClassVar[tuple[str, ...]] = ("till_crash_soon",)
+    drawn: Drawn
     office: TownOffice
 
     def __init__(self, drawn: Drawn, tell: bool = False) -> None:
@@ -50,13 +34,8 @@ class Town(FaultySite[Machine]):
         self.machines = self.nodes = [Machine(self, number, kind) for number, kind in enumerate(drawn.kinds)]
         self.drivers = Drivers(self)
 
-    def run(self) -> Found:
-        """All of it: faults and drivers, then healing, then the last look."""
-        violation = self._run()
-        hours = self.drawn.hours * len(self.machines)
-        found = Found(self.drawn.seed, hours, self.truth.sales, self.faults, self.sometimes, violation, self.now_ms)
-        found.history, found.story = self.history(), self.story
-        return found
+    def _served(self) -> int:
+        return self.truth.sales
 
     def _play(self) -> None:
         self.drivers.get_ready()

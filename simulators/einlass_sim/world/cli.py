@@ -37,6 +37,7 @@ def world_command(
     """
     from einlass_sim.world import many, runs
     from einlass_sim.world.drawn import draw
+    from einlass_sim.world.seeded import ALL
 
     try:
         kinds = runs.kinds_of(faults)
@@ -58,7 +59,7 @@ def world_command(
         _tell_shortest(int(violation["seed"]), hours, kinds, str(violation["what"]))
     if totals.violations:
         raise typer.Exit(1)
-    if faults == runs.ALL and not totals.counts():
+    if faults == ALL and not totals.counts():
         typer.echo(f"this run does not count: not often enough {', '.join(totals.missed())}", err=True)
         raise typer.Exit(3)
 
@@ -78,7 +79,7 @@ def tills_command(
     """
     from einlass_sim.tills import runs
     from einlass_sim.tills.drawn import draw
-    from einlass_sim.world.runs import ALL
+    from einlass_sim.world.seeded import ALL
 
     try:
         kinds = runs.kinds_of(faults)
@@ -225,10 +226,10 @@ def _told(wanted: int) -> "Told":
 
     def tell(totals: "Totals", fresh: int, wall_s: float) -> None:
         left_s = wall_s / fresh * (wanted - totals.seeds)
-        rate = totals.gate_hours / totals.cpu_s if totals.cpu_s else 0.0
+        rate = totals.hours / totals.cpu_s if totals.cpu_s else 0.0
         broken = "".join(f", seed {item['seed']}: {item['what']}" for item in totals.violations)
         print(
-            f"{totals.seeds} of {wanted} seeds, {totals.gate_hours:.0f} gate-hours, {rate:.1f} a second of processor, "
+            f"{totals.seeds} of {wanted} seeds, {totals.hours:.0f} gate-hours, {rate:.1f} a second of processor, "
             f"{left_s / 60:.0f} min left{broken}",
             file=sys.stderr,
             flush=True,

@@ -6,12 +6,13 @@ A kind of fault is a method `_fault_KIND`; those that lanes and tills have in co
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from einlass_sim.world.drawn import MINUTE_MS, Episode
 from einlass_sim.world.network import N, Network
 from einlass_sim.world.node import KEEPALIVE_MS
 from einlass_sim.world.office import TICK_MS
+from einlass_sim.world.seeded import MINUTE_MS, Episode, Seeded
+from einlass_sim.world.tally import Found
 from einlass_sim.world.truth import Violation
 
 BOOT_FIRST_MS, BOOT_NEXT_MS = 1_000, 10
@@ -26,21 +27,36 @@ class FaultySite(Network[N], ABC):
 
     counted_later: ClassVar[tuple[str, ...]]  # kinds that count when they take effect
 
-    def __init__(self, drawn: Any, tell: bool) -> None:
+    def __init__(self, drawn: Seeded, tell: bool) -> None:
         super().__init__(drawn.seed, drawn.noise, tell)
         self.drawn = drawn
         self.chance = random.Random(f"{drawn.seed}/chance")
 
     # -- time
 
-    def _run(self) -> str:
-        """All of it; what promise was broken, "": none."""
+    def run(self) -> Found:
+        """All of it, once: faults and people, then healing, then the last look."""
+        violation = ""
         try:
             self._play()
         except Violation as broken:
-            self.note(None, f"VIOLATION {broken.what}")
-            return broken.what
-        return ""
+            violation = broken.what
+            self.note(None, f"VIOLATION {violation}")
+        return Found(
+            self.drawn.seed,
+            self.drawn.hours * len(self.nodes),
+            self._served(),
+            self.faults,
+            self.sometimes,
+            violation,
+            self.now_ms,
+            self.history(),
+            self.story,
+        )
+
+    @abstractmethod
+    def _served(self) -> int:
+        """Persons let in, or sales."""
 
     @abstractmethod
     def _play(self) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from einlass_controller import fastwire
 from einlass_sim.timeline import Timeline
-from einlass_sim.world.drawn import MINUTE_MS
 from einlass_sim.world.node import Node
+from einlass_sim.world.seeded import MINUTE_MS
 from einlass_sim.world.truth import Violation
 
 if TYPE_CHECKING:

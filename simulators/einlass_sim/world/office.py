@@ -26,7 +26,7 @@ from einlass_controller.setup import seed_site
 from einlass_controller.store import sqlite
 from einlass_controller.store.database import migrate
 from einlass_core import codes
-from einlass_sim.world.drawn import MINUTE_MS
+from einlass_sim.world.seeded import MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from einlass_core.events import ENTRY, EXIT, BodyPassed, PassageBusy, Scanned
-from einlass_sim.world.drawn import HOUR_MS, MINUTE_MS
+from einlass_sim.world.seeded import HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane

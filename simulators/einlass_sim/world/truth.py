@@ -8,8 +8,8 @@ from einlass_core import codes
 from einlass_core.effects import Ask, SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
 from einlass_core.journal import Journal
-from einlass_sim.world.drawn import MINUTE_MS
 from einlass_sim.world.office import START_MS, closing_ms
+from einlass_sim.world.seeded import MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane

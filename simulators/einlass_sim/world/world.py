@@ -2,19 +2,19 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from einlass_controller import fastwire
 from einlass_controller.domain.shares import Leasing
 from einlass_core.events import PassageBusy
 from einlass_core.gate import RELEASED
-from einlass_sim.world.drawn import MINUTE_MS, Drawn
+from einlass_sim.world.drawn import Drawn
 from einlass_sim.world.faulty import FaultySite
 from einlass_sim.world.lane import Lane
 from einlass_sim.world.node import KEEPALIVE_MS
 from einlass_sim.world.office import Office
 from einlass_sim.world.people import People
+from einlass_sim.world.seeded import MINUTE_MS
 from einlass_sim.world.staff import Staff
 from einlass_sim.world.truth import Truth
 from einlass_sim.world.watch import Watch
@@ -31,26 +31,11 @@ PASSAGE_LOOK_MS = 500
 WAITS_MAX = 60
 
 
-@dataclass
-class Found:
-    """What came of a seed."""
-
-    seed: int
-    gate_hours: float
-    admissions: int
-    faults: Counter[str]
-    sometimes: Counter[str]
-    seen: Counter[str]
-    violation: str = ""
-    at_ms: int = 0
-    history: str = ""
-    story: list[str] = field(default_factory=list)
-
-
 class World(FaultySite[Lane]):
     """run() once."""
 
     counted_later: ClassVar[tuple[str, ...]] = ("lane_crash_soon", "pause")
+    drawn: Drawn
 
     def __init__(self, drawn: Drawn, tell: bool = False) -> None:
         super().__init__(drawn, tell)
@@ -67,21 +52,8 @@ class World(FaultySite[Lane]):
         self.people = People(self)
         self.staff = Staff(self)
 
-    def run(self) -> Found:
-        """All of it: faults and visitors, then healing, then the last look."""
-        violation = self._run()
-        return Found(
-            self.drawn.seed,
-            self.drawn.hours * self.drawn.lanes,
-            self.truth.admissions,
-            self.faults,
-            self.sometimes,
-            self.seen,
-            violation,
-            self.now_ms,
-            self.history(),
-            self.story,
-        )
+    def _served(self) -> int:
+        return self.truth.admissions
 
     def _play(self) -> None:
         self._play_faults(self.people.start)
