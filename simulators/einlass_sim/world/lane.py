@@ -4,19 +4,23 @@ The shell does what einlass_node and einlass_edge do, and nothing else: carries 
 Between any two of its steps the power may go, or the process may stand still.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from einlass_controller import fastwire
 from einlass_core import VERSION, messages, wire
 from einlass_core.allowlist import AllowList
+from einlass_core.codes import SIGNED_PREFIX
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, EmergencyInput, Event, Linked, NotRecorded, Rearmed, Started, Ticked
 from einlass_core.gate import Gate, GateSettings
 from einlass_core.journal import Journal, event_fields
+from einlass_core.signed_alone import NOT_HERE, SEEN
 from einlass_core.upload import Upload
+from einlass_edge.signed_tickets import SignedTickets
 from einlass_sim.world.disk import Disk, PowerCutError
 
 if TYPE_CHECKING:
+    from einlass_edge.database import Database
     from einlass_sim.world.world import World
 
 BOOT_MS = 3_000
@@ -60,6 +64,7 @@ class Lane:
         self.pressed = self.told_emergency = False
         self.tick_at: int | None = None
         self.wake_at: int | None = None
+        self.signed: SignedTickets | None = None  # a host judges signatures, a board does not
         self.gate: Gate
         self.journal: Journal
 
@@ -82,14 +87,14 @@ class Lane:
             self.journal = Journal(self.disk, world.new_incarnation())
             self.listed = AllowList(self.disk)
             settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
-            self.gate = Gate(
-                settings, self.journal.account, self.journal.prefix, self.journal.emergency, self.listed.persons
-            )
+            if world.drawn.hosts[self.number]:
+                self.signed = SignedTickets(cast("Database", self.disk.table), self.listed)
+            self.gate = Gate(settings, self.journal.account, self.journal.prefix, self.journal.emergency, self._alone)
             self.upload = Upload(self.journal)
             world.truth.booted(self)
             world.watch.booted(self)
             self.step(Started(reason))
-        except PowerCutError:
+        except (PowerCutError, OSError):  # a full disk without the tables: the process ends, and is started again
             self.lose_power()
             return
         if self.powered:
@@ -178,6 +183,8 @@ class Lane:
         try:
             if self.listed.work():
                 self.world.after(MERGE_EVERY_MS, lambda: self._merge_a_little(boot))
+            elif self.signed is not None:
+                self.signed.tidy()
         except PowerCutError:
             self.lose_power()
         except OSError:
@@ -231,20 +238,34 @@ class Lane:
             self.status_due_ms = 0
         return True
 
+    def _alone(self, digest: str) -> int | str:
+        """Who is let in alone: as both shells have it, tickets on the list; on a host signed ones by their keys."""
+        persons, code = self.listed.persons(digest), self.gate.code
+        if self.signed is None:
+            return persons
+        if persons >= SEEN:
+            return NOT_HERE
+        if not code.startswith(SIGNED_PREFIX):
+            return persons
+        if persons:
+            return "revoked" if self.signed.revoked(code) else persons
+        return self.signed.judge(code, digest, self.unix_ms())
+
     def _record(self, effect: Record) -> bool:
         try:
             if effect.kind == "released":
                 self.struck = str(effect.fields.get("digest", ""))
             self.listed.recorded(effect.kind, effect.fields)
-            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
+            fields = effect.fields if self.signed is None else self.signed.recorded(effect.kind, effect.fields)
+            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), fields)
         except OSError:
             return False
         except PowerCutError:
             if effect.kind == "released":
                 self.struck_in_vain.add(self.struck)
             raise
-        self.world.truth.recorded(self, effect.kind, effect.fields)
-        self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.world.truth.recorded(self, effect.kind, fields)
+        self.world.watch.recorded(self, effect.kind, fields)
         self.listed.kept()
         return True
 
@@ -308,6 +329,8 @@ class Lane:
         if now_ms >= self.status_due_ms:
             fields = messages.status(self.journal, self.gate, now_ms)
             fields["list"] = self.listed.status(now_ms)
+            if self.signed is not None:
+                fields["trust"] = self.signed.status()
             self.status_due_ms = now_ms + STATUS_EVERY_MS
             self.publish("status", fields)
         for seq, text in self.upload.next(now_ms):
@@ -360,10 +383,23 @@ class Lane:
             self.send_what_is_due()
         elif kind == "list":
             self._take_list(fields)
+        elif kind == "trust" and self.signed is not None:
+            self._take_trust(fields)
 
     def is_for_me(self, fields: dict[str, Any]) -> bool:
         """Every message names the incarnation that it is meant for."""
         return bool(fields.get("inc") == self.journal.incarnation)
+
+    def _take_trust(self, fields: dict[str, Any]) -> None:
+        assert self.signed is not None
+        try:
+            if self.signed.take(fields):
+                self.status_due_ms = 0
+                self.send_what_is_due()
+        except PowerCutError:
+            self.lose_power()
+        except OSError:
+            pass
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:

@@ -15,6 +15,7 @@ from einlass_core.events import PassageBusy
 from einlass_core.gate import RELEASED
 from einlass_sim.world.drawn import MINUTE_MS, Drawn, Episode
 from einlass_sim.world.lane import KEEPALIVE_MS, Lane
+from einlass_sim.world.mint import Mint
 from einlass_sim.world.office import TICK_MS, Office
 from einlass_sim.world.people import People
 from einlass_sim.world.staff import Staff
@@ -83,6 +84,7 @@ class World:
         self.lanes = [
             Lane(self, number, policy, drawn.clock_rates[number]) for number, policy in enumerate(drawn.policies)
         ]
+        self.mint = Mint(self)
         self.people = People(self)
         self.staff = Staff(self)
 
@@ -121,6 +123,7 @@ class World:
         )
 
     def _play(self) -> None:
+        self.mint.new_key()
         self.after(TICK_MS, self.office.tick)
         for lane in self.lanes:
             self.after(1000 + 10 * lane.number, lane.boot)
@@ -361,6 +364,12 @@ class World:
 
     def _fault_evacuation(self, lane: Lane, lasts_ms: int) -> None:
         self.staff.evacuate(min(lasts_ms, 20 * MINUTE_MS))
+
+    def _fault_new_key(self, lane: Lane, lasts_ms: int) -> None:
+        self.mint.new_key()
+
+    def _fault_key_revoked(self, lane: Lane, lasts_ms: int) -> None:
+        self.mint.revoke()
 
     def _fault_restore(self, lane: Lane, lasts_ms: int) -> None:
         """Copied now, put back later."""
