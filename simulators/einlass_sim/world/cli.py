@@ -106,7 +106,7 @@ def tills_command(
 @simulate.command("planted")
 def planted_command(
     only: Annotated[str, typer.Option(help="One bug by its name.")] = "",
-    layers: Annotated[str, typer.Option(help="world, or all: the tests, too, where the sources are.")] = "world",
+    layers: Annotated[str, typer.Option(help="world: both simulations; all: the tests, too.")] = "world",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Breaks the shipped code in known ways, one at a time, and says which are found. 1: one was not."""
@@ -120,7 +120,7 @@ def planted_command(
         typer.echo(f"error: --layers is {layers!r}: write world or all", err=True)
         raise typer.Exit(2)
     every = layers == "all"
-    names = [only] if only else [name for name, bug in planted.BUGS.items() if every or bug.in_world]
+    names = [only] if only else [name for name, bug in planted.BUGS.items() if every or bug.is_simulated]
     try:
         found = planted.hunt(names, other.LAYERS if every else ())
     except other.LayerError as error:

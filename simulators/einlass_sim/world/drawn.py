@@ -28,15 +28,25 @@ EPISODES = (
     "lockdown",
     "evacuation",
     "restore",
+    "new_key",
+    "key_revoked",
 )
 # What people and readers do.
 HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage", "linger")
-LASTING = ("clock_rates", "closing")
+LASTING = ("clock_rates", "closing", "signed")
 FAULTS = (*NOISE, *EPISODES, *HABITS, *LASTING)
 # Of every seed's episodes: so often in so many hours, at all lanes together.
 OFTEN = {"cut": 2.0, "lane_crash": 1.0, "lane_crash_soon": 2.0, "controller_crash_soon": 1.5, "all_cut": 0.5}
 RARE = {"wipe": 0.12, "old_image": 0.06, "emergency": 0.2, "disk_full": 0.3}
-RARE |= {"count": 0.3, "cap": 0.15, "lockdown": 0.1, "evacuation": 0.06, "restore": 0.12}
+RARE |= {
+    "count": 0.3,
+    "cap": 0.15,
+    "lockdown": 0.1,
+    "evacuation": 0.06,
+    "restore": 0.12,
+    "new_key": 0.1,
+    "key_revoked": 0.1,
+}
 CAP_MIN, CAP_MAX = 3, 40
 CLOSING_RATE = 0.3
 CLOSING_HOURS_MAX = 6.0
@@ -56,6 +66,8 @@ class Drawn(Seeded):
     policies: tuple[str, ...]
     clock_rates: tuple[float, ...]
     closing: tuple[int, int] = (0, 0)  # minutes after the start at which the house closes and opens again; 0: never
+    signed: float = 0.0  # so many of the tickets are signed elsewhere
+    hosts: tuple[bool, ...] = ()  # lanes that judge signatures; the others are boards
 
 
 def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
@@ -78,6 +90,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         percent=rng.choice((25, 75, 75, 100)),
         policies=policies,
         clock_rates=(1.0,) * (lanes + 1),
+        hosts=(False,) * lanes,
     )
     rates = random.Random(f"{seed}/rates")
     noise = noise_of(rates)
@@ -90,6 +103,7 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         "linger": random.Random(f"{seed}/linger").choice((0.0, 0.05)),
     }
     clocks = tuple(1.0 + rates.uniform(-0.005, 0.005) for _ in range(lanes + 1))
+    share, hosts = _signed(seed, lanes) if "signed" in faults else (0.0, drawn.hosts)
     episodes = []
     for kind, own, lasts_ms in times_of(seed, hours, EPISODES, OFTEN | RARE, LASTS_MINUTES):
         lane = own.randrange(lanes)
@@ -97,6 +111,8 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     whole = replace(drawn, noise=noise, habits=habits, episodes=tuple(episodes))
     return replace(
         only(whole, faults),
+        signed=share,
+        hosts=hosts,
         closing=_closing(seed, hours) if "closing" in faults else (0, 0),
         clock_rates=clocks if "clock_rates" in faults else drawn.clock_rates,
     )
@@ -107,3 +123,10 @@ def _closing(seed: int, hours: float) -> tuple[int, int]:
     rng = random.Random(f"{seed}/closing")
     closes = int(rng.uniform(0.2, 1) * min(hours, CLOSING_HOURS_MAX) * 60)
     return (closes, closes + rng.randint(10, 60)) if rng.random() < CLOSING_RATE else (0, 0)
+
+
+def _signed(seed: int, lanes: int) -> tuple[float, tuple[bool, ...]]:
+    """In one seed of three tickets are signed, too, and most lanes are hosts."""
+    rng = random.Random(f"{seed}/signed")
+    share = rng.choice((0.0, 0.0, 0.5))
+    return share, tuple(bool(share) and rng.random() < 0.8 for _ in range(lanes))

@@ -4,20 +4,24 @@ The shell does what einlass_node and einlass_edge do, and nothing else: carries 
 Between any two of its steps the power may go, or the process may stand still.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from einlass_controller import fastwire
 from einlass_core import messages
 from einlass_core.allowlist import AllowList
+from einlass_core.codes import SIGNED_PREFIX
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
 from einlass_core.events import ENTRY, EXIT, EmergencyInput, Event, Linked, Rearmed, Started
 from einlass_core.gate import Gate, GateSettings
 from einlass_core.journal import Journal
+from einlass_core.signed_alone import NOT_HERE, SEEN
 from einlass_core.upload import Upload
+from einlass_edge.signed_tickets import SignedTickets
 from einlass_sim.world.disk import PowerCutError
 from einlass_sim.world.node import Node
 
 if TYPE_CHECKING:
+    from einlass_edge.database import Database
     from einlass_sim.world.world import World
 
 BOOT_MS = 3_000
@@ -46,6 +50,7 @@ class Lane(Node):
         self.struck = ""
         self.struck_in_vain: set[str] = set()  # off the list for a release that nobody hears of
         self.pressed = self.told_emergency = False
+        self.signed: SignedTickets | None = None  # a host judges signatures, a board does not
 
     # -- power
 
@@ -56,8 +61,10 @@ class Lane(Node):
         self.journal = Journal(self.disk, world.new_incarnation())
         self.listed = AllowList(self.disk)
         settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
+        if world.drawn.hosts[self.number]:
+            self.signed = SignedTickets(cast("Database", self.disk.table), self.listed)
         self.gate = self.core = Gate(
-            settings, self.journal.account, self.journal.prefix, self.journal.emergency, self.listed.persons
+            settings, self.journal.account, self.journal.prefix, self.journal.emergency, self._alone
         )
         self.upload = Upload(self.journal)
         world.truth.booted(self)
@@ -126,6 +133,8 @@ class Lane(Node):
         try:
             if self.listed.work():
                 self.world.after(MERGE_EVERY_MS, lambda: self._merge_a_little(boot))
+            elif self.signed is not None:
+                self.signed.tidy()
         except PowerCutError:
             self.lose_power()
         except OSError:
@@ -162,20 +171,34 @@ class Lane(Node):
             self.status_due_ms = 0
         return True
 
+    def _alone(self, digest: str) -> int | str:
+        """Who is let in alone: as both shells have it, tickets on the list; on a host signed ones by their keys."""
+        persons, code = self.listed.persons(digest), self.gate.code
+        if self.signed is None:
+            return persons
+        if persons >= SEEN:
+            return NOT_HERE
+        if not code.startswith(SIGNED_PREFIX):
+            return persons
+        if persons:
+            return "revoked" if self.signed.revoked(code) else persons
+        return self.signed.judge(code, digest, self.unix_ms())
+
     def _record(self, effect: Record) -> bool:
         try:
             if effect.kind == "released":
                 self.struck = str(effect.fields.get("digest", ""))
             self.listed.recorded(effect.kind, effect.fields)
-            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
+            fields = effect.fields if self.signed is None else self.signed.recorded(effect.kind, effect.fields)
+            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), fields)
         except OSError:
             return False
         except PowerCutError:
             if effect.kind == "released":
                 self.struck_in_vain.add(self.struck)
             raise
-        self.world.truth.recorded(self, effect.kind, effect.fields)
-        self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.world.truth.recorded(self, effect.kind, fields)
+        self.world.watch.recorded(self, effect.kind, fields)
         self.listed.kept()
         return True
 
@@ -202,6 +225,8 @@ class Lane(Node):
     def _status(self, now_ms: int) -> dict[str, Any]:
         fields = messages.status(self.journal, self.gate, now_ms)
         fields["list"] = self.listed.status(now_ms)
+        if self.signed is not None:
+            fields["trust"] = self.signed.status()
         return fields
 
     def receive(self, kind: str, payload: bytes) -> None:
@@ -234,6 +259,18 @@ class Lane(Node):
             self.send_what_is_due()
         elif kind == "list":
             self._take_list(fields)
+        elif kind == "trust" and self.signed is not None:
+            self._take_trust(fields)
+
+    def _take_trust(self, fields: dict[str, Any]) -> None:
+        assert self.signed is not None
+        try:
+            if self.signed.take(fields):
+                self._send_status_now()
+        except PowerCutError:
+            self.lose_power()
+        except OSError:
+            pass
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:

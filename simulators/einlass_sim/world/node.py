@@ -109,7 +109,7 @@ class Node(ABC):
         self.tick_at = self.wake_at = None
         try:
             self._begin()
-        except PowerCutError:
+        except (PowerCutError, OSError):  # a full disk that lacks something: the process ends, and is started again
             self.lose_power()
             return
         if self.powered:

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import ClassVar
 
 from einlass_core.wire import keep_rules
@@ -25,6 +26,7 @@ SOMETIMES = (
     "exit_at_a_cut_off_lane",
     "a_late_answer_met_a_locked_lane",
     "admitted_alone",
+    "signed_let_in_alone",
     "lease_exhausted",
     "conflict_reported",
     "uncertain_passage",
@@ -58,9 +60,13 @@ def prepare() -> None:
     """Before a world; once in a process is enough."""
     quiet()
     keep_rules()
-    if not gc.get_freeze_count():  # as the controller does: what is there now stays and is not looked through again
-        gc.collect()
-        gc.freeze()
+    _freeze()
+
+
+@cache
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()  # as the controller does: what is there now stays and is not looked through again
 
 
 def play(drawn: Drawn, tell: bool = False) -> Found:

@@ -11,6 +11,7 @@ from einlass_core.gate import RELEASED
 from einlass_sim.world.drawn import Drawn
 from einlass_sim.world.faulty import FaultySite
 from einlass_sim.world.lane import Lane
+from einlass_sim.world.mint import Mint
 from einlass_sim.world.node import KEEPALIVE_MS
 from einlass_sim.world.office import Office
 from einlass_sim.world.people import People
@@ -49,6 +50,7 @@ class World(FaultySite[Lane]):
         self.lanes = self.nodes = [
             Lane(self, number, policy, drawn.clock_rates[number]) for number, policy in enumerate(drawn.policies)
         ]
+        self.mint = Mint(self)
         self.people = People(self)
         self.staff = Staff(self)
 
@@ -56,6 +58,7 @@ class World(FaultySite[Lane]):
         return self.truth.admissions
 
     def _play(self) -> None:
+        self.mint.new_key()
         self._play_faults(self.people.start)
         # A process that stands still is not mended before it goes on: the time runs from there.
         self.advance(max(self.now_ms, *(lane.paused_until_ms for lane in self.lanes)) + HEAL_MS)
@@ -166,6 +169,12 @@ class World(FaultySite[Lane]):
 
     def _fault_evacuation(self, lane: Lane, lasts_ms: int) -> None:
         self.staff.evacuate(min(lasts_ms, 20 * MINUTE_MS))
+
+    def _fault_new_key(self, lane: Lane, lasts_ms: int) -> None:
+        self.mint.new_key()
+
+    def _fault_key_revoked(self, lane: Lane, lasts_ms: int) -> None:
+        self.mint.revoke()
 
     def _fault_restore(self, lane: Lane, lasts_ms: int) -> None:
         """Copied now, put back later."""
