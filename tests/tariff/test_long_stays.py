@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from einlass_controller.tariffs import days_of
 from einlass_tariff import due
 from einlass_tariff.book import Book
 from einlass_tariff.due import MINUTES, Parked, Shown
-from einlass_tariff.engine import Climb, Tails
-from einlass_tariff.problems import TariffError
+from einlass_tariff.engine import Climb, Gift
+from einlass_tariff.problems import StayError, TariffError
 from einlass_tariff.read import read_tariff
 from einlass_tariff.timetable import Piece, Timetable
+from einlass_tariff.walk import Walk, Ways
 from tariff_making import tariffs
 from tariff_town import Town, town
 
@@ -46,23 +48,59 @@ def test_a_climb_knows_what_it_had_come_to_at_any_moment(
     assert whole.total_at(entry_s + length) == whole.total
 
 
+spans = st.tuples(st.integers(0, 60 * DAY_S), st.sampled_from((600, 5 * 3600, DAY_S, 9 * DAY_S)))
+
+
 @bounded
 @given(
     tariffs(),
+    tariffs(),
     st.integers(0, 400 * DAY_S),
     st.integers(1, 60 * DAY_S),
-    st.lists(st.sampled_from((15, 20, 30, 37, 60, 90, 120, 1440)), min_size=2, max_size=8),
+    st.lists(st.sampled_from((15, 20, 30, 37, 60, 90, 120, 1440)), min_size=2, max_size=6),
+    st.lists(spans, max_size=2),
+    st.none() | st.integers(2, 80),
 )
-def test_climbs_that_learn_from_each_other_come_to_the_same(
-    data: dict[str, Any], begin: int, length: int, worths: list[int]
+def test_days_that_were_walked_before_come_to_the_same_as_a_climb(
+    data: dict[str, Any],
+    later: dict[str, Any],
+    begin: int,
+    length: int,
+    worths: list[int],
+    free: list[tuple[int, int]],
+    change: int | None,
 ) -> None:
-    book, entry_s = _book(data), 1_760_000_000 + begin
-    plan, exit_s = book.plan(entry_s, entry_s + length, ""), entry_s + length
-    tails: Tails = {}
-    for minutes in worths:
-        alone = Climb(plan, entry_s, exit_s, minutes * 60).run(length)
-        learnt = Climb(plan, entry_s, exit_s, minutes * 60, (), tails).run(length)
-        assert learnt.total == alone.total
+    """Also with spans that are free, and where the tariff changes on one of the days."""
+    entry_s = 1_760_000_000 + begin
+    gifts: list[Gift] = [(entry_s + at, entry_s + at + long, "public_code", "") for at, long in free]
+    book = _book(data) if change is None else _changing(data, later, entry_s + change * DAY_S)
+    plan, ways = book.plan(entry_s, entry_s + length, ""), Ways(entry_s)
+    for minutes in (0, *worths, 0):
+        climb = Climb(plan, entry_s, entry_s + length, minutes * 60, gifts).run(length)
+        walk = Walk(ways, plan, length, minutes * 60, gifts)
+        assert (walk.total, walk.worth_left_s, walk.priced_s) == (climb.total, climb.worth_left_s, climb.priced_s)
+        assert _joined(walk.costing) == _joined(climb.costing)
+
+
+def _changing(data: dict[str, Any], later: dict[str, Any], at_s: int) -> Book:
+    """The second tariff is the next version of the first, and a stay that sees both is split."""
+    day = datetime.fromtimestamp(at_s, UTC).date().isoformat()
+    texts = [data, {**later, "tariff": data["tariff"], "valid_from": day, "stay_across": "split"}]
+    try:
+        versions = [read_tariff(json.dumps(text), is_json=True) for text in texts]
+        return Book(versions, days_of, open_start=True)
+    except (TariffError, StayError):
+        reject()
+
+
+def _joined(costing: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for first, last in costing:
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
 
 
 def test_cards_help_after_three_years() -> None:
