@@ -22,6 +22,8 @@ FREE = "free"
 # A stay without its ticket, which costs a flat sum.
 LOST = "lost"
 MS = 1000
+# So many lines an account has for a customer; further time of a long stay is one line.
+LINES_MAX = 200
 CARD_MINUTES_MAX = 60 * 24 * 31
 Span = tuple[int, int]
 
@@ -212,8 +214,8 @@ class _Question:
         asked = self._asked(shown)
         parts = self._parts(asked)
         if len(parts) == 1:
-            return fee(self._book, asked, self._memo)
-        first, then = (fee(self._book, part, self._memo) for part in parts)
+            return fee(self._book, asked, self._memo, LINES_MAX)
+        first, then = (fee(self._book, part, self._memo, LINES_MAX) for part in parts)
         cents = first.fee_cents + then.fee_cents
         return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
 

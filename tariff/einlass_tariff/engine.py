@@ -39,12 +39,16 @@ class Climb:
         exit_s: int,
         worth_s: int = 0,
         gifts: Sequence[Gift] = (),
+        lines_max: int | None = None,
     ):
+        """lines_max: it stops when its account is longer; `reached_s` says where."""
         self.plan = plan
         self.entry_s = entry_s
         self.exit_s = exit_s
         self.worth_left_s = worth_s
         self.gifts = sorted(gifts)
+        self.reached_s = entry_s
+        self._lines_max = lines_max
         self.total: Amount = 0
         self.lines: list[Line] = []
         self.costing: list[tuple[int, int]] = []  # spans of time that cost, for cards off the end
@@ -65,8 +69,14 @@ class Climb:
         """Climb. stay_s: the real length of the stay, which decides whether it is a short one."""
         self.begin(stay_s)
         for number, (begin_s, end_s, _) in enumerate(self.plan):
+            if self._is_too_long:
+                break
             self.over(number, begin_s, end_s)
         return self
+
+    @property
+    def _is_too_long(self) -> bool:
+        return self._lines_max is not None and len(self.lines) > self._lines_max
 
     def begin(self, stay_s: int) -> None:
         """Before the first moment."""
@@ -84,9 +94,12 @@ class Climb:
                     edge = min(last, self.entry_s + ((first - self.entry_s) // DAY_S + 1) * DAY_S)
                 self._ungifted(number, table, first, edge, window, began)
                 first = edge
+            self.reached_s = last
+            if self._is_too_long:
+                return
 
     def state(self, day: date, at_s: int) -> State:
-        """The state at the begin of a local day; what is over by then is not in it."""
+        """The state at the begin of a local day, but for `worth_left_s`; what is over by then is not in it."""
         reach = max(span[2].reach_days for span in self.plan)
         ladders = [(key, *self._stand(key, day, at_s)) for key in self._ladders]
         flats = [(name, minute, (day - began).days) for name, minute, began in self._flats]
@@ -95,7 +108,7 @@ class Climb:
             tuple(sorted(ladders)),
             (self._rest_s, self._rest_s > 0 and self._rest_costs),
             last,
-            (max(0, self._free_until_s - at_s), self._free_left_s, self.worth_left_s),
+            (max(0, self._free_until_s - at_s), self._free_left_s),
             frozenset(flat for flat in flats if flat[2] <= reach),
             self._limits.state(day, at_s, reach),
         )
@@ -111,7 +124,7 @@ class Climb:
         self._rest_s, self._rest_costs = rest
         # A rate of no name is another one than any: so an edge is one where time lies between.
         self._last = None if last is None else (last, at_s)
-        free_s, self._free_left_s, self.worth_left_s = free
+        free_s, self._free_left_s = free
         self._free_until_s = at_s + free_s
         self._flats = {(name, minute, day - timedelta(days=ago)) for name, minute, ago in flats}
         self._limits.resume(used, day, at_s)

@@ -155,6 +155,7 @@ _WORDS: dict[str, Callable[[Line], tuple[str, str]]] = {
     "public_code": _fixed("frei durch öffentlichen Code", "free by public code"),
     "ticket_time": _fixed("durch Ticket bezahlt ({line.name})", "paid by ticket ({line.name})"),
     "ticket_price": _fixed("Ticket {line.name}", "ticket {line.name}"),
+    "further": _fixed("weitere Zeit, alles zusammen", "further time, all together"),
     "maximum_window": _window_max,
     "maximum_cap": _cap,
     "minimum": _minimum,

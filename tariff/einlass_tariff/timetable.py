@@ -64,11 +64,10 @@ class Timetable:
         if found is None:
             begin = self.days.instant(day)
             pieces = [(one[0] - begin, one[1] - begin, id(one[2]), (day - one[3]).days) for one in self._plan(day)]
-            turn = self.days.instant(day, self.tariff.business_day_minute) - begin
             some_days = [cap for cap, some_days_only in self.caps if some_days_only]
             before = day - timedelta(days=1)
             holds = [(self.cap_holds(cap, before), self.cap_holds(cap, day)) for cap in some_days]
-            look = (tuple(pieces), turn, tuple(holds))
+            look = (tuple(pieces), tuple(holds))
             if len(self._shapes) >= _MEMO_MAX:
                 self._shapes.clear()
             found = self._shapes[day] = self._looks.setdefault(look, len(self._looks))
