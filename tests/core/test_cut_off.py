@@ -1,6 +1,7 @@
 """What a lane does alone: on the list, within its ceiling, while its lease covers the whole passage."""
 
 from einlass_core import codes
+from einlass_core.effects import SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Limited, Linked, Ticked
 from einlass_core.gate import LOCKED, RELEASED
 from einlass_core.lease import Account, Limit
@@ -134,6 +135,37 @@ def test_a_journal_that_cannot_be_written_lets_nobody_in() -> None:
     lane.store.full = True
     lane.scan(0)
     assert not lane.bolt[ENTRY] and lane.account.balance == 0
+
+
+def test_who_scans_as_an_owed_record_is_tried_again_is_not_let_in_before_it_is_written_down() -> None:
+    lane = cut_off()
+    freed = []
+    perform = lane._perform
+
+    def watched(now_ms: int, effect: object) -> bool:
+        if isinstance(effect, SetBolt) and effect.side == ENTRY and effect.released:
+            freed.append(now_ms)
+        return perform(now_ms, effect)
+
+    lane._perform = watched  # type: ignore[method-assign]
+    lane.store.full = True
+    lane.step(100, BodyPassed(EXIT))
+    lane.scan(1100)  # the exit is tried once more just now, in vain, and what is let in stands behind it
+    assert freed == [] and not lane.bolt[ENTRY] and lane.gate.entry == LOCKED and lane.account.balance == -1
+    lane.store.full = False
+    for now_ms in (2200, 3300, 4400):
+        lane.step(now_ms, Ticked())
+    lane.scan(5000)
+    assert freed == [5000] and lane.kinds()[-1] == "released"
+
+
+def test_who_is_let_in_as_the_last_owed_record_is_kept_goes_through() -> None:
+    lane = cut_off()
+    lane.store.full = True
+    lane.step(100, BodyPassed(EXIT))
+    lane.store.full = False
+    lane.scan(1100)
+    assert lane.bolt[ENTRY] and lane.kinds()[-2:] == ["passed", "released"]
 
 
 def test_nobody_who_stepped_back_keeps_the_place() -> None:

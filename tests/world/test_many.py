@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from einlass_sim.world import many, runs
 from einlass_sim.world.cli import simulate
 from einlass_sim.world.drawn import Drawn
-from einlass_sim.world.world import Found
+from einlass_sim.world.tally import Found
 
 NONE = runs.kinds_of("none")
 HOURS = 0.1

@@ -151,6 +151,7 @@ class Gate:
         self._owed_deadline: "int | None" = None
         self._noise_until = 0
         self._noise_skipped = 0
+        self._just_let_in = False
 
     @property
     def deadline_ms(self) -> "int | None":
@@ -164,6 +165,7 @@ class Gate:
         if isinstance(event, NotRecorded):
             return self._not_recorded(now_ms, event)
         effects: "list[Effect]" = []
+        self._just_let_in = False
         self._due(now_ms, effects)  # First, so that a late answer meets a locked lane.
         if isinstance(event, Scanned):
             self._scanned(now_ms, event, effects)
@@ -245,6 +247,7 @@ class Gate:
         self.account.enter(self._left)
         until = now_ms + self._settings.release_ms
         self._enter(RELEASED, until)
+        self._just_let_in = True
         effects.append(Record("released", fields))
         self._bolt(now_ms, True, until, effects)
         self._show_until = None
@@ -463,7 +466,9 @@ class Gate:
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
         if self.entry == RELEASED:
-            effects.append(SetBolt(ENTRY, True, self._deadline))
+            # One of just now: either its record and its bolt stand before this record, or that it is not kept is next.
+            if not self._just_let_in:
+                effects.append(SetBolt(ENTRY, True, self._deadline))
         else:
             self._bolt_wanted = False
             effects.append(SetBolt(ENTRY, False))

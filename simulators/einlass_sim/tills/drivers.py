@@ -9,7 +9,7 @@ from einlass_core import codes
 from einlass_core.till import BACK, IDLE, PAYING, PRICING
 from einlass_core.till_words import DISPLAY, EXIT, Aborted, Begun, CardWanted, Confirmed, VoucherShown
 from einlass_sim.tills.drawn import LOTS
-from einlass_sim.world.drawn import HOUR_MS, MINUTE_MS
+from einlass_sim.world.seeded import HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.tills.machine import Machine

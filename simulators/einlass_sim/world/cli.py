@@ -37,6 +37,7 @@ def world_command(
     """
     from einlass_sim.world import many, runs
     from einlass_sim.world.drawn import draw
+    from einlass_sim.world.seeded import ALL
 
     try:
         kinds = runs.kinds_of(faults)
@@ -58,7 +59,7 @@ def world_command(
         _tell_shortest(int(violation["seed"]), hours, kinds, str(violation["what"]))
     if totals.violations:
         raise typer.Exit(1)
-    if faults == runs.ALL and not totals.counts():
+    if faults == ALL and not totals.counts():
         typer.echo(f"this run does not count: not often enough {', '.join(totals.missed())}", err=True)
         raise typer.Exit(3)
 
@@ -78,7 +79,7 @@ def tills_command(
     """
     from einlass_sim.tills import runs
     from einlass_sim.tills.drawn import draw
-    from einlass_sim.world.runs import ALL
+    from einlass_sim.world.seeded import ALL
 
     try:
         kinds = runs.kinds_of(faults)
@@ -105,7 +106,7 @@ def tills_command(
 @simulate.command("planted")
 def planted_command(
     only: Annotated[str, typer.Option(help="One bug by its name.")] = "",
-    layers: Annotated[str, typer.Option(help="world, or all: the tests, too, where the sources are.")] = "world",
+    layers: Annotated[str, typer.Option(help="world: both simulations; all: the tests, too.")] = "world",
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
     """Breaks the shipped code in known ways, one at a time, and says which are found. 1: one was not."""
@@ -119,7 +120,7 @@ def planted_command(
         typer.echo(f"error: --layers is {layers!r}: write world or all", err=True)
         raise typer.Exit(2)
     every = layers == "all"
-    names = [only] if only else [name for name, bug in planted.BUGS.items() if every or bug.in_world]
+    names = [only] if only else [name for name, bug in planted.BUGS.items() if every or bug.is_simulated]
     try:
         found = planted.hunt(names, other.LAYERS if every else ())
     except other.LayerError as error:
@@ -225,10 +226,10 @@ def _told(wanted: int) -> "Told":
 
     def tell(totals: "Totals", fresh: int, wall_s: float) -> None:
         left_s = wall_s / fresh * (wanted - totals.seeds)
-        rate = totals.gate_hours / totals.cpu_s if totals.cpu_s else 0.0
+        rate = totals.hours / totals.cpu_s if totals.cpu_s else 0.0
         broken = "".join(f", seed {item['seed']}: {item['what']}" for item in totals.violations)
         print(
-            f"{totals.seeds} of {wanted} seeds, {totals.gate_hours:.0f} gate-hours, {rate:.1f} a second of processor, "
+            f"{totals.seeds} of {wanted} seeds, {totals.hours:.0f} gate-hours, {rate:.1f} a second of processor, "
             f"{left_s / 60:.0f} min left{broken}",
             file=sys.stderr,
             flush=True,

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from einlass_core.journal import frame, unframe
+from einlass_sim.world.table import Table
 
 ENOSPC = 28
 ENOENT = 2
+# Lines, the first one's number, files, and what is in the tables.
+Image = tuple[list[bytes], int, dict[str, bytes], bytes]
 
 
 class PowerCutError(Exception):
@@ -17,23 +20,34 @@ class Disk:
 
     def __init__(self, step: Callable[[], None]) -> None:
         self._step = step
-        self.full = False
+        self.table = Table(step)
         self.torn = 0  # writes that were cut in the middle
         self.lines: list[bytes] = []
         self.first = 1
         self.files: dict[str, bytes] = {}
 
+    @property
+    def full(self) -> bool:
+        """Whether it takes nothing more."""
+        return self.table.full
+
+    @full.setter
+    def full(self, is_full: bool) -> None:
+        self.table.full = is_full
+
     def wipe(self) -> None:
         """A new one."""
         self.lines, self.first, self.files = [], 1, {}
+        self.table.wipe()
 
-    def image(self) -> tuple[list[bytes], int, dict[str, bytes]]:
+    def image(self) -> Image:
         """A copy of all that is on it."""
-        return list(self.lines), self.first, dict(self.files)
+        return list(self.lines), self.first, dict(self.files), self.table.image()
 
-    def restore(self, image: tuple[list[bytes], int, dict[str, bytes]]) -> None:
+    def restore(self, image: Image) -> None:
         """Put an old copy back."""
         self.lines, self.first, self.files = list(image[0]), image[1], dict(image[2])
+        self.table.restore(image[3])
 
     # -- what einlass_core.journal asks of a store
 

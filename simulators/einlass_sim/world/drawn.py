@@ -1,13 +1,10 @@
 """What a seed draws: the site, its visitors, and every fault with its time; so a run can be repeated, and cut short."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
+from einlass_sim.world.seeded import HOUR_MS, MINUTE_MS, NOISE, Episode, Seeded, noise_of, only, times_of
 
-# What a message may suffer, drawn for each.
-NOISE = ("loss", "repeat", "delay", "old_copy")
 # What happens at a time, to a lane ("": to the controller or the broker), for so long.
 EPISODES = (
     "cut",
@@ -31,37 +28,35 @@ EPISODES = (
     "lockdown",
     "evacuation",
     "restore",
+    "new_key",
+    "key_revoked",
 )
 # What people and readers do.
 HABITS = ("tailgate", "step_back", "shared_ticket", "double_read", "garbage", "linger")
-LASTING = ("clock_rates", "closing")
+LASTING = ("clock_rates", "closing", "signed")
 FAULTS = (*NOISE, *EPISODES, *HABITS, *LASTING)
 # Of every seed's episodes: so often in so many hours, at all lanes together.
 OFTEN = {"cut": 2.0, "lane_crash": 1.0, "lane_crash_soon": 2.0, "controller_crash_soon": 1.5, "all_cut": 0.5}
 RARE = {"wipe": 0.12, "old_image": 0.06, "emergency": 0.2, "disk_full": 0.3}
-RARE |= {"count": 0.3, "cap": 0.15, "lockdown": 0.1, "evacuation": 0.06, "restore": 0.12}
+RARE |= {
+    "count": 0.3,
+    "cap": 0.15,
+    "lockdown": 0.1,
+    "evacuation": 0.06,
+    "restore": 0.12,
+    "new_key": 0.1,
+    "key_revoked": 0.1,
+}
 CAP_MIN, CAP_MAX = 3, 40
 CLOSING_RATE = 0.3
 CLOSING_HOURS_MAX = 6.0
-USUAL = 0.5
+LASTS_MINUTES = (1, 5, 20, 60, 200)
 
 
-@dataclass(frozen=True)
-class Episode:
-    """A fault at a time. lane: its number, -1: none."""
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Seeded):
+    """Of lanes of one zone."""
 
-    at_ms: int
-    kind: str
-    lane: int
-    lasts_ms: int
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """All that is drawn before a run begins; the rest follows from the seed and these."""
-
-    seed: int
-    hours: float
     lanes: int
     cap: int
     arrivals_an_hour: float  # at each lane, on average
@@ -69,16 +64,10 @@ class Drawn:
     lease_ms: int
     percent: int
     policies: tuple[str, ...]
-    noise: dict[str, float] = field(default_factory=dict)
-    habits: dict[str, float] = field(default_factory=dict)
-    clock_rates: tuple[float, ...] = ()
+    clock_rates: tuple[float, ...]
     closing: tuple[int, int] = (0, 0)  # minutes after the start at which the house closes and opens again; 0: never
-    episodes: tuple[Episode, ...] = ()
-
-    @property
-    def ends_ms(self) -> int:
-        """When faults and arrivals end; then everything heals."""
-        return int(self.hours * HOUR_MS)
+    signed: float = 0.0  # so many of the tickets are signed elsewhere
+    hosts: tuple[bool, ...] = ()  # lanes that judge signatures; the others are boards
 
 
 def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
@@ -91,24 +80,20 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     # So many that the cap is reached now and then.
     arrivals = rng.uniform(0.5, 1.6) * cap * HOUR_MS / stay_ms / lanes
     drawn = Drawn(
-        seed,
-        hours,
-        lanes,
-        cap,
-        min(arrivals, 60.0),
-        stay_ms,
-        rng.choice((2, 10, 30, 120, 480)) * MINUTE_MS,
-        rng.choice((25, 75, 75, 100)),
-        policies,
+        seed=seed,
+        hours=hours,
+        lanes=lanes,
+        cap=cap,
+        arrivals_an_hour=min(arrivals, 60.0),
+        stay_ms=stay_ms,
+        lease_ms=rng.choice((2, 10, 30, 120, 480)) * MINUTE_MS,
+        percent=rng.choice((25, 75, 75, 100)),
+        policies=policies,
         clock_rates=(1.0,) * (lanes + 1),
+        hosts=(False,) * lanes,
     )
     rates = random.Random(f"{seed}/rates")
-    noise = {
-        "loss": rates.choice((0.0, 0.01, 0.1, 0.3)),
-        "repeat": rates.choice((0.0, 0.05, 0.2)),
-        "delay": rates.choice((0.0, 0.1, 0.3)),
-        "old_copy": rates.choice((0.0, 0.002, 0.01)),
-    }
+    noise = noise_of(rates)
     habits = {
         "tailgate": rates.choice((0.0, 0.0, 0.0, 0.03)),
         "step_back": rates.choice((0.0, 0.1)),
@@ -118,23 +103,18 @@ def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
         "linger": random.Random(f"{seed}/linger").choice((0.0, 0.05)),
     }
     clocks = tuple(1.0 + rates.uniform(-0.005, 0.005) for _ in range(lanes + 1))
+    share, hosts = _signed(seed, lanes) if "signed" in faults else (0.0, drawn.hosts)
     episodes = []
-    for kind in EPISODES:
-        own = random.Random(f"{seed}/{kind}")
-        often = OFTEN.get(kind, RARE.get(kind, USUAL)) * hours
-        count = int(often) + (own.random() < often % 1)
-        for _ in range(count):
-            lasts_ms = int(own.choice((1, 5, 20, 60, 200)) * MINUTE_MS * own.uniform(0.3, 1))
-            lane = own.randrange(lanes)
-            episodes.append(Episode(own.randrange(int(hours * HOUR_MS)), kind, lane, lasts_ms))
-    episodes.sort(key=lambda item: (item.at_ms, item.kind))
+    for kind, own, lasts_ms in times_of(seed, hours, EPISODES, OFTEN | RARE, LASTS_MINUTES):
+        lane = own.randrange(lanes)
+        episodes.append(Episode(own.randrange(drawn.ends_ms), kind, lane, lasts_ms))
+    whole = replace(drawn, noise=noise, habits=habits, episodes=tuple(episodes))
     return replace(
-        drawn,
-        noise={name: rate for name, rate in noise.items() if name in faults},
-        habits={name: rate for name, rate in habits.items() if name in faults},
+        only(whole, faults),
+        signed=share,
+        hosts=hosts,
         closing=_closing(seed, hours) if "closing" in faults else (0, 0),
         clock_rates=clocks if "clock_rates" in faults else drawn.clock_rates,
-        episodes=tuple(item for item in episodes if item.kind in faults),
     )
 
 
@@ -143,3 +123,10 @@ def _closing(seed: int, hours: float) -> tuple[int, int]:
     rng = random.Random(f"{seed}/closing")
     closes = int(rng.uniform(0.2, 1) * min(hours, CLOSING_HOURS_MAX) * 60)
     return (closes, closes + rng.randint(10, 60)) if rng.random() < CLOSING_RATE else (0, 0)
+
+
+def _signed(seed: int, lanes: int) -> tuple[float, tuple[bool, ...]]:
+    """In one seed of three tickets are signed, too, and most lanes are hosts."""
+    rng = random.Random(f"{seed}/signed")
+    share = rng.choice((0.0, 0.0, 0.5))
+    return share, tuple(bool(share) and rng.random() < 0.8 for _ in range(lanes))

@@ -4,128 +4,95 @@ The shell does what einlass_node and einlass_edge do, and nothing else: carries 
 Between any two of its steps the power may go, or the process may stand still.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from einlass_controller import fastwire
-from einlass_core import VERSION, messages, wire
+from einlass_core import messages
 from einlass_core.allowlist import AllowList
+from einlass_core.codes import SIGNED_PREFIX
 from einlass_core.effects import Ask, Effect, Record, SetBolt, Show, Tell
-from einlass_core.events import ENTRY, EXIT, EmergencyInput, Event, Linked, NotRecorded, Rearmed, Started, Ticked
+from einlass_core.events import ENTRY, EXIT, EmergencyInput, Event, Linked, Rearmed, Started
 from einlass_core.gate import Gate, GateSettings
-from einlass_core.journal import Journal, event_fields
+from einlass_core.journal import Journal
+from einlass_core.signed_alone import NOT_HERE, SEEN
 from einlass_core.upload import Upload
-from einlass_sim.world.disk import Disk, PowerCutError
+from einlass_edge.signed_tickets import SignedTickets
+from einlass_sim.world.disk import PowerCutError
+from einlass_sim.world.node import Node
 
 if TYPE_CHECKING:
+    from einlass_edge.database import Database
     from einlass_sim.world.world import World
 
 BOOT_MS = 3_000
-STATUS_EVERY_MS = 60_000
-KEEPALIVE_MS = 15_000
 SAME_CODE_MS = 1_000
 MERGE_EVERY_MS = 50
 
 
-class Lane:
+class Lane(Node):
     """number, name; `truth_inside` and the like are in Truth: nothing here knows who is inside."""
 
+    status_every_ms: ClassVar[int] = 60_000
+    crash_fault: ClassVar[str] = "lane_crash_soon"
+    tick_late_ms: ClassVar[int] = 1  # its clock is not the world's
+    world: "World"
+    gate: Gate
+
     def __init__(self, world: "World", number: int, policy: str, rate: float) -> None:
-        self.world = world
-        self.number = number
-        self.name = f"gate-{number}"
+        super().__init__(world, number, f"gate-{number}", rate)
         self.id = f"lane-{number}"
-        self.topics = {kind: wire.topic_up("pool", self.name, kind) for kind in wire.UP}
-        self.topics["state"] = wire.topic_state("pool", self.name)
         self.policy = policy
-        self.rate = rate
-        self.disk = Disk(self._io)
-        self.powered = False
-        self.linked = False
-        self.boots = 0
-        self.cut_up = 0  # how many faults cut each direction now
-        self.cut_down = 0
-        self.cut_since_ms: int | None = None
-        self.crash_in = -1  # steps until the power goes; below 0: it does not
         self.pause_in = -1
         self.pause_ms = 0
         self.lag_ms = 0
-        self.paused_until_ms = 0
         self.bolt = {ENTRY: False, EXIT: True}
-        self.shown = ""
-        self.arrives_ms = 0  # when the last message that nothing held back reaches the controller
-        self.session = 0  # of the link; what was sent in an earlier one is lost with it
         self.blind = False  # a barrier is blocked: nobody who goes through is seen
         self.struck = ""
         self.struck_in_vain: set[str] = set()  # off the list for a release that nobody hears of
         self.pressed = self.told_emergency = False
-        self.tick_at: int | None = None
-        self.wake_at: int | None = None
-        self.gate: Gate
-        self.journal: Journal
+        self.signed: SignedTickets | None = None  # a host judges signatures, a board does not
 
     # -- power
 
-    def boot(self, reason: str = "power") -> None:
-        """The node starts, with what its disk says."""
+    def _begin(self) -> None:
         world = self.world
-        if self.powered:
-            return
-        self.boots += 1
-        self.powered = True
-        self.started_ms = world.now_ms
-        self.linked = self.told_emergency = False
+        self.told_emergency = False
         self.lag_ms = self.last_ms = 0
-        self.unix_offset_ms = 0
-        self.status_due_ms = 0
-        self.tick_at = self.wake_at = None
-        try:
-            self.journal = Journal(self.disk, world.new_incarnation())
-            self.listed = AllowList(self.disk)
-            settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
-            self.gate = Gate(
-                settings, self.journal.account, self.journal.prefix, self.journal.emergency, self.listed.persons
-            )
-            self.upload = Upload(self.journal)
-            world.truth.booted(self)
-            world.watch.booted(self)
-            self.step(Started(reason))
-        except PowerCutError:
-            self.lose_power()
-            return
-        if self.powered:
-            world.after(100, self.look_at_link)
+        self.journal = Journal(self.disk, world.new_incarnation())
+        self.listed = AllowList(self.disk)
+        settings = GateSettings(same_code_ms=SAME_CODE_MS, cut_off=self.policy)
+        if world.drawn.hosts[self.number]:
+            self.signed = SignedTickets(cast("Database", self.disk.table), self.listed)
+        self.gate = self.core = Gate(
+            settings, self.journal.account, self.journal.prefix, self.journal.emergency, self._alone
+        )
+        self.upload = Upload(self.journal)
+        world.truth.booted(self)
+        world.watch.booted(self)
+        self.step(Started("power"))
 
     def lose_power(self, dark_ms: int = BOOT_MS) -> None:
         """Nothing runs; the entry locks, the exit is free."""
         if not self.powered:
             return
         self.world.note(self, "power lost")
-        self.powered = self.linked = False
+        self._go_dark()
         self.world.truth.power_lost(self)
-        self.crash_in = self.pause_in = -1
+        self.pause_in = -1
         self.paused_until_ms = 0  # the process that stood still is no more
-        self.session += 1
         self.bolt = {ENTRY: False, EXIT: True}
         self.world.lane_lost_power(self)
         self.world.after(dark_ms, self.boot)
 
     def now_ms(self) -> int:
-        """The node's own clock: milliseconds since its start, at its own rate."""
+        """Milliseconds since its start, at its own rate."""
         now_ms = int((self.world.now_ms - self.started_ms) * self.rate) + self.lag_ms
         self.last_ms = max(self.last_ms, now_ms)
         return self.last_ms
 
-    def unix_ms(self) -> int:
-        """The time as told by the controller."""
-        return self.unix_offset_ms + self.now_ms() if self.unix_offset_ms else 0
-
     def _io(self) -> None:
-        """A step of the shell is about to be done."""
         if self.crash_in >= 0:
-            self.crash_in -= 1
-            if self.crash_in < 0:
-                self.world.count("lane_crash_soon")
-                raise PowerCutError
+            self._crash_soon()
         if self.pause_in >= 0:
             self.pause_in -= 1
             if self.pause_in < 0:
@@ -154,22 +121,10 @@ class Lane:
             self.world.at(self.paused_until_ms, lambda: self._later(boot, session, event))
             return
         self._unpause()
-        self.world.hash(self, type(event).__name__)
-        waiting: list[Event] = [event]
-        try:
-            while waiting:
-                failed = False
-                for effect in self.gate.step(self.now_ms(), waiting.pop(0)):
-                    if failed or not self._perform(effect):
-                        failed = True
-                        if isinstance(effect, Record):
-                            waiting.append(NotRecorded(effect.kind, effect.fields))
-        except PowerCutError:
-            self.lose_power()
-            return
-        self.world.watch.stepped(self, event)
-        self._plan_tick()
-        self.send_what_is_due()
+        if self._carry_out(event):
+            self.world.watch.stepped(self, event)
+            self._plan_tick()
+            self.send_what_is_due()
 
     def _merge_a_little(self, boot: int) -> None:
         """As a board does: a piece at a time, so that the power may go in between."""
@@ -178,6 +133,8 @@ class Lane:
         try:
             if self.listed.work():
                 self.world.after(MERGE_EVERY_MS, lambda: self._merge_a_little(boot))
+            elif self.signed is not None:
+                self.signed.tidy()
         except PowerCutError:
             self.lose_power()
         except OSError:
@@ -194,24 +151,6 @@ class Lane:
         if self.lag_ms and self.world.now_ms >= self.paused_until_ms:
             self.lag_ms = 0
 
-    def _plan_tick(self) -> None:
-        due = self.gate.deadline_ms
-        if due is None:
-            return
-        at = self.world.now_ms + max(0, int((due - self.now_ms()) / self.rate) + 1)
-        if self.tick_at is None or at < self.tick_at or self.tick_at <= self.world.now_ms:
-            self.tick_at = at
-            self.world.at(at, lambda: self._tick(at))
-
-    def _tick(self, at: int) -> None:
-        if self.tick_at != at or not self.powered:
-            return
-        self.tick_at = None
-        if self.gate.deadline_ms is not None and self.now_ms() >= self.gate.deadline_ms:
-            self.step(Ticked())
-        else:
-            self._plan_tick()
-
     def _perform(self, effect: Effect) -> bool:
         if isinstance(effect, Record):
             return self._record(effect)
@@ -226,25 +165,40 @@ class Lane:
             self.world.people.lamp(self, effect.code)
         elif isinstance(effect, Ask):
             if self.linked:
+                self.world.truth.asks(self, effect)
                 self.publish("ask", messages.ask(self.journal, effect))
         elif isinstance(effect, Tell):
             self.status_due_ms = 0
         return True
+
+    def _alone(self, digest: str) -> int | str:
+        """Who is let in alone: as both shells have it, tickets on the list; on a host signed ones by their keys."""
+        persons, code = self.listed.persons(digest), self.gate.code
+        if self.signed is None:
+            return persons
+        if persons >= SEEN:
+            return NOT_HERE
+        if not code.startswith(SIGNED_PREFIX):
+            return persons
+        if persons:
+            return "revoked" if self.signed.revoked(code) else persons
+        return self.signed.judge(code, digest, self.unix_ms())
 
     def _record(self, effect: Record) -> bool:
         try:
             if effect.kind == "released":
                 self.struck = str(effect.fields.get("digest", ""))
             self.listed.recorded(effect.kind, effect.fields)
-            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), effect.fields)
+            fields = effect.fields if self.signed is None else self.signed.recorded(effect.kind, effect.fields)
+            self.journal.append(effect.kind, self.now_ms(), self.unix_ms(), fields)
         except OSError:
             return False
         except PowerCutError:
             if effect.kind == "released":
                 self.struck_in_vain.add(self.struck)
             raise
-        self.world.truth.recorded(self, effect.kind, effect.fields)
-        self.world.watch.recorded(self, effect.kind, effect.fields)
+        self.world.truth.recorded(self, effect.kind, fields)
+        self.world.watch.recorded(self, effect.kind, fields)
         self.listed.kept()
         return True
 
@@ -265,70 +219,15 @@ class Lane:
 
     # -- the wire
 
-    @property
-    def reachable(self) -> bool:
-        """Whether both directions work now."""
-        return not self.cut_up and not self.cut_down
+    def _link_changed(self) -> None:
+        self.step(Linked(self.linked))
 
-    def look_at_link(self) -> None:
-        """As an MQTT client does: notices after a while that nobody answers, and connects when somebody does."""
-        if not self.powered:
-            return
-        if self.linked and not self.reachable:
-            since = self.cut_since_ms if self.cut_since_ms is not None else self.world.now_ms
-            if self.world.now_ms - since >= KEEPALIVE_MS:
-                self.drop_link()
-        elif not self.linked and self.reachable:
-            self.connect()
-
-    def connect(self) -> None:
-        """A new session: hello, and the journal from what is acknowledged."""
-        self.linked = True
-        self.session += 1
-        self.upload.reset()
-        self.world.note(self, "connected")
-        self.publish("hello", messages.hello(self.journal, VERSION, "sim", "power"))
-        state = {"online": True, "inc": self.journal.incarnation, "boot": self.journal.boot, "software": VERSION}
-        self.world.send_up(self, "state", fastwire.encode("state", state))
-        self.status_due_ms = 0
-        self.step(Linked(True))
-
-    def drop_link(self) -> None:
-        """The client gave the connection up."""
-        self.linked = False
-        self.session += 1
-        self.world.note(self, "cut off")
-        self.step(Linked(False))
-
-    def send_what_is_due(self) -> None:
-        """Status and journal, as the links of both shells do."""
-        if not (self.powered and self.linked) or self.paused_until_ms > self.world.now_ms:
-            return
-        now_ms = self.now_ms()
-        if now_ms >= self.status_due_ms:
-            fields = messages.status(self.journal, self.gate, now_ms)
-            fields["list"] = self.listed.status(now_ms)
-            self.status_due_ms = now_ms + STATUS_EVERY_MS
-            self.publish("status", fields)
-        for seq, text in self.upload.next(now_ms):
-            self.publish("event", event_fields(text))
-            self.upload.sent(seq)
-        due = self.status_due_ms
-        if self.upload.deadline_ms is not None:
-            due = min(due, self.upload.deadline_ms)
-        at = self.world.now_ms + max(200, int((due - now_ms) / self.rate) + 1)
-        if self.wake_at is None or at < self.wake_at or self.wake_at <= self.world.now_ms:
-            self.wake_at = at
-            self.world.at(at, lambda: self._wake(at))
-
-    def _wake(self, at: int) -> None:
-        if self.wake_at == at:
-            self.wake_at = None
-            self.send_what_is_due()
-
-    def publish(self, kind: str, fields: dict[str, Any]) -> None:
-        """To the controller, if the network lets it through."""
-        self.world.send_up(self, kind, fastwire.encode(kind, fields))
+    def _status(self, now_ms: int) -> dict[str, Any]:
+        fields = messages.status(self.journal, self.gate, now_ms)
+        fields["list"] = self.listed.status(now_ms)
+        if self.signed is not None:
+            fields["trust"] = self.signed.status()
+        return fields
 
     def receive(self, kind: str, payload: bytes) -> None:
         """A message from the controller."""
@@ -360,10 +259,18 @@ class Lane:
             self.send_what_is_due()
         elif kind == "list":
             self._take_list(fields)
+        elif kind == "trust" and self.signed is not None:
+            self._take_trust(fields)
 
-    def is_for_me(self, fields: dict[str, Any]) -> bool:
-        """Every message names the incarnation that it is meant for."""
-        return bool(fields.get("inc") == self.journal.incarnation)
+    def _take_trust(self, fields: dict[str, Any]) -> None:
+        assert self.signed is not None
+        try:
+            if self.signed.take(fields):
+                self._send_status_now()
+        except PowerCutError:
+            self.lose_power()
+        except OSError:
+            pass
 
     def _take_list(self, fields: dict[str, Any]) -> None:
         try:
@@ -375,5 +282,4 @@ class Lane:
             return
         self._merge_a_little(self.boots)
         if fields["entries"] or not taken:
-            self.status_due_ms = 0
-            self.send_what_is_due()
+            self._send_status_now()

@@ -26,7 +26,7 @@ from einlass_controller.setup import seed_site
 from einlass_controller.store import sqlite
 from einlass_controller.store.database import migrate
 from einlass_core import codes
-from einlass_sim.world.drawn import MINUTE_MS
+from einlass_sim.world.seeded import MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane
@@ -250,7 +250,7 @@ class Office:
     def _way(self, topic: str) -> "tuple[str, list[Lane]]":
         """What a topic carries, and which lanes hear it."""
         *_, node, kind = [part for part in topic.split("/") if part != "down"]
-        found = self._ways[topic] = kind, [lane for lane in self.world.lanes if node in (lane.name, "all")]
+        found = self._ways[topic] = kind, [lane for lane in self.world.nodes if node in (lane.name, "all")]
         return found
 
     def crash(self, batch: list[Message], after_commit: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from einlass_core.events import ENTRY, EXIT, BodyPassed, PassageBusy, Scanned
-from einlass_sim.world.drawn import HOUR_MS, MINUTE_MS
+from einlass_sim.world.seeded import HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane
@@ -68,7 +68,9 @@ class People:
         for _ in range(SOLD_AHEAD):
             product = self.rng.choices(list(PRODUCTS), list(PRODUCTS.values()))[0]
             persons = self.rng.randint(2, 4) if product == "family" else 1
-            code = self.world.office.sell(product, persons, self.rng.getrandbits(80))
+            number = self.rng.getrandbits(80)
+            mint, office = self.world.mint, self.world.office
+            code = mint.sell(product, persons) if mint.wants() else office.sell(product, persons, number)
             self.shelf.append(Visitor(code, product, persons, persons))
         self.world.office.deliver_sales()
 

@@ -13,9 +13,10 @@ from unittest import mock
 
 from einlass_controller.domain import occupancy, recount, voucher_owner
 from einlass_controller.steps import alone, events, voucher_payments
-from einlass_core import allowlist, gate, lease
+from einlass_core import allowlist, gate, lease, signed, signed_alone
 from einlass_core.effects import Record, SetBolt
 from einlass_core.events import EXIT
+from einlass_edge import signed_tickets
 from einlass_sim.tills import drawn as town_drawn
 from einlass_sim.tills import planted as in_tills
 from einlass_sim.tills import runs as town_runs
@@ -334,6 +335,24 @@ def _node_event() -> type:
     return NodeEvent
 
 
+_signed_recorded = signed_tickets.SignedTickets.recorded
+
+
+def _forget_once_inside(self: signed_tickets.SignedTickets, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    found = _signed_recorded(self, kind, fields)
+    if kind == "passed" and fields["side"] != EXIT:
+        self._database.write("DELETE FROM used")
+    return found
+
+
+_as_text = signed_alone.Trust.as_text
+
+
+def _nothing_revoked(self: signed_alone.Trust) -> str:
+    ring = {name: signed.PublicKey(key.id, key.public, key.verify_until_ms) for name, key in self.ring.items()}
+    return _as_text(signed_alone.Trust(self.zones, ring, self.alone, self.products))
+
+
 BUGS: dict[str, Bug] = {
     "limit_as_difference": Bug(
         "a limit is taken as so many more", lambda: [_swap(lease.Account, "take", _take_as_difference)]
@@ -436,7 +455,22 @@ BUGS: dict[str, Bug] = {
         "the controller grants without looking", lambda: [_swap(occupancy.Books, "grant", _grant_without_looking)]
     ),
     "conflicts_not_reported": Bug(
-        "a second use alone is kept quiet about", lambda: [_swap(alone, "_report", lambda *_: None)]
+        "a second use alone is kept quiet about", lambda: [_swap(alone, "_report", lambda *_: None)], seeds=60
+    ),
+    "signed_again_and_again": Bug(
+        "on a signature alone somebody is let in each time",
+        lambda: [_swap(signed_tickets.SignedTickets, "_seen", lambda *_: 0)],
+        seeds=40,
+    ),
+    "signed_forgotten_too_early": Bug(
+        "whom a signature let in is forgotten once inside, not when the controller's list says it",
+        lambda: [_swap(signed_tickets.SignedTickets, "recorded", _forget_once_inside)],
+        seeds=40,
+    ),
+    "revoked_key_counts": Bug(
+        "that a key was revoked is told, and not looked at",
+        lambda: [_swap(signed_alone.Trust, "as_text", _nothing_revoked)],
+        seeds=40,
     ),
     "voucher_of_any_incarnation": Bug(
         "a voucher belongs to whoever has the node's name, wiped or not",

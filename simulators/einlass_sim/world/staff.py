@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from einlass_controller.domain.admission import EVACUATION, LOCKDOWN
 from einlass_controller.messages import Correct, SetMode
 from einlass_controller.orders import ConfirmRecount
-from einlass_sim.world.drawn import CAP_MAX, CAP_MIN, MINUTE_MS
+from einlass_sim.world.drawn import CAP_MAX, CAP_MIN
+from einlass_sim.world.seeded import MINUTE_MS
 
 if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane

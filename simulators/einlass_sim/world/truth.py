@@ -4,13 +4,19 @@ import json
 from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
-from einlass_core.effects import SetBolt
+from einlass_core import codes
+from einlass_core.effects import Ask, SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
 from einlass_core.journal import Journal
-from einlass_sim.world.drawn import MINUTE_MS
+from einlass_core.signed_alone import SEEN, entry_of
 from einlass_sim.world.office import START_MS, closing_ms
+from einlass_sim.world.seeded import MINUTE_MS
+from einlass_sim.world.table import keys_revoked
 
 if TYPE_CHECKING:
+    from einlass_controller.domain.occupancy import Account
+    from einlass_controller.domain.tickets import Ticket
+    from einlass_core.lease import Account as LaneAccount
     from einlass_sim.world.lane import Lane
     from einlass_sim.world.world import World
 
@@ -147,6 +153,10 @@ class Truth:
         if effect.released and lane.gate._nonce not in own.released:
             self.violation(f"release_before_record: {lane.name} opens for {lane.gate._nonce}, nothing is written down")
 
+    def asks(self, lane: "Lane", ask: Ask) -> None:
+        """A lane asks the controller about a code."""
+        self.asked[f"{lane.name}/{ask.nonce}"] = codes.digest(ask.code)
+
     def recorded(self, lane: "Lane", kind: str, fields: dict[str, Any]) -> None:
         """A record is durable at a lane."""
         own = self.lanes[lane.number]
@@ -226,10 +236,22 @@ class Truth:
         if ticket is None or ticket.product == "strict":
             self.violation(f"not_listed: {lane.name} lets in {digest} alone")
         assert ticket is not None
+        if "signed" in fields:
+            self._check_signed(lane, ticket)
         self.alone[digest][lane.number] += 1
         own.used[digest] = lane.journal.seq
         if ticket.product in CONSUMED and self.alone[digest][lane.number] > 1:
             self.violation(f"used_twice_at_one_lane: {lane.name}, {ticket.id} ({ticket.product})")
+
+    def _check_signed(self, lane: "Lane", ticket: "Ticket") -> None:
+        """By a key that the lane's own disk calls revoked nobody is let in, nor long after a ticket's time is over."""
+        self.world.sometimes["signed_let_in_alone"] += 1
+        office = self.world.office
+        if ticket.key_id in keys_revoked(lane.disk.table):
+            self.violation(f"revoked_key: {lane.name} lets in {ticket.id}, signed by key {ticket.key_id}")
+        until_ms = ticket.valid_until_ms
+        if until_ms is not None and not office.jumped_ms and office.now_ms() - until_ms > NEAR_A_COUNT_AWAY_MS:
+            self.violation(f"expired: {lane.name} lets in {ticket.id}")
 
     def _check_lease(self, lane: "Lane", own: LaneTruth, persons: int) -> None:
         now_ms = self.world.now_ms
@@ -340,7 +362,8 @@ class Truth:
         """Staff counted: what nobody could know before is in the count."""
         books = self.world.office.engine.live.books
         under_way = sum(lane.gate.account.pending for lane in self.world.lanes if lane.powered)
-        self.excused = max(0, self.inside + under_way - self.cap) + min(self.excused, self._untold_exits())
+        over = max(0, self.inside + under_way - self.cap)
+        self.excused = max(over, self._unasked_under_way()) + min(self.excused, self._untold_exits())
         self.bound = max(self.bound, books.zones["bath"].committed)  # lanes may go on with what they hold
         self.believed = 0
         self.counts += 1
@@ -352,18 +375,28 @@ class Truth:
                 own.owed = own.uncounted = 0
                 own.lost_uncounted = False
 
+    def _unasked_under_way(self) -> int:
+        """Persons in the arm of a lane that asks nobody, beyond all that the books think it may be at."""
+        return sum(
+            min(at_lane.pending, max(0, at_lane.balance - known.exposure)) for known, at_lane in self._same_journals()
+        )
+
+    def _same_journals(self) -> "list[tuple[Account, LaneAccount]]":
+        """Of each lane that is in the count of the books: what they know of it, and what it is at."""
+        found = []
+        for lane in self.world.lanes:
+            known, at_lane = self.world.office.engine.live.books.accounts[lane.id], lane.journal.account
+            if (known.inc, known.epoch) == (lane.journal.incarnation, at_lane.epoch):
+                found.append((known, at_lane))
+        return found
+
     def _untold_exits(self) -> int:
         """Persons who went out by lanes that have not told it: as many others may come in there instead.
 
         A count finds them gone, and keeps their places. But whom no rule could keep out it finds in their stead: those
         places nobody knows of.
         """
-        found = 0
-        for lane in self.world.lanes:
-            known, at_lane = self.world.office.engine.live.books.accounts[lane.id], lane.journal.account
-            if (known.inc, known.epoch) == (lane.journal.incarnation, at_lane.epoch):
-                found += max(0, known.balance - at_lane.balance)
-        return found
+        return sum(max(0, known.balance - at_lane.balance) for known, at_lane in self._same_journals())
 
     def put_back(self) -> None:
         """What tickets were used for since the copy is known to nobody."""
@@ -472,6 +505,7 @@ class Truth:
         differs = "" if lists_agree else self.lists_differ()
         if differs:
             self.violation(differs)
+        self._check_keys()
         if live.recount or live.site.mode:
             self.violation(f"not_as_usual: {live.recount or live.site.mode}")
         if not self.restored:  # else the ledger is that of the copy
@@ -479,13 +513,30 @@ class Truth:
 
     def lists_differ(self) -> str:
         """What the lanes have in their files is what the controller wants there; "": it is."""
-        wanted = self.world.office.rows("SELECT digest, listed FROM ticket WHERE listed_number > 0")
+        wanted = self.world.office.rows("SELECT digest, listed, id, key_id FROM ticket WHERE listed_number > 0")
         for lane in self.world.lanes:
-            for digest, persons in wanted:
-                found = lane.listed.persons(digest)
+            for digest, listed, name, key in wanted:
+                found, persons = lane.listed.persons(digest), max(0, listed)
                 if found != persons and not (found == 0 and digest in lane.struck_in_vain):
                     return f"list_differs: {lane.name} has {found} for {digest}, wanted are {persons}"
+                if lane.signed is None or not key:
+                    continue
+                seen, byte = lane.listed.persons(entry_of(name)), SEEN - min(0, listed) if listed else 0
+                if seen != byte:
+                    return f"list_differs: {lane.name} has {seen} for {name}, wanted are {byte}"
         return ""
+
+    def _check_keys(self) -> None:
+        """A key that was revoked counts nowhere any more; what another one signed is known to be genuine."""
+        mint, ring = self.world.mint, self.world.office.engine.live.ring
+        for lane in self.world.lanes:
+            for key, code in mint.sold.items() if lane.signed is not None else ():
+                assert lane.signed is not None
+                said = lane.signed.judge(code, "", 0)
+                if key in ring and ring[key].revoked_ms is not None and said != "revoked":
+                    self.violation(f"revoked_key: {lane.name} says {said} to what key {key} signed")
+                if key in ring and ring[key].revoked_ms is None and key not in mint.revoked and said == "invalid":
+                    self.violation(f"key_not_told: {lane.name} does not know key {key}")
 
     def _check_ledger(self) -> None:
         rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")
