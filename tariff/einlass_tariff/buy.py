@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from einlass_tariff import model as m
 from einlass_tariff.book import Book
-from einlass_tariff.fee import AT_S_MAX, cost, fee
+from einlass_tariff.fee import AT_S_MAX, Memo, cost, fee
 from einlass_tariff.problems import StayError
 from einlass_tariff.result import Fee, Stay
 
@@ -42,15 +42,16 @@ def buy(book: Book, stay: Stay, cents: int) -> Bought:
             f"{cents} Cent lassen sich nicht bezahlen; 0 bis {CENTS_MAX}",
         )
     asked = replace(stay, exit_s=stay.entry_s, payments=(), is_lost=False)
-    cost(book, asked)  # a question without an answer is refused here
+    memo = Memo()
+    cost(book, asked, memo)  # a question without an answer is refused here
     tariff = book.plan(stay.entry_s, stay.entry_s, stay.pass_name)[0][2].tariff
     money = cents if tariff.machine_max_cents is None else min(cents, tariff.machine_max_cents)
-    best = _longest(book, asked, money, tariff)
+    best = _longest(book, asked, money, tariff, memo)
     names = [stay.ticket] if stay.ticket else ["", *sorted(tariff.tickets)]
     ticket = stay.ticket
     for name in names[1:]:
         try:
-            found = _longest(book, replace(asked, ticket=name), money, tariff)
+            found = _longest(book, replace(asked, ticket=name), money, tariff, memo)
         except StayError:  # this ticket is over for today
             continue
         if found[0] > best[0]:
@@ -74,12 +75,12 @@ def _full_minutes(paid_s: int, answer: Fee) -> int:
     return -(-paid_s // 60) * 60 if in_proportion else paid_s // 60 * 60
 
 
-def _longest(book: Book, stay: Stay, cents: int, tariff: m.Tariff) -> tuple[int, str]:
+def _longest(book: Book, stay: Stay, cents: int, tariff: m.Tariff, memo: Memo) -> tuple[int, str]:
     """(seconds, what stopped it) by halving: a longer stay never costs less."""
     most = min(BUY_DAYS_MAX * _DAY_S, AT_S_MAX - stay.entry_s)
 
     def pays(seconds: int) -> bool:
-        return cost(book, replace(stay, exit_s=stay.entry_s + seconds)) <= cents
+        return cost(book, replace(stay, exit_s=stay.entry_s + seconds), memo) <= cents
 
     def allowed(seconds: int) -> bool:
         return not over_max_stay(book, replace(stay, exit_s=stay.entry_s + seconds))

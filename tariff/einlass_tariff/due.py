@@ -11,10 +11,10 @@ from typing import Protocol
 
 from einlass_tariff.book import Book
 from einlass_tariff.buy import buy
-from einlass_tariff.fee import Memo, cost, fee
+from einlass_tariff.fee import Memo, cost, fee, uses
 from einlass_tariff.model import Tariff
 from einlass_tariff.problems import StayError
-from einlass_tariff.result import Card, Fee, Stay
+from einlass_tariff.result import Card, CardUse, Fee, Stay
 
 # Kinds of vouchers, in the order in which they are used; `free` makes a span of time free and comes before all.
 MINUTES, CENTS, PERCENT = KINDS = ("minutes", "cents", "percent")
@@ -22,6 +22,8 @@ FREE = "free"
 # A stay without its ticket, which costs a flat sum.
 LOST = "lost"
 MS = 1000
+# So many lines an account has for a customer; further time of a long stay is one line.
+LINES_MAX = 200
 CARD_MINUTES_MAX = 60 * 24 * 31
 Span = tuple[int, int]
 
@@ -150,14 +152,14 @@ def bill(book: Book, stay: Owing, now_ms: int, lost_cents: int | None = None, sh
         until_ms = grace_ms if due else max(stay.until_ms, stay.entered_ms)
         return Bill(lost_cents, due, until_ms, (), tuple(lines), *_named(tariff))
     question = _Question(book, stay, now_ms)
-    plain = question.fee()
-    owed = _due(stay, plain)
+    fee_cents = question.cents()
+    owed = _owed(stay, fee_cents)
     if now_ms <= stay.until_ms:  # paid for, and time to leave: no voucher is needed, and the time does not begin anew
-        lines = [*_lines(stay, plain), *([("Zeit zur Ausfahrt", "Time to leave", -owed)] if owed else [])]
-        return Bill(plain.fee_cents, 0, stay.until_ms, (), tuple(lines), *_named(tariff))
-    taken, answer = _help(question, tariff, owed, shown) if owed else ((), plain)
+        lines = [*_lines(stay, question.fee()), *([("Zeit zur Ausfahrt", "Time to leave", -owed)] if owed else [])]
+        return Bill(fee_cents, 0, stay.until_ms, (), tuple(lines), *_named(tariff))
+    taken, answer = _help(question, tariff, owed, shown) if owed and shown else ((), question.fee())
     lines = _lines(stay, answer)
-    return Bill(plain.fee_cents, _due(stay, answer), grace_ms, taken, tuple(lines), *_named(tariff))
+    return Bill(fee_cents, _owed(stay, answer.fee_cents), grace_ms, taken, tuple(lines), *_named(tariff))
 
 
 def display(book: Book, stay: Owing, cents: int, shown: Sequence[Shown] = ()) -> Bill:
@@ -212,15 +214,24 @@ class _Question:
         asked = self._asked(shown)
         parts = self._parts(asked)
         if len(parts) == 1:
-            return fee(self._book, asked, self._memo)
-        first, then = (fee(self._book, part, self._memo) for part in parts)
+            return fee(self._book, asked, self._memo, LINES_MAX)
+        first, then = (fee(self._book, part, self._memo, LINES_MAX) for part in parts)
         cents = first.fee_cents + then.fee_cents
         return replace(then, fee_cents=cents, due_cents=cents, lines=(*first.lines, *then.lines))
 
+    def cents(self, shown: Sequence[Shown] = ()) -> int:
+        """The fee with them, without its account."""
+        return sum(cost(self._book, part, self._memo) for part in self._parts(self._asked(shown)))
+
+    def uses(self, shown: Sequence[Shown]) -> tuple[int, list[CardUse]]:
+        """The fee with them, and which of them it takes."""
+        *first, last = self._parts(self._asked(shown))
+        cents, found = uses(self._book, last, self._memo)
+        return cents + sum(cost(self._book, part, self._memo) for part in first), found
+
     def due(self, shown: Sequence[Shown]) -> int:
         """What is still to be paid with them, in cents."""
-        cents = sum(cost(self._book, part, self._memo) for part in self._parts(self._asked(shown)))
-        return max(0, cents - self.stay.credit_cents - self.stay.paid_cents)
+        return _owed(self.stay, self.cents(shown))
 
     def _asked(self, shown: Sequence[Shown]) -> Stay:
         stay = self.stay
@@ -239,8 +250,8 @@ class _Question:
         return [replace(asked, exit_s=ends_s, cards=()), replace(asked, entry_s=ends_s, pass_name="")]
 
 
-def _due(stay: Owing, answer: Fee) -> int:
-    return max(0, answer.fee_cents - stay.credit_cents - stay.paid_cents)
+def _owed(stay: Owing, fee_cents: int) -> int:
+    return max(0, fee_cents - stay.credit_cents - stay.paid_cents)
 
 
 def _help(question: _Question, tariff: Tariff, owed: int, shown: Sequence[Shown]) -> tuple[tuple[Taken, ...], Fee]:
@@ -258,11 +269,11 @@ def _help(question: _Question, tariff: Tariff, owed: int, shown: Sequence[Shown]
             chosen, least = [*chosen, item], found
     # The engine finds the cards that make the fee lowest; what was paid before may make some of them needless.
     old = 1 if stay.card_minutes else 0
-    best = question.fee([*chosen, *cards])
-    if _due(stay, best) < least:
-        helping = {use.number - old for use in best.uses if use.number >= old}
+    cents, best = question.uses([*chosen, *cards])
+    if _owed(stay, cents) < least:
+        helping = {use.number - old for use in best if use.number >= old}
         order = sorted(helping, key=lambda number: (KINDS.index(cards[number].kind), number))
-        chosen, least = [*chosen, *[cards[number] for number in order]], _due(stay, best)
+        chosen, least = [*chosen, *[cards[number] for number in order]], _owed(stay, cents)
     for item in reversed(list(chosen)):
         without = [other for other in chosen if other is not item]
         found = question.due(without)

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date, timedelta
 from fractions import Fraction
+from typing import Any
 
 from einlass_tariff import model as m
 from einlass_tariff.ladder import Amount, Ladder
@@ -19,10 +20,13 @@ from einlass_tariff.timetable import DAY_S, Timetable
 Span = tuple[int, int, Timetable]
 # (from, to, kind of line, name): time that is paid for or given otherwise
 Gift = tuple[int, int, str, str]
-# What is still to come of a stay, by the day and by all that it depends on: two climbs that meet go on alike.
-Tails = dict[object, Amount]
-# In the first days a climb is compared with others every day, later once a week.
-DAILY_DAYS = 7
+# All that the price of what is still to come depends on, at the begin of a local day and told from there: two climbs
+# that are in the same state on days that look alike go on alike (walk.py).
+State = tuple[Any, ...]
+# In which of the periods after which it begins again a rate is: by number from the entry, by day, or none.
+Period = int | date | None
+# A rate that begins again when it is next needed.
+NOWHERE, OVER = (0, 0, 0), 2
 
 
 class Climb:
@@ -35,20 +39,22 @@ class Climb:
         exit_s: int,
         worth_s: int = 0,
         gifts: Sequence[Gift] = (),
-        tails: Tails | None = None,
+        lines_max: int | None = None,
     ):
-        """tails: what other climbs of the same stay found out; then only `total` is right."""
+        """lines_max: it stops when its account is longer; `reached_s` says where."""
         self.plan = plan
         self.entry_s = entry_s
         self.exit_s = exit_s
         self.worth_left_s = worth_s
         self.gifts = sorted(gifts)
+        self.reached_s = entry_s
+        self._lines_max = lines_max
         self.total: Amount = 0
         self.lines: list[Line] = []
         self.costing: list[tuple[int, int]] = []  # spans of time that cost, for cards off the end
         self.priced_s = 0  # time in windows that are not free
         self._limits = Limits(entry_s)
-        self._ladders: dict[tuple[int, str], tuple[Ladder, list[object]]] = {}
+        self._ladders: dict[tuple[int, str], tuple[Ladder, Period]] = {}
         self._flats: set[tuple[str, int, date]] = set()
         self._cuts: dict[Reason, Line] = {}
         # What was charged when: (from, the total before it, its price, what maximums let through of all of it).
@@ -58,62 +64,89 @@ class Climb:
         self._last: tuple[str, int] | None = None
         self._free_until_s = entry_s
         self._free_left_s = 0
-        self.pieces = 0  # so many were climbed
-        self._tails = tails if len(plan) == 1 else None
-        self._met: list[tuple[object, Amount]] = []
 
     def run(self, stay_s: int) -> "Climb":
         """Climb. stay_s: the real length of the stay, which decides whether it is a short one."""
+        self.begin(stay_s)
+        for number, (begin_s, end_s, _) in enumerate(self.plan):
+            if self._is_too_long:
+                break
+            self.over(number, begin_s, end_s)
+        return self
+
+    @property
+    def _is_too_long(self) -> bool:
+        return self._lines_max is not None and len(self.lines) > self._lines_max
+
+    def begin(self, stay_s: int) -> None:
+        """Before the first moment."""
         free = self.plan[0][2].tariff.free if self.plan else m.Free()
         if free.seconds:
             self._begin_free(free, stay_s)
-        for number, (begin_s, end_s, table) in enumerate(self.plan):
-            check_s = self._next_check(table, begin_s)
-            for first, last, window, began in table.pieces(begin_s, end_s, self.entry_s):
-                if self._tails is not None and first >= check_s:
-                    check_s = self._next_check(table, first)
-                    if self._meets(table, first):
-                        break
-                self.pieces += 1
-                while first < last:
-                    edge = last
-                    if table.rolls:
-                        edge = min(last, self.entry_s + ((first - self.entry_s) // DAY_S + 1) * DAY_S)
-                    self._ungifted(number, table, first, edge, window, began)
-                    first = edge
-        if self._tails is not None:
-            for state, before in self._met:
-                self._tails[state] = self.total - before
+
+    def over(self, number: int, begin_s: int, end_s: int) -> None:
+        """From begin to end, within the so-manyeth span of the plan."""
+        table = self.plan[number][2]
+        for first, last, window, began in table.pieces(begin_s, end_s, self.entry_s):
+            while first < last:
+                edge = last
+                if table.rolls:
+                    edge = min(last, self.entry_s + ((first - self.entry_s) // DAY_S + 1) * DAY_S)
+                self._ungifted(number, table, first, edge, window, began)
+                first = edge
+            self.reached_s = last
+            if self._is_too_long:
+                return
+
+    def state(self, day: date, at_s: int) -> State:
+        """The state at the begin of a local day, but for `worth_left_s`; what is over by then is not in it."""
+        reach = max(span[2].reach_days for span in self.plan)
+        ladders = [(key, *self._stand(key, day, at_s)) for key in self._ladders]
+        flats = [(name, minute, (day - began).days) for name, minute, began in self._flats]
+        last = self._last and (self._last[0] if self._last[1] == at_s else "")
+        return (
+            tuple(sorted(ladders)),
+            (self._rest_s, self._rest_s > 0 and self._rest_costs),
+            last,
+            (max(0, self._free_until_s - at_s), self._free_left_s),
+            frozenset(flat for flat in flats if flat[2] <= reach),
+            self._limits.state(day, at_s, reach),
+        )
+
+    def resume(self, state: State, day: date, at_s: int) -> "Climb":
+        """Go on in this state at the begin of this day. It may be another climb's of the same entry, on another day."""
+        ladders, rest, last, free, flats, used = state
+        for key, place, ago in ladders:
+            number, name = key
+            ladder = Ladder(self.plan[number][2].tariff.rates[name])
+            ladder.place = place
+            self._ladders[key] = (ladder, self._then(key, ago, day, at_s))
+        self._rest_s, self._rest_costs = rest
+        # A rate of no name is another one than any: so an edge is one where time lies between.
+        self._last = None if last is None else (last, at_s)
+        free_s, self._free_left_s = free
+        self._free_until_s = at_s + free_s
+        self._flats = {(name, minute, day - timedelta(days=ago)) for name, minute, ago in flats}
+        self._limits.resume(used, day, at_s)
         return self
 
-    def _next_check(self, table: Timetable, at_s: int) -> int:
-        if self._tails is None:
-            return 0
-        day = table.days.day(at_s) + timedelta(days=1)
-        if (day - table.days.day(self.entry_s)).days > DAILY_DAYS:
-            day += timedelta(days=-day.toordinal() % DAILY_DAYS)
-        return table.days.instant(day)
+    def _stand(self, key: tuple[int, str], day: date, at_s: int) -> tuple[tuple[int, int, int], int]:
+        """Where a rate stands, and how many periods ago that was; nowhere, where it begins again when it is needed."""
+        ladder, period = self._ladders[key]
+        if period is None:
+            return ladder.place, 0
+        ago = (day - period).days if isinstance(period, date) else self._rolled(key, at_s) - period
+        again = self.plan[key[0]][2].tariff.rates[key[1]].again
+        return (ladder.place, ago) if ago <= (again == m.BUSINESS_DAY) else (NOWHERE, OVER)
 
-    def _meets(self, table: Timetable, at_s: int) -> bool:
-        """Whether another climb was here in the same state: then what is still to come is known."""
-        assert self._tails is not None
-        if self.worth_left_s:
-            return False
-        day, reach = table.days.day(at_s), table.reach_days
-        state = (
-            at_s,
-            tuple((key, ladder.place, period[0]) for key, (ladder, period) in sorted(self._ladders.items())),
-            (self._rest_s, self._rest_s and self._rest_costs, self._last),
-            (max(0, self._free_until_s - at_s), self._free_left_s),
-            frozenset(flat for flat in self._flats if (day - flat[2]).days <= reach),
-            self._limits.open_on(day, at_s, reach),
-        )
-        known = self._tails.get(state)
-        if known is None:
-            self._met.append((state, self.total))
-            return False
-        self.total += known
-        return True
+    def _then(self, key: tuple[int, str], ago: int, day: date, at_s: int) -> Period:
+        again = self.plan[key[0]][2].tariff.rates[key[1]].again
+        if again in m.ROLLING:
+            return self._rolled(key, at_s) - ago
+        return None if again == m.STAY else day - timedelta(days=ago)
+
+    def _rolled(self, key: tuple[int, str], at_s: int) -> int:
+        return (at_s - self.entry_s) // m.ROLLING[self.plan[key[0]][2].tariff.rates[key[1]].again]
 
     def _begin_free(self, free: m.Free, stay_s: int) -> None:
         if free.longer == m.ALL_CHARGED:
@@ -230,15 +263,15 @@ class Climb:
         key = (number, window.rate)
         held = self._ladders.get(key)
         if held is None:
-            held = self._ladders[key] = (Ladder(rate), [self._period(table, rate, first)])
+            held = self._ladders[key] = (Ladder(rate), self._period(table, rate, first))
         ladder, period = held
         # Same rate, no time between: the edge is one on paper only.
         if self._last is not None and self._last != (window.rate, first):
             self._edge(table)
         if rate.again != m.STAY:
             now = self._period(table, rate, first)
-            if period[0] != now:
-                period[0] = now
+            if period != now:
+                self._ladders[key] = (ladder, now)
                 ladder.reset()
                 self._rest_s = 0
         return ladder
@@ -254,7 +287,7 @@ class Climb:
             else:
                 ladder.drop_part()
 
-    def _period(self, table: Timetable, rate: m.Rate, at_s: int) -> object:
+    def _period(self, table: Timetable, rate: m.Rate, at_s: int) -> Period:
         if rate.again == m.CALENDAR_DAY:
             return table.days.day(at_s)
         if rate.again == m.BUSINESS_DAY:

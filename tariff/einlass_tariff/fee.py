@@ -7,7 +7,7 @@ from itertools import accumulate
 from einlass_tariff import model as m
 from einlass_tariff.book import Book
 from einlass_tariff.days import next_period
-from einlass_tariff.engine import Climb, Gift, Span, Tails, whole
+from einlass_tariff.engine import Climb, Gift, Span, whole
 from einlass_tariff.ladder import Amount
 from einlass_tariff.lines import explain
 from einlass_tariff.problems import StayError
@@ -24,6 +24,7 @@ from einlass_tariff.result import (
     Version,
 )
 from einlass_tariff.vouchers import best_minutes, least_cents, useful_percents
+from einlass_tariff.walk import WALK_DAYS_MIN, Walk, Ways
 
 STAY_DAYS_MAX = 1100
 CARD_VALUE_MAX = {MINUTES_CARD: 60 * 24 * 31, CENTS_CARD: 1_000_000, PERCENT_CARD: 100}
@@ -41,19 +42,18 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        self.plain: dict[object, Climb] = {}
-        self.totals: dict[object, int] = {}
-        self.tails: dict[object, Tails] = {}
-        self.pieces = 0  # so many spans of time were priced in all
+        self.plain: dict[object, Climb | Walk] = {}
+        self.amounts: dict[object, Amount] = {}
+        self.ways: dict[object, Ways] = {}
 
 
-def fee(book: Book, stay: Stay, memo: Memo | None = None) -> Fee:
-    """What a stay costs. StayError when the question has no answer."""
+def fee(book: Book, stay: Stay, memo: Memo | None = None, lines_max: int | None = None) -> Fee:
+    """What a stay costs. lines_max: further time of a long stay is one line. StayError: the question has no answer."""
     _check(stay)
     question = _Question(book, stay, memo or Memo())
     if stay.is_lost:
         return question.lost()
-    return question.answer()
+    return question.answer(lines_max)
 
 
 def cost(book: Book, stay: Stay, memo: Memo | None = None) -> int:
@@ -64,6 +64,16 @@ def cost(book: Book, stay: Stay, memo: Memo | None = None) -> int:
         return question.total(0)
     used = question.minutes()
     return question.after_cards(question.total(question.worth(used)), len(used))[0]
+
+
+def uses(book: Book, stay: Stay, memo: Memo | None = None) -> tuple[int, list[CardUse]]:
+    """The fee in cents without its account and without payments, and which cards are used for it."""
+    _check(stay)
+    question = _Question(book, stay, memo or Memo())
+    minutes = question.minutes()
+    worth_s = question.worth(minutes)
+    cents, in_money = question.after_cards(question.total(worth_s), len(minutes))
+    return cents, [*question.minute_uses(minutes, worth_s), *in_money]
 
 
 def _check(stay: Stay) -> None:
@@ -111,47 +121,68 @@ class _Question:
 
     # --- the parts of a fee ---
 
-    def plain(self) -> Climb:
+    def plain(self) -> Climb | Walk:
         """The whole stay without cards."""
         found = self.memo.plain.get(self._asked)
         if found is None:
-            found = self.memo.plain[self._asked] = self.climb(self.plan, self.stay.exit_s, 0)
+            found = self.memo.plain[self._asked] = self.way(self.plan, 0)
         return found
 
-    def climb(self, plan: list[Span], exit_s: int, worth_s: int, tails: Tails | None = None) -> Climb:
+    def way(self, plan: list[Span], worth_s: int) -> Climb | Walk:
+        """Through this part of the stay, without the account's lines if it is a long one."""
         stay = self.stay
-        found = Climb(plan, stay.entry_s, exit_s, worth_s, self.gifts, tails).run(stay.exit_s - stay.entry_s)
-        self.memo.pieces += found.pieces
-        return found
+        if plan[-1][1] - stay.entry_s < WALK_DAYS_MIN * _DAY_S:
+            return self.climb(plan, worth_s)
+        key = (stay.entry_s, stay.pass_name)
+        ways = self.memo.ways.get(key)
+        if ways is None:
+            ways = self.memo.ways[key] = Ways(stay.entry_s)
+        return Walk(ways, plan, stay.exit_s - stay.entry_s, worth_s, self.gifts)
 
-    def with_worth(self, worth_s: int) -> Climb:
+    def climb(self, plan: list[Span], worth_s: int, lines_max: int | None = None) -> Climb:
+        """Through this part of the stay, with an account."""
+        stay = self.stay
+        climb = Climb(plan, stay.entry_s, plan[-1][1], worth_s, self.gifts, lines_max)
+        return climb.run(stay.exit_s - stay.entry_s)
+
+    def until(self, end_s: int) -> list[Span]:
+        """The stay's spans as far as this instant."""
+        spans = [(begin, min(end, end_s), table) for begin, end, table in self.plan if begin < end_s]
+        return spans or [(self.stay.entry_s, self.stay.entry_s, self.plan[0][2])]
+
+    def with_worth(self, worth_s: int, lines_max: int | None) -> Climb:
         """The stay with so many seconds taken off, at the end of it that the tariff says."""
         if not worth_s:
-            return self.plain()
+            plain = self.plain()
+            return plain if isinstance(plain, Climb) else self.climb(self.plan, 0, lines_max)
         if self.rules.off == m.START:
-            return self.climb(self.plan, self.stay.exit_s, worth_s)
-        end_s = _without_last(self.plain().costing, worth_s, self.stay.entry_s)
-        plan = [(begin, min(end, end_s), table) for begin, end, table in self.plan if begin < end_s] or [
-            (self.stay.entry_s, self.stay.entry_s, self.plan[0][2])
-        ]
-        return self.climb(plan, end_s, 0)
+            return self.climb(self.plan, worth_s, lines_max)
+        return self.climb(self.until(self._end(self.plain(), worth_s)), 0, lines_max)
+
+    def _end(self, plain: Climb | Walk, worth_s: int) -> int:
+        """Where the stay ends with so much time off its end."""
+        return _without_last(plain.costing, worth_s, self.stay.entry_s)
 
     def total(self, worth_s: int) -> int:
         """Cents with so much time off, rounded, before vouchers in money."""
+        return self._rounded(self._at_least(self._less(self.amount(worth_s)))) + self._ticket_cents()
+
+    def amount(self, worth_s: int) -> Amount:
+        """What the climb comes to with so much time off, exactly."""
         key = (self._asked, worth_s)
-        found = self.memo.totals.get(key)
+        found = self.memo.amounts.get(key)
         if found is None:
-            amount = self._amount(worth_s)
-            found = self._rounded(self._at_least(self._less(amount))) + self._ticket_cents()
-            self.memo.totals[key] = found
+            found = self.memo.amounts[key] = self._amount(worth_s)
         return found
 
     def _amount(self, worth_s: int) -> Amount:
         if worth_s and self.rules.off == m.START:
-            tails = self.memo.tails.setdefault(self._asked, {})
-            return self.climb(self.plan, self.stay.exit_s, worth_s, tails).total
+            return self.way(self.plan, worth_s).total
         plain = self.plain()
-        return plain.total_at(_without_last(plain.costing, worth_s, self.stay.entry_s)) if worth_s else plain.total
+        if not worth_s:
+            return plain.total
+        end_s = self._end(plain, worth_s)
+        return plain.total_at(end_s) if isinstance(plain, Climb) else self.way(self.until(end_s), 0).total
 
     def _less(self, amount: Amount) -> Amount:
         return Fraction(amount * (100 - self.tariff.percent_off), 100) if self.tariff.percent_off else amount
@@ -197,12 +228,12 @@ class _Question:
 
     # --- the answer ---
 
-    def answer(self) -> Fee:
+    def answer(self, lines_max: int | None) -> Fee:
         minutes = self.minutes()
         worth_s = self.worth(minutes)
-        climb = self.with_worth(worth_s)
-        lines = self._climb_lines(climb)
-        uses = self._minute_uses(minutes, climb, worth_s)
+        climb = self.with_worth(worth_s, lines_max)
+        lines = self._climb_lines(climb, self.amount(worth_s))
+        uses = self.minute_uses(minutes, worth_s)
         before = sum(line.cents for line in lines)
         assert before == self.total(worth_s)
         cents, money_uses = self.after_cards(before, len(minutes))
@@ -226,12 +257,14 @@ class _Question:
         lines = [line, *_paid_lines(cents, paid)]
         return self._result(cents, paid, max(0, cents - paid), lines, [])
 
-    def _climb_lines(self, climb: Climb) -> list[Line]:
+    def _climb_lines(self, climb: Climb, total: Amount) -> list[Line]:
+        """The account of a climb. total: of the whole stay, of which this may be the first part."""
         lines = climb.all_lines
+        if climb.reached_s < climb.exit_s:
+            lines.append(Line("further", total - climb.total, climb.reached_s, climb.exit_s))
         if self.offer is not None:
             end = self.gifts_end
             lines.insert(0, Line("ticket_price", 0, self.stay.entry_s, end, name=self.offer.name))
-        total = climb.total
         less = self._less(total)
         if less != total:
             lines.append(Line("percent_off", less - total, count=self.tariff.percent_off, name=self.tariff.pass_name))
@@ -256,9 +289,12 @@ class _Question:
             lines[0].cents = self.offer.cents
         return lines
 
-    def _minute_uses(self, minutes: list[tuple[int, Card]], climb: Climb, worth_s: int) -> list[CardUse]:
+    def minute_uses(self, minutes: list[tuple[int, Card]], worth_s: int) -> list[CardUse]:
+        """What is used of each of these cards, which are worth so much together."""
+        if not minutes:
+            return []
         if self.rules.off == m.START:
-            used_s = worth_s - climb.worth_left_s
+            used_s = worth_s - self.way(self.plan, worth_s).worth_left_s
         else:
             used_s = min(worth_s, sum(end - begin for begin, end in self.plain().costing))
         uses = []

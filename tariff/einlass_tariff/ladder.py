@@ -23,6 +23,10 @@ class Ladder:
         """Where it stands: two that stand at the same place charge the same from there on."""
         return self._index, self._done, self._part_s
 
+    @place.setter
+    def place(self, place: tuple[int, int, int]) -> None:
+        self._index, self._done, self._part_s = place
+
     def reset(self) -> None:
         """Back to the first step."""
         self._index = 0

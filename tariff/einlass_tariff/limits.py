@@ -1,6 +1,6 @@
 """Maximums as running totals: an amount is let through as far as all have room. So a fee never falls with time."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from einlass_tariff.ladder import Amount
 from einlass_tariff.model import BUSINESS_DAY, CALENDAR_DAY, ROLLING, STAY, Window
@@ -8,6 +8,8 @@ from einlass_tariff.timetable import DAY_S, Timetable
 
 # What the cut was made by, and in which of its periods: ("window", name, cents, day) or ("cap", per, cents, period).
 Reason = tuple[str, str, int, object]
+# (which maximum, how many of its periods ago, cents used)
+Used = tuple[tuple[object, ...], int, Amount]
 
 
 class Limits:
@@ -48,19 +50,30 @@ class Limits:
             self._used[key] = self._used.get(key, 0) + granted
         return granted, reason
 
-    def open_on(self, day: date, at_s: int, reach_days: int) -> frozenset[tuple[tuple[object, ...], Amount]]:
-        """What is used of the periods that are not over at the begin of this day; those that are over are forgotten."""
-        self._used = {key: used for key, used in self._used.items() if self._is_open(key, day, at_s, reach_days)}
-        return frozenset(self._used.items())
+    def state(self, day: date, at_s: int, reach_days: int) -> frozenset[Used]:
+        """What is used of the periods that are not over at the begin of this day, told from there."""
+        found = [(key[:-1], self._ago(key, day, at_s), used) for key, used in self._used.items()]
+        return frozenset(one for one in found if one[1] <= self._back(one[0][0], reach_days))
 
-    def _is_open(self, key: tuple[object, ...], day: date, at_s: int, reach_days: int) -> bool:
-        per, period = key[0], key[-1]
+    def resume(self, state: frozenset[Used], day: date, at_s: int) -> None:
+        """Go on with this at the begin of a day."""
+        self._used = {(*name, self._then(name[0], ago, day, at_s)): used for name, ago, used in state}
+
+    @staticmethod
+    def _back(per: object, reach_days: int) -> int:
+        """So many days or periods after its begin something may still be used of it."""
+        return reach_days if per == "window" else 1 if per == BUSINESS_DAY else 0
+
+    def _ago(self, key: tuple[object, ...], day: date, at_s: int) -> int:
+        period = key[-1]
         if isinstance(period, date):
-            back = reach_days if per == "window" else 1 if per == BUSINESS_DAY else 0
-            return (day - period).days <= back
-        if isinstance(period, int):
-            return period >= (at_s - self._entry_s) // ROLLING[str(per)]
-        return True
+            return (day - period).days
+        return (at_s - self._entry_s) // ROLLING[str(key[0])] - period if isinstance(period, int) else 0
+
+    def _then(self, per: object, ago: int, day: date, at_s: int) -> object:
+        if per in ROLLING:
+            return (at_s - self._entry_s) // ROLLING[str(per)] - ago
+        return None if per == STAY else day - timedelta(days=ago)
 
     def _number(self, table: Timetable, per: str, at_s: int) -> int:
         """Which day of the stay this is, counted as the maximum's period counts; 24 hours from entry are the first."""

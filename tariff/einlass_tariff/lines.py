@@ -1,6 +1,7 @@
 """Every line of an account in German and English, with times and numbers, so that it can be checked by hand."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from einlass_tariff import model as m
 from einlass_tariff.days import Days
@@ -44,19 +45,32 @@ def explain(line: Line, days: Days) -> tuple[str, str]:
     german, english = _WORDS[line.kind](line)
     if line.to_s <= line.from_s:
         return german, english
-    return _span(line, days, "de") + german, _span(line, days, "en") + english
-
-
-def _span(line: Line, days: Days, language: str) -> str:
     first, last = days.local(line.from_s), days.local(line.to_s)
-    exact = "%H:%M:%S" if first.second or last.second else "%H:%M"
-    day = "%d.%m." if language == "de" else "%Y-%m-%d"
-    begin = first.strftime(f"{day} {exact}")
-    same = first.date() == last.date()
-    end = last.strftime(exact if same else f"{day} {exact}")
-    changed = first.utcoffset() != last.utcoffset()
-    note = (" (Uhrumstellung)" if language == "de" else " (clock change)") if changed else ""
-    return f"{begin}–{end}{note}: "
+    has_seconds = bool(first.second or last.second)
+    begin, end = _clock(first, has_seconds), _clock(last, has_seconds)
+    is_same = (first.year, first.month, first.day) == (last.year, last.month, last.day)
+    has_changed = first.utcoffset() != last.utcoffset()
+    until_de, until_en = ("", "") if is_same else (f"{_day_de(last)} ", f"{_day_en(last)} ")
+    note_de, note_en = (" (Uhrumstellung)", " (clock change)") if has_changed else ("", "")
+    return (
+        f"{_day_de(first)} {begin}–{until_de}{end}{note_de}: {german}",
+        f"{_day_en(first)} {begin}–{until_en}{end}{note_en}: {english}",
+    )
+
+
+# A long account has thousands of lines, and strftime takes ten times as long.
+
+
+def _clock(when: datetime, has_seconds: bool) -> str:
+    return f"{when.hour:02d}:{when.minute:02d}" + (f":{when.second:02d}" if has_seconds else "")
+
+
+def _day_de(when: datetime) -> str:
+    return f"{when.day:02d}.{when.month:02d}."
+
+
+def _day_en(when: datetime) -> str:
+    return f"{when.year}-{when.month:02d}-{when.day:02d}"
 
 
 def _steps(line: Line) -> tuple[str, str]:
@@ -141,6 +155,7 @@ _WORDS: dict[str, Callable[[Line], tuple[str, str]]] = {
     "public_code": _fixed("frei durch öffentlichen Code", "free by public code"),
     "ticket_time": _fixed("durch Ticket bezahlt ({line.name})", "paid by ticket ({line.name})"),
     "ticket_price": _fixed("Ticket {line.name}", "ticket {line.name}"),
+    "further": _fixed("weitere Zeit, alles zusammen", "further time, all together"),
     "maximum_window": _window_max,
     "maximum_cap": _cap,
     "minimum": _minimum,

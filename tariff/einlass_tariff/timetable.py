@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from einlass_tariff.days import Days, season_of
-from einlass_tariff.model import ALL_KINDS, ROLLING, Cap, Tariff, Window
+from einlass_tariff.model import ALL_KINDS, ROLLING, ROLLING_WEEK, Cap, Tariff, Window
 
 DAY_S = 86_400
 _MEMO_MAX = 2000
@@ -30,8 +30,13 @@ class Timetable:
         self.rolls = any(cap.per in ROLLING or cap.from_day > 1 for cap in tariff.caps) or any(
             rate.again in ROLLING for rate in tariff.rates.values()
         )
+        self.rolls_weekly = any(cap.per == ROLLING_WEEK for cap in tariff.caps) or any(
+            rate.again == ROLLING_WEEK for rate in tariff.rates.values()
+        )
         # Each maximum, and whether it is in force on some days only.
         self.caps = [(cap, bool(cap.season) or cap.kinds != ALL_KINDS) for cap in tariff.caps]
+        self._shapes: dict[date, int] = {}
+        self._looks: dict[object, int] = {}
         self._plans: dict[date, tuple[Piece, ...]] = {}
 
     def pieces(self, begin_s: int, end_s: int, entry_s: int) -> Iterator[Piece]:
@@ -52,6 +57,25 @@ class Timetable:
                 else:
                     yield cut
             day += timedelta(days=1)
+
+    def shape(self, day: date) -> int:
+        """A number that days share whose windows, changes of clock and maximums are the same, told from their begin."""
+        found = self._shapes.get(day)
+        if found is None:
+            begin = self.days.instant(day)
+            pieces = [(one[0] - begin, one[1] - begin, id(one[2]), (day - one[3]).days) for one in self._plan(day)]
+            some_days = [cap for cap, some_days_only in self.caps if some_days_only]
+            before = day - timedelta(days=1)
+            holds = [(self.cap_holds(cap, before), self.cap_holds(cap, day)) for cap in some_days]
+            look = (tuple(pieces), tuple(holds))
+            if len(self._shapes) >= _MEMO_MAX:
+                self._shapes.clear()
+            found = self._shapes[day] = self._looks.setdefault(look, len(self._looks))
+        return found
+
+    def special_until(self, entry_s: int) -> int:
+        """Until then windows may be in force that only a stay has which begins in them."""
+        return max((one[1] for window in self._on_entry for one in self._around(window, entry_s)), default=entry_s)
 
     def cap_holds(self, cap: Cap, day: date) -> bool:
         """Whether a maximum is in force on a day."""
