@@ -1,9 +1,11 @@
 """A town of tills under faults: no card used twice, no cent without a name; and what is broken is found."""
 
 import pytest
+from typer.testing import CliRunner
 
 from einlass_sim.tills import drawn, runs
-from einlass_sim.world import planted
+from einlass_sim.world import planted, shrink
+from einlass_sim.world.cli import simulate
 
 HOURS = 1.0
 # Found at the first seeds; `einlass simulate planted` tries all of them.
@@ -42,6 +44,17 @@ def test_a_bug_planted_at_the_tills_is_found(name: str) -> None:
     found = planted.hunt([name])
     assert found.found == [name], found.as_dict()
     assert found.as_dict()["by_layer"]["town of tills"] == [name]
+
+
+def test_a_town_that_breaks_a_promise_is_made_short_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrink, "TRIES", 4)
+    whole = drawn.draw(1, HOURS, frozenset(drawn.FAULTS))
+    with planted.planted("coins_by_message"):
+        done = CliRunner().invoke(simulate, ["tills", "--seed", "1", "--hours", str(HOURS)])
+    assert done.exit_code == 1
+    head = next(line for line in done.stderr.splitlines() if line.startswith("seed 1, 3 tills"))
+    assert int(head.split()[-2]) < len(whole.episodes)
+    assert "VIOLATION coins_differ" in done.stderr.splitlines()[-1]
 
 
 def test_there_is_no_such_fault() -> None:

@@ -12,6 +12,7 @@ from einlass_core.events import EXIT, BodyPassed
 from einlass_sim.world import layers, planted, runs
 from einlass_sim.world.drawn import FAULTS, draw
 from einlass_sim.world.seeded import Episode, FaultError
+from einlass_sim.world.shrink import shrink
 from einlass_sim.world.tally import COUNTS_FROM_SEEDS
 from einlass_sim.world.world import World
 
@@ -121,7 +122,7 @@ def test_a_failing_seed_is_made_shorter_and_still_fails() -> None:
     with planted.planted("release_before_record"):
         drawn = draw(1, 1.0, ALL)
         what = runs.play(drawn).violation
-        short = runs.shrink(drawn, what, tries=12)
+        short = shrink(drawn, what, runs.play, tries=12)
         told = runs.play(short, tell=True)
     assert told.violation.partition(":")[0] == what.partition(":")[0]
     assert len(short.episodes) < len(drawn.episodes)

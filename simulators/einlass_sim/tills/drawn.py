@@ -47,6 +47,11 @@ class Drawn(Seeded):
     cards: tuple[int, int, int]
     own_share: float
 
+    @property
+    def size(self) -> str:
+        """How much there is of what, in words."""
+        return f"{len(self.kinds)} tills, {sum(self.cards)} cards"
+
 
 def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     """The town of a seed, with only these kinds of faults; the other kinds do not change what these are."""

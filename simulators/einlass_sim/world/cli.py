@@ -4,103 +4,71 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from einlass_sim.world.asked import AsJson, Asked, Faults, Hours, OneSeed, Seeds, Story, refuse
+
 if TYPE_CHECKING:
     from einlass_sim.world.many import Told
-    from einlass_sim.world.runs import Totals
+    from einlass_sim.world.tally import Tally
 
 simulate = typer.Typer(help="A site under faults: in virtual time, or as real processes (line).", no_args_is_help=True)
 
-HOURS_MAX = 10_000.0
 JOBS_MAX = 64
 FAULTS_MAX = 10_000
-STORY_LINES = 40
 
 
 @simulate.command("world")
 def world_command(
-    seeds: Annotated[str, typer.Option(help="A..B (both included), or one seed.")] = "1..20",
-    hours: Annotated[float, typer.Option(min=0.1, max=HOURS_MAX, help="Virtual hours a seed.")] = 2.0,
-    faults: Annotated[str, typer.Option(help="all, none, or kinds with commas between.")] = "all",
-    seed: Annotated[int | None, typer.Option(help="Only this one.")] = None,
-    story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
+    seeds: Seeds = "1..20",
+    hours: Hours = 2.0,
+    faults: Faults = "all",
+    seed: OneSeed = None,
+    story: Story = False,
     jobs: Annotated[int, typer.Option(min=1, max=JOBS_MAX, help="Processes.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Kept here by the hundred; a run that ended early goes on.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The shipped lanes and controller under faults, and a truth that neither sees.
 
     Exit 1: a promise was broken. 3: with all faults, some state was not reached often enough for the run to count.
     """
-    from einlass_sim.world import many, runs
-    from einlass_sim.world.drawn import draw
-    from einlass_sim.world.seeded import ALL
+    from einlass_sim.world import drawn, many, runs
 
-    try:
-        kinds = runs.kinds_of(faults)
-        wanted = [seed] if seed is not None else _seeds(seeds)
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    asked = Asked(drawn.FAULTS, drawn.draw, runs.play, (seeds, seed, hours, faults))
     if story:
-        for one in wanted:
-            typer.echo("\n".join(runs.play(draw(one, hours, kinds), tell=True).story))
+        asked.tell()
         return
+    told = _told(len(asked.seeds)) if out else many.silent
     try:
-        totals = many.run(wanted[0], wanted[-1], hours, kinds, jobs, out, _told(len(wanted)) if out else many.silent)
+        totals = many.run(asked.seeds[0], asked.seeds[-1], hours, asked.kinds, jobs, out, told)
     except (many.FileError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    _print(totals.as_dict(), as_json)
-    for violation in totals.violations[:1]:
-        _tell_shortest(int(violation["seed"]), hours, kinds, str(violation["what"]))
-    if totals.violations:
-        raise typer.Exit(1)
-    if faults == ALL and not totals.counts():
-        typer.echo(f"this run does not count: not often enough {', '.join(totals.missed())}", err=True)
-        raise typer.Exit(3)
+        refuse(error)
+    asked.end(totals, as_json)
 
 
 @simulate.command("tills")
 def tills_command(
-    seeds: Annotated[str, typer.Option(help="A..B (both included), or one seed.")] = "1..20",
-    hours: Annotated[float, typer.Option(min=0.1, max=HOURS_MAX, help="Virtual hours a seed.")] = 2.0,
-    faults: Annotated[str, typer.Option(help="all, none, or kinds with commas between.")] = "all",
-    seed: Annotated[int | None, typer.Option(help="Only this one.")] = None,
-    story: Annotated[bool, typer.Option("--story", help="Tell what happens, line by line.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    seeds: Seeds = "1..20",
+    hours: Hours = 2.0,
+    faults: Faults = "all",
+    seed: OneSeed = None,
+    story: Story = False,
+    as_json: AsJson = False,
 ) -> None:
     """The shipped tills, cut off and not, with shops' cards and money, under faults; and a truth that neither sees.
 
     Exit 1: a promise was broken. 3: with all faults, some state was not reached often enough for the run to count.
     """
-    from einlass_sim.tills import runs
-    from einlass_sim.tills.drawn import draw
-    from einlass_sim.world.seeded import ALL
+    from einlass_sim.tills import drawn, runs
 
-    try:
-        kinds = runs.kinds_of(faults)
-        wanted = [seed] if seed is not None else _seeds(seeds)
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+    asked = Asked(drawn.FAULTS, drawn.draw, runs.play, (seeds, seed, hours, faults))
     if story:
-        for one in wanted:
-            typer.echo("\n".join(runs.play(draw(one, hours, kinds), tell=True).story))
-        return
-    totals = runs.run(wanted, hours, kinds)
-    _print(totals.as_dict(), as_json)
-    for violation in totals.violations[:1]:
-        told = runs.play(draw(int(violation["seed"]), hours, kinds), tell=True).story
-        print("\n".join(told[-STORY_LINES:]), file=sys.stderr)
-    if totals.violations:
-        raise typer.Exit(1)
-    if faults == ALL and not totals.counts():
-        typer.echo(f"this run does not count: not often enough {', '.join(totals.missed())}", err=True)
-        raise typer.Exit(3)
+        asked.tell()
+    else:
+        asked.end(runs.run(asked.seeds, hours, asked.kinds), as_json)
 
 
 @simulate.command("planted")
@@ -124,8 +92,7 @@ def planted_command(
     try:
         found = planted.hunt(names, other.LAYERS if every else ())
     except other.LayerError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        refuse(error)
     if as_json:
         typer.echo(json.dumps(found.as_dict()))
     else:
@@ -177,8 +144,7 @@ def line_command(
     try:
         found = runs.run(seed, faults, runs.kinds_of(kinds))
     except (ValueError, BrokerMissingError, ProcessError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        refuse(error)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -199,32 +165,13 @@ def replay(
         for step in steps_of(journal):
             typer.echo(json.dumps(step.as_dict()) if as_json else str(step))
     except ReplayError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-
-
-def _print(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for name, value in found.items():
-        typer.echo(f"{name:12} {value}")
-
-
-def _seeds(text: str) -> list[int]:
-    first, dots, last = text.partition("..")
-    if not first.isdigit() or (dots and not last.isdigit()):
-        raise ValueError(f"seeds are {text!r}: write A..B, such as 1..200, or one number")
-    found = list(range(int(first), int(last or first) + 1))
-    if not found:
-        raise ValueError(f"seeds are {text!r}: the first is above the last")
-    return found
+        refuse(error)
 
 
 def _told(wanted: int) -> "Told":
     """A line for every hundred seeds, for whoever waits."""
 
-    def tell(totals: "Totals", fresh: int, wall_s: float) -> None:
+    def tell(totals: "Tally", fresh: int, wall_s: float) -> None:
         left_s = wall_s / fresh * (wanted - totals.seeds)
         rate = totals.hours / totals.cpu_s if totals.cpu_s else 0.0
         broken = "".join(f", seed {item['seed']}: {item['what']}" for item in totals.violations)
@@ -236,20 +183,6 @@ def _told(wanted: int) -> "Told":
         )
 
     return tell
-
-
-def _tell_shortest(seed: int, hours: float, kinds: frozenset[str], what: str) -> None:
-    from einlass_sim.world import runs
-    from einlass_sim.world.drawn import draw
-
-    print(f"making the story of seed {seed} short ...", file=sys.stderr)
-    short = runs.shrink(draw(seed, hours, kinds), what)
-    told = runs.play(short, tell=True)
-    print(
-        f"seed {seed}, {short.lanes} lanes, cap {short.cap}, {short.hours:g} h, {len(short.episodes)} faults",
-        file=sys.stderr,
-    )
-    print("\n".join(told.story[-STORY_LINES:]), file=sys.stderr)
 
 
 def _in_own_network(arguments: list[str]) -> NoReturn:

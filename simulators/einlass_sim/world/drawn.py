@@ -69,6 +69,11 @@ class Drawn(Seeded):
     signed: float = 0.0  # so many of the tickets are signed elsewhere
     hosts: tuple[bool, ...] = ()  # lanes that judge signatures; the others are boards
 
+    @property
+    def size(self) -> str:
+        """How much there is of what, in words."""
+        return f"{self.lanes} lanes, cap {self.cap}"
+
 
 def draw(seed: int, hours: float, faults: frozenset[str]) -> Drawn:
     """The world of a seed, with only these kinds of faults; the other kinds do not change what these are."""

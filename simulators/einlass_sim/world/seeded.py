@@ -4,6 +4,7 @@ Each kind has its own generator, so that a kind that is left out changes nothing
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -32,7 +33,7 @@ class Episode:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seeded:
+class Seeded(ABC):
     """What every site has drawn before its run begins; the rest follows from the seed and these."""
 
     seed: int
@@ -45,6 +46,11 @@ class Seeded:
     def ends_ms(self) -> int:
         """When faults end, and nobody comes any more; then everything heals."""
         return int(self.hours * HOUR_MS)
+
+    @property
+    @abstractmethod
+    def size(self) -> str:
+        """How much there is of what, in words."""
 
 
 D = TypeVar("D", bound=Seeded)
