@@ -218,6 +218,28 @@ def test_a_refusal_is_a_page_for_a_browser_and_json_for_a_program(
     assert reader.get("/partner", headers=BROWSER).status_code in (200, 403)
 
 
+@pytest.mark.parametrize(("address", "size"), [("/tariff/own", 2 * 1024 * 1024), ("/login", 64 * 1024)])
+@pytest.mark.parametrize("says_how_long", [True, False])
+def test_what_is_too_long_is_refused_like_anything_else(
+    reader: TestClient, address: str, size: int, says_how_long: bool
+) -> None:
+    def body() -> Any:
+        part = b"text=" + b"x" * size
+        return part if says_how_long else iter((part, b"y" * size))
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    page = reader.post(address, content=body(), headers=BROWSER | form)
+    assert (page.status_code, page.headers["content-type"]) == (413, "text/html; charset=utf-8")
+    assert "Das ist zu groß. Bitte weniger auf einmal schicken." in page.text
+    assert "xxx" not in page.text
+    program = reader.post(address, content=body(), headers=form)
+    assert (program.status_code, list(program.json())) == (413, ["detail"])
+    api = reader.post("/api/v1/redeem", content=body(), headers=BROWSER)
+    assert (api.status_code, list(api.json())) == (413, ["detail"])
+    for refused in (page, program, api):
+        assert refused.headers["content-security-policy"].startswith("default-src 'none'")
+
+
 def test_a_form_of_a_foreign_page_is_refused(reader: TestClient, site: tuple[TestClient, str]) -> None:
     form = {"form_token": token(reader.get("/tariff/own")), "text": TEXT, "do": "check"}
     assert reader.post("/tariff/own", data=form | {"form_token": "x"}).status_code == 403

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from einlass_controller.api import (
@@ -33,6 +34,7 @@ from einlass_controller.api import (
 )
 from einlass_controller.api.access import Keys
 from einlass_controller.api.models import PROBLEMS, Contradiction
+from einlass_controller.api.too_long import TooLong
 from einlass_controller.domain.life import LifeError
 from einlass_controller.engine import StoreError
 from einlass_controller.pages import board, login, partner, voucher
@@ -76,7 +78,6 @@ def make_app(controller: Controller) -> FastAPI:
         docs_url=None,  # the stock pages load their scripts from a foreign host
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        max_body_size=BODY_BYTES_MAX,
     )
     app.state.controller = controller
     app.state.keys = Keys(controller.database)
@@ -99,6 +100,9 @@ def make_app(controller: Controller) -> FastAPI:
     app.add_exception_handler(Contradiction, _contradiction)
     app.add_exception_handler(RequestValidationError, _mistaken)
     app.add_exception_handler(RecursionError, _mistaken)
+    # Each is outside of those before it.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES_MAX)
+    app.add_middleware(TooLong, refuse=_refused)
     app.add_middleware(_Headers)
     return app
 
