@@ -318,7 +318,7 @@ def _needs(messages: Sequence[Message], live: Live, now_ms: int) -> tuple[set[st
             node = live.nodes.get(message.node)
             if node is not None and node.inc == message.inc:
                 last = applied.get(node.id, node.applied)
-                if not events.may_apply(node, message.seq, last, now_ms):
+                if not events.may_apply(message.seq, last, live.epoch):
                     continue
                 if message.seq == last + 1:
                     applied[node.id] = message.seq

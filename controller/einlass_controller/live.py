@@ -164,8 +164,8 @@ class Node:
     seen_ms: int = 0
     waiting: int = 0
     lane_state: str = ""
-    gap_since_ms: int = 0
-    gap_told_ms: int = 0
+    gap_since_ms: int = 0  # or since the last alarm about it, on the steady clock; 0: there is none
+    sent: tuple[int, int] = (0, 0)  # boot, and up to which record it was acknowledged: these do not come again
     strikes: int = 0
     struck_ms: int = 0
     clock_right_ms: int = 0  # when it last told something at once with the right time, on the steady clock; 0: not yet

@@ -70,8 +70,8 @@ class Gate:
     def hello(self) -> list[dict[str, Any]]:
         return self.send("hello", software="1", hardware="sim", reason="power")
 
-    def status(self, **fields: Any) -> list[dict[str, Any]]:
-        return self.send("status", ms=1, lane="locked", waiting=0, emergency=False, **fields)
+    def status(self, waiting: int = 0, **fields: Any) -> list[dict[str, Any]]:
+        return self.send("status", ms=1, lane="locked", waiting=waiting, emergency=False, **fields)
 
     def ask_message(self, code: str, nonce: str = "") -> Message:
         if not nonce:

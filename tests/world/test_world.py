@@ -49,6 +49,7 @@ BROKEN = {
     (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
     (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",
+    (1921, 4.0): "records that were late when the controller's clock was set ahead, taken for lost",
 }
 
 

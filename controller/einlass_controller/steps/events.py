@@ -21,9 +21,6 @@ from einlass_core import wire, wire_till
 
 CLOCK_AHEAD_MS = 60_000
 GAP_ALARM_MS = 10_000
-# A node sends again every 3 s: what has not come by then it does not have any more.
-GAP_LOST_MS = 5_000
-GAP_LOST_LATE_MS = 30_000
 PERSONS_DEFAULT = 1
 
 
@@ -66,30 +63,25 @@ def _apply(batch: Batch, node: Node, message: NodeEvent) -> None:
     step(batch, node, message)
 
 
-def may_apply(node: Node, seq: int, applied: int, now_ms: int) -> bool:
+def may_apply(seq: int, applied: int, epoch: int) -> bool:
     """Whether a record may be the next to apply, after so many; every other one is only acknowledged."""
-    waited = bool(node.gap_since_ms) and now_ms - node.gap_since_ms > GAP_LOST_MS
-    return seq == applied + 1 or (seq > applied and waited)
+    return seq == applied + 1 or (seq > applied and epoch > 0)
 
 
 def _gap(batch: Batch, node: Node, seq: int) -> bool:
-    """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come."""
-    if node.gap_since_ms == 0:
-        node.gap_since_ms = node.gap_told_ms = batch.now_ms
-    elif batch.live.epoch and batch.now_ms - node.gap_since_ms > _lost_after_ms(batch, node):
+    """Whether to go on all the same: records that a restored database has lost were acknowledged, and do not come.
+
+    Only the node knows which these are, and says so. However long one does not come, it may only be late.
+    """
+    if batch.live.epoch and seq <= node.sent[1] + 1:
         batch.record("events_missing", node=node.id, first=node.applied + 1, last=seq - 1)
         return True
-    elif batch.now_ms - node.gap_told_ms > GAP_ALARM_MS:  # the gap goes on: only the alarm begins anew
-        node.gap_told_ms = batch.now_ms
+    if node.gap_since_ms == 0:
+        node.gap_since_ms = batch.steady_ms
+    elif batch.steady_ms - node.gap_since_ms > GAP_ALARM_MS:
+        node.gap_since_ms = batch.steady_ms
         batch.alarm(node, f"journal_gap: record {node.applied + 1} does not come, {seq} does")
     return False
-
-
-def _lost_after_ms(batch: Batch, node: Node) -> int:
-    """A lane that was out of reach while people were counted after a restore comes later; then it takes longer."""
-    lane = batch.live.lane_of_node.get(node.id)
-    fresh = lane is not None and not batch.live.books.accounts[lane.id].version
-    return GAP_LOST_MS if batch.live.recount or fresh else GAP_LOST_LATE_MS
 
 
 def _note(batch: Batch, node: Node, message: NodeEvent, **more: Any) -> None:

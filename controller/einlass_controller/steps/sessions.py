@@ -65,6 +65,7 @@ def hello(batch: Batch, message: Hello) -> None:
     batch.live.vouchers.told.pop(node.id, None)
     batch.live.parking.told.pop(node.id, None)
     node.gap_since_ms = 0  # it starts again with the first record that nobody has acknowledged
+    node.sent = max(node.sent, (message.boot, 0))
     batch.acks[node.id] = node
     batch.send_time()
     if batch.live.site.mode == EVACUATION:
@@ -77,6 +78,7 @@ def status(batch: Batch, message: Status) -> None:
     if node is None:
         return
     node.waiting, node.lane_state = message.waiting, message.lane
+    node.sent = max(node.sent, (message.boot, message.report.seq - message.waiting))
     if node.emergency != message.emergency:
         node.emergency = message.emergency
         batch.nodes.add(node.id)
@@ -167,7 +169,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
                 batch.settle(visit)
                 arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
     node.inc, node.boot, node.applied, node.strikes, node.past_strikes = inc, boot, 0, 0, 0
-    node.wish = node.leased = (0, 0)
+    node.wish = node.leased = node.sent = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)
     if lane is not None:

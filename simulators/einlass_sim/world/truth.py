@@ -58,6 +58,7 @@ class LaneTruth:
         self.clockless = 0  # came in by this lane since the last count, while it had not been told the time
         self.left_out_ms: int | None = None  # when people were counted without it
         self.believed = ("", 0, 0)  # what the books go by: incarnation, epoch, movements
+        self.told: dict[str, int] = {}  # up to which record of a journal a database knew that another one has replaced
 
     def fresh(self) -> None:
         """A new journal."""
@@ -401,8 +402,10 @@ class Truth:
     def put_back(self) -> None:
         """What tickets were used for since the copy is known to nobody."""
         self.restored += 1
-        for own in self.lanes:
+        for lane in self.world.lanes:
+            own, node = self.lanes[lane.number], self.world.office.engine.live.nodes[lane.name]
             own.believed = ("", 0, 0)
+            own.told[node.inc] = max(node.applied, own.told.get(node.inc, 0))
         self.alone.clear()
         self.online.clear()
 
@@ -502,6 +505,8 @@ class Truth:
             low, high = self.inside - unknown - self.excused, 10**9 if lost else high + owed + GHOST_SLACK
         if not low <= counted <= high:
             self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
+        if self.restored:
+            self._check_missing()
         differs = "" if lists_agree else self.lists_differ()
         if differs:
             self.violation(differs)
@@ -537,6 +542,22 @@ class Truth:
                     self.violation(f"revoked_key: {lane.name} says {said} to what key {key} signed")
                 if key in ring and ring[key].revoked_ms is None and key not in mint.revoked and said == "invalid":
                     self.violation(f"key_not_told: {lane.name} does not know key {key}")
+
+    def _check_missing(self) -> None:
+        """Only what a database that is gone knew may be missing in this one: all else a lane still had."""
+        incs: dict[str, str] = {}
+        rows = self.world.office.rows(
+            "SELECT kind, body FROM ledger WHERE kind IN ('incarnation', 'events_missing') ORDER BY number"
+        )
+        for kind, text in rows:
+            body = json.loads(text)
+            if kind == "incarnation":
+                incs[body["node"]] = body["inc"]
+                continue
+            own = next(self.lanes[lane.number] for lane in self.world.lanes if lane.name == body["node"])
+            told = own.told.get(incs.get(body["node"], ""))
+            if told is not None and told < body["last"] and not own.lost_unknown:
+                self.violation(f"taken_for_lost: {body}, but {told} were told when the database was put back")
 
     def _check_ledger(self) -> None:
         rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")
