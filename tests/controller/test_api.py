@@ -10,6 +10,9 @@ from einlass_controller.api.access import OPEN_ROUTES
 from einlass_controller.api.app import make_app
 from einlass_controller.engine import Engine, StoreError
 from einlass_controller.runtime import Controller, open_controller
+from einlass_sim.processes import wait_until
+
+DEADLINE_S = 30.0
 
 
 @pytest.fixture
@@ -69,11 +72,15 @@ def test_the_zones_add_up_and_the_public_sees_what_is_free(staff: TestClient) ->
 
 
 def wait_for_zone(staff: TestClient, **figures: int) -> dict[str, Any]:
-    for _ in range(200):
-        zone: dict[str, Any] = staff.get("/api/v1/zones").json()["zones"][0]
-        if all(zone[name] == value for name, value in figures.items()):
-            return zone
-    raise AssertionError(zone)
+    """As the zone is told when these are its figures: what is told is made anew from time to time."""
+    zone: dict[str, Any] = {}
+
+    def told() -> bool:
+        zone.update(staff.get("/api/v1/zones").json()["zones"][0])
+        return all(zone[name] == value for name, value in figures.items())
+
+    wait_until(told, DEADLINE_S, f"a zone with {figures}")
+    return zone
 
 
 def test_a_nonce_for_something_else_is_a_conflict(staff: TestClient) -> None:

@@ -413,6 +413,7 @@ BUGS: dict[str, Bug] = {
         lambda: [_swap(recount, "waiting", lambda *_: [])],
         8.0,
         frozenset(("restore", "step_back", "linger", "loss", "delay")),
+        seeds=40,
     ),
     "restored_and_went_on": Bug(
         "a controller on an older database goes on as if nothing had happened",
