@@ -14,8 +14,6 @@ OPAQUE_PREFIX = "E1:"
 SIGNED_PREFIX = "E2:"
 DIGEST_BYTES = 8
 
-_MISREAD = {"I": "1", "L": "1", "O": "0"}
-
 
 class CodeError(ValueError):
     """Not a code. The reason is a word for the journal: empty, too_long, not_text, misread."""
@@ -78,20 +76,15 @@ def in_groups(code: str) -> str:
 
 
 def _opaque_body(text: str) -> "str | None":
+    text = text.upper().replace(" ", "").replace("-", "").replace("I", "1").replace("L", "1").replace("O", "0")
+    if len(text) != OPAQUE_LENGTH:
+        return None
     # Slices: MicroPython keeps every single character that a loop over a text has seen, for good, and a
     # stranger's codes would fill its heap.
-    text, body = text.upper(), ""
-    for at in range(len(text)):
-        character = text[at : at + 1]
-        if character in " -":
-            continue
-        character = _MISREAD.get(character, character)
-        if character not in ALPHABET:
+    for at in range(OPAQUE_LENGTH):
+        if text[at : at + 1] not in ALPHABET:
             return None
-        body += character
-    if len(body) != OPAQUE_LENGTH or check_character(body[:-1]) != body[-1:]:
-        return None
-    return OPAQUE_PREFIX + body
+    return OPAQUE_PREFIX + text if check_character(text[:-1]) == text[-1:] else None
 
 
 def _double(element: int) -> int:

@@ -151,7 +151,6 @@ class Gate:
         self._owed_deadline: "int | None" = None
         self._noise_until = 0
         self._noise_skipped = 0
-        self._just_let_in = False
 
     @property
     def deadline_ms(self) -> "int | None":
@@ -165,7 +164,6 @@ class Gate:
         if isinstance(event, NotRecorded):
             return self._not_recorded(now_ms, event)
         effects: "list[Effect]" = []
-        self._just_let_in = False
         self._due(now_ms, effects)  # First, so that a late answer meets a locked lane.
         if isinstance(event, Scanned):
             self._scanned(now_ms, event, effects)
@@ -210,7 +208,7 @@ class Gate:
             self._show(now_ms, "emergency", effects)
         elif not code:
             self._noise(now_ms, reason, effects)
-        elif self._owed:
+        elif self._owed_deadline is not None:
             self._show(now_ms, "error", effects)  # The journal is full or broken: nobody in, everybody out.
         else:
             self._remember(now_ms, ENTRY, code)
@@ -247,7 +245,6 @@ class Gate:
         self.account.enter(self._left)
         until = now_ms + self._settings.release_ms
         self._enter(RELEASED, until)
-        self._just_let_in = True
         effects.append(Record("released", fields))
         self._bolt(now_ms, True, until, effects)
         self._show_until = None
@@ -466,9 +463,7 @@ class Gate:
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
         if self.entry == RELEASED:
-            # One of just now: either its record and its bolt stand before this record, or that it is not kept is next.
-            if not self._just_let_in:
-                effects.append(SetBolt(ENTRY, True, self._deadline))
+            effects.append(SetBolt(ENTRY, True, self._deadline))
         else:
             self._bolt_wanted = False
             effects.append(SetBolt(ENTRY, False))
@@ -491,10 +486,13 @@ class Gate:
             self._owed.append((kind, fields))
 
     def _pay_owed(self, now_ms: int, effects: "list[Effect]") -> None:
+        if not self._owed:
+            self._owed_deadline = None  # Only now is it known that the last one was kept.
+            return
         # In the order in which it happened: once something was after a count, the controller takes the rest to be, too.
         first = min(range(len(self._owed)), key=lambda at: self._owed[at][1].get("ms", 0))
         kind, fields = self._owed.pop(first)
-        self._owed_deadline = now_ms if self._owed else None
+        self._owed_deadline = now_ms
         effects.append(Record(kind, fields))
 
     # Faults

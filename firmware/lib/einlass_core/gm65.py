@@ -9,7 +9,7 @@ from einlass_core.codes import CODE_LENGTH_MAX
 
 REGISTER_SETTING_CODES = 0x0003
 SETTING_CODES_OFF = 0x02  # bit 1 set: printed setting codes are not obeyed
-_HEAD = b"\x02\x00"
+_HEAD = 0x02  # and 00
 _REPLY_OVERHEAD = 6
 REPLY_DATA_MAX = 16
 
@@ -60,7 +60,7 @@ class Splitter:
         replies: "list[bytes]" = []
         self._buffer += data
         while self._buffer:
-            if self.awaits_reply and self._buffer[0] == _HEAD[0] and not self._overlong:
+            if self.awaits_reply and self._buffer[0] == _HEAD and not self._overlong:
                 reply = self._take_reply()
                 if reply is None:
                     break
@@ -82,14 +82,10 @@ class Splitter:
     def _take_reply(self) -> "bytes | None":
         """None: not whole yet. Empty: it is no reply."""
         buffer = self._buffer
-        if buffer[:2] != _HEAD[: len(buffer[:2])]:
+        length = buffer[3] if len(buffer) > 3 else 0
+        if (len(buffer) > 1 and buffer[1]) or length > REPLY_DATA_MAX:
             return b""
-        if len(buffer) < 4:
-            return None
-        length = buffer[3]
         end = _REPLY_OVERHEAD + length
-        if length > REPLY_DATA_MAX:
-            return b""
         if len(buffer) < end:
             return None
         if crc16(buffer[2 : end - 2]) != buffer[end - 2] << 8 | buffer[end - 1]:

@@ -28,17 +28,17 @@ class Scanner:
         self._uart = UART(line.uart, line.baud, tx=line.tx, rx=line.rx, rxbuf=RECEIVE_BYTES, timeout=0)
         self._splitter = Splitter()
         self._provision_ms = 0
-        self._reply_until_ms = 0
         self._heard_ms = 0
 
     def look(self, now_ms: int) -> "Sequence[Event]":
         """The codes that are complete by now."""
+        splitter = self._splitter
         if now_ms >= self._provision_ms:
             self._provision_ms = now_ms + PROVISION_EVERY_MS
-            self._reply_until_ms = now_ms + REPLY_MS
             self._uart.write(provision())
-        splitter = self._splitter
-        splitter.awaits_reply = now_ms < self._reply_until_ms
+            splitter.awaits_reply = True
+        elif self._provision_ms - now_ms <= PROVISION_EVERY_MS - REPLY_MS:
+            splitter.awaits_reply = False
         data = self._uart.read(READ_BYTES) if self._uart.any() else None
         if data:
             self._heard_ms = now_ms
