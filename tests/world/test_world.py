@@ -48,6 +48,7 @@ BROKEN = {
     (1086, 2.0): "an image of a journal that a newer one had followed",
     (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
     (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
+    (1220, 4.0): "a lease for a lane that had yet to tell who left by it before a count",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",
 }
 
