@@ -49,6 +49,7 @@ BROKEN = {
     (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
     (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
     (1220, 4.0): "a lease for a lane that had yet to tell who left by it before a count",
+    (1808, 4.0): "a whole family let in once more where one of it was missing",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",
 }
 
