@@ -55,7 +55,11 @@ _LAST_ENTRY = select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.de
 _RECENT = select(LEDGER).where(LEDGER.c.kind != CHANGES).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)
 _LAST_DECISION = select(func.max(DECISION.c.number))
 _LAST_LETTER = select(func.max(DEAD_LETTER.c.number))
-_LAST_LISTED = [select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)]
+# Below 0: a ticket that is to be looked at once more, and the number that it had.
+_LAST_LISTED = [
+    *(select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)),
+    select(-func.min(TICKET.c.listed_number)),
+]
 _GRANTED = (
     select(VISIT.c.lane, func.sum(VISIT.c.persons)).where(VISIT.c.state == visits.RESERVED).group_by(VISIT.c.lane)
 )
