@@ -35,6 +35,7 @@ from einlass_controller.store.schema import (
     ZONE,
 )
 from einlass_controller.voucher_book import VoucherBook, load_book
+from einlass_core import wire
 from einlass_core.signed import PublicKey
 
 RECENT_MAX = 50
@@ -54,7 +55,11 @@ _LAST_ENTRY = select(LEDGER.c.number, LEDGER.c.hash).order_by(LEDGER.c.number.de
 _RECENT = select(LEDGER).where(LEDGER.c.kind != CHANGES).order_by(LEDGER.c.number.desc()).limit(RECENT_MAX)
 _LAST_DECISION = select(func.max(DECISION.c.number))
 _LAST_LETTER = select(func.max(DEAD_LETTER.c.number))
-_LAST_LISTED = [select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)]
+# Below 0: a ticket that is to be looked at once more, and the number that it had.
+_LAST_LISTED = [
+    *(select(func.max(table.c.listed_number)) for table in (TICKET, HELD_BACK)),
+    select(-func.min(TICKET.c.listed_number)),
+]
 _GRANTED = (
     select(VISIT.c.lane, func.sum(VISIT.c.persons)).where(VISIT.c.state == visits.RESERVED).group_by(VISIT.c.lane)
 )
@@ -268,6 +273,15 @@ class Live:
         found = catalogue.zone(zone).hours.at(now_ms, self.clocks)
         self.openings[zone] = (catalogue, now_ms, found)
         return found
+
+    def has_told(self, lane: Lane) -> bool:
+        """Whether a lane has told all that was before people were last counted in the zones that it leads into."""
+        account = self.books.accounts[lane.id]
+        for zone in lane.zones:
+            inc, seq, version = self.areas[zone].counted.get(lane.id, ("", 0, 0))
+            if inc and inc == account.inc and seq < wire.COUNT_MAX and not 0 < version <= account.version:
+                return False
+        return True
 
     def guarded(self, zone: str, now_ms: int) -> int:
         """Places that bookings keep free in a zone now."""

@@ -53,7 +53,7 @@ class Climb:
         self.lines: list[Line] = []
         self.costing: list[tuple[int, int]] = []  # spans of time that cost, for cards off the end
         self.priced_s = 0  # time in windows that are not free
-        self._limits = Limits(entry_s)
+        self.limits = Limits(entry_s)
         self._ladders: dict[tuple[int, str], tuple[Ladder, Period]] = {}
         self._flats: set[tuple[str, int, date]] = set()
         self._cuts: dict[Reason, Line] = {}
@@ -99,7 +99,7 @@ class Climb:
                 return
 
     def state(self, day: date, at_s: int) -> State:
-        """The state at the begin of a local day, but for `worth_left_s`; what is over by then is not in it."""
+        """The state at the begin of a local day, but for `worth_left_s` and `limits.of_stay`, which only run down."""
         reach = max(span[2].reach_days for span in self.plan)
         ladders = [(key, *self._stand(key, day, at_s)) for key in self._ladders]
         flats = [(name, minute, (day - began).days) for name, minute, began in self._flats]
@@ -110,7 +110,7 @@ class Climb:
             last,
             (max(0, self._free_until_s - at_s), self._free_left_s),
             frozenset(flat for flat in flats if flat[2] <= reach),
-            self._limits.state(day, at_s, reach),
+            self.limits.state(day, at_s, reach),
         )
 
     def resume(self, state: State, day: date, at_s: int) -> "Climb":
@@ -127,7 +127,7 @@ class Climb:
         free_s, self._free_left_s = free
         self._free_until_s = at_s + free_s
         self._flats = {(name, minute, day - timedelta(days=ago)) for name, minute, ago in flats}
-        self._limits.resume(used, day, at_s)
+        self.limits.resume(used, day, at_s)
         return self
 
     def _stand(self, key: tuple[int, str], day: date, at_s: int) -> tuple[tuple[int, int, int], int]:
@@ -311,7 +311,7 @@ class Climb:
         return before + min(_so_far(price, exit_s - from_s), granted)
 
     def _add(self, table: Timetable, line: Line, window: m.Window, began: date, price: "_Price | None" = None) -> None:
-        granted, reason = self._limits.let_through(table, line.amount, line.from_s, window, began)
+        granted, reason = self.limits.let_through(table, line.amount, line.from_s, window, began)
         self._charged.append((line.from_s, self.total, price or ("flat", 1, line.unit_cents, 0), granted))
         held = self.lines[-1] if self.lines else None
         if (

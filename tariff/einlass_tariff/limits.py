@@ -10,6 +10,7 @@ from einlass_tariff.timetable import DAY_S, Timetable
 Reason = tuple[str, str, int, object]
 # (which maximum, how many of its periods ago, cents used)
 Used = tuple[tuple[object, ...], int, Amount]
+WHOLE_STAY = (STAY, None)
 
 
 class Limits:
@@ -50,14 +51,23 @@ class Limits:
             self._used[key] = self._used.get(key, 0) + granted
         return granted, reason
 
+    @property
+    def of_stay(self) -> Amount:
+        """What is used of maximums for the whole stay."""
+        return self._used.get(WHOLE_STAY, 0)
+
+    @of_stay.setter
+    def of_stay(self, used: Amount) -> None:
+        self._used[WHOLE_STAY] = used
+
     def state(self, day: date, at_s: int, reach_days: int) -> frozenset[Used]:
-        """What is used of the periods that are not over at the begin of this day, told from there."""
-        found = [(key[:-1], self._ago(key, day, at_s), used) for key, used in self._used.items()]
+        """What is used of periods that are not over at the begin of this day, told from there; but for `of_stay`."""
+        found = [(key[:-1], self._ago(key, day, at_s), used) for key, used in self._used.items() if key != WHOLE_STAY]
         return frozenset(one for one in found if one[1] <= self._back(one[0][0], reach_days))
 
     def resume(self, state: frozenset[Used], day: date, at_s: int) -> None:
         """Go on with this at the begin of a day."""
-        self._used = {(*name, self._then(name[0], ago, day, at_s)): used for name, ago, used in state}
+        self._used |= {(*name, self._then(name[0], ago, day, at_s)): used for name, ago, used in state}
 
     @staticmethod
     def _back(per: object, reach_days: int) -> int:
@@ -73,7 +83,7 @@ class Limits:
     def _then(self, per: object, ago: int, day: date, at_s: int) -> object:
         if per in ROLLING:
             return (at_s - self._entry_s) // ROLLING[str(per)] - ago
-        return None if per == STAY else day - timedelta(days=ago)
+        return day - timedelta(days=ago)
 
     def _number(self, table: Timetable, per: str, at_s: int) -> int:
         """Which day of the stay this is, counted as the maximum's period counts; 24 hours from entry are the first."""

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from einlass_tariff.days import Days, season_of
-from einlass_tariff.model import ALL_KINDS, ROLLING, ROLLING_WEEK, Cap, Tariff, Window
+from einlass_tariff.model import ALL_KINDS, ROLLING, ROLLING_WEEK, STAY, Cap, Tariff, Window
 
 DAY_S = 86_400
 _MEMO_MAX = 2000
@@ -35,6 +35,8 @@ class Timetable:
         )
         # Each maximum, and whether it is in force on some days only.
         self.caps = [(cap, bool(cap.season) or cap.kinds != ALL_KINDS) for cap in tariff.caps]
+        # No maximum for the whole stay is reached before that.
+        self.stay_cents = min((cap.cents for cap in tariff.caps if cap.per == STAY), default=None)
         self._shapes: dict[date, int] = {}
         self._looks: dict[object, int] = {}
         self._plans: dict[date, tuple[Piece, ...]] = {}

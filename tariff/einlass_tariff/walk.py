@@ -18,6 +18,11 @@ WALK_DAYS_MIN = 3
 WEEK_S = m.ROLLING[m.ROLLING_WEEK]
 # Cards of more than this take off all of a day, however much they are worth.
 PLENTY_S = 2 * DAY_S
+# More room than a maximum for the whole stay has; then it cuts nothing off.
+PLENTY_CENTS = 10**15
+
+
+Key = tuple[object, int, int, Amount | None]
 
 
 @dataclass(slots=True)
@@ -34,11 +39,12 @@ class Day:
 class Step:
     """What a whole day comes to. worth_s: of cards, that it uses up; costing: what costs, told from its begin.
 
-    then: the state it ends in, by number.
+    of_stay: what it uses of maximums for the whole stay; then: the state it ends in, by number.
     """
 
     cents: Amount
     worth_s: int
+    of_stay: Amount
     costing: tuple[tuple[int, int], ...]
     priced_s: int
     then: int
@@ -49,7 +55,8 @@ class Ways:
 
     def __init__(self, entry_s: int) -> None:
         self.entry_s = entry_s
-        self.steps: dict[tuple[object, int, int], Step] = {}  # by look, state, and what cards are still worth
+        # By look, state, what cards are still worth, and what is used of the whole stay's maximums, if one is reached.
+        self.steps: dict[Key, Step] = {}
         self._numbers: dict[State, int] = {}
         self._states: list[State] = []
         self._days: dict[tuple[int, date], Day] = {}
@@ -95,6 +102,7 @@ class Walk:
         self.total: Amount = 0
         self.worth_left_s = worth_s
         self.priced_s = 0
+        self._of_stay: Amount = 0
         self._steps: list[tuple[int, Step]] = []
         at_s, days = ways.entry_s, plan[0][2].days
         first = Climb(plan, at_s, at_s)
@@ -119,10 +127,18 @@ class Walk:
             gifts = [gift for gift in self._gifts if gift[0] < until_s and gift[1] > at_s] if self._gifts else ()
             if gifts or at_s != day.begin_s or until_s != day.end_s or at_s < special_s:
                 look = (number, at_s, until_s, *gifts)  # like no other day
-            key = (look, state, min(self.worth_left_s, PLENTY_S))
+            part = (state, number, date_, at_s, until_s)
+            worth_s = min(self.worth_left_s, PLENTY_S)
+            key: Key = (look, state, worth_s, None)
             step = steps.get(key)
             if step is None:
-                step = steps[key] = self._step(state, number, date_, at_s, until_s)
+                step = steps[key] = self._step(-PLENTY_CENTS, *part)
+            if table.stay_cents is not None and self._of_stay + step.of_stay > table.stay_cents:
+                key = (look, state, worth_s, self._of_stay)
+                step = steps.get(key)
+                if step is None:
+                    step = steps[key] = self._step(self._of_stay, *part)
+            self._of_stay += step.of_stay
             self.total += step.cents
             self.worth_left_s -= step.worth_s
             self.priced_s += step.priced_s
@@ -133,11 +149,13 @@ class Walk:
                 date_ += timedelta(days=1)
         return state
 
-    def _step(self, state: int, number: int, day: date, begin_s: int, end_s: int) -> Step:
-        """What this part of a day comes to, and how it goes on."""
+    def _step(self, of_stay: Amount, state: int, number: int, day: date, begin_s: int, end_s: int) -> Step:
+        """What this part of a day comes to, and how it goes on. of_stay: used of maximums for the whole stay."""
         worth_s = min(self.worth_left_s, PLENTY_S)
         climb = Climb(self._plan, self._ways.entry_s, end_s, worth_s, self._gifts)
+        climb.limits.of_stay = of_stay
         climb.resume(self._ways.state(state), day, begin_s).over(number, begin_s, end_s)
         spans = tuple((first - begin_s, last - begin_s) for first, last in climb.costing)
         then = self._ways.number_of(climb.state(climb.plan[number][2].days.day(end_s), end_s))
-        return Step(climb.total, worth_s - climb.worth_left_s, spans, climb.priced_s, then)
+        worth_s -= climb.worth_left_s
+        return Step(climb.total, worth_s, climb.limits.of_stay - of_stay, spans, climb.priced_s, then)

@@ -296,6 +296,35 @@ def test_one_ticket_at_two_cut_off_lanes_is_two_bodies_and_one_report(make_bench
     assert report["digest"] == codes.digest(code)
 
 
+def test_a_whole_family_at_a_lane_where_only_one_of_it_was_missing_is_reported(make_bench: Any) -> None:
+    bench = make_bench(20)
+    east, west, code = leased(bench), leased(bench, "gate-2"), bench.ticket(persons=3)
+    tick(bench, east, west)
+    alone(east, code, "e.1.1", 3)
+    for kind in ("passed", "passed", "unused"):
+        east.account["pending"] -= 1
+        east.account["balance"] -= kind == "unused"
+        east.event(kind, nonce="e.1.1", side="entry", persons=1)
+    assert not bench.ledger("conflict")
+    alone(west, code, "w.1.1", 3)
+    (report,) = bench.ledger("conflict")
+    assert (report["persons"], report["would_have_been"], report["would_have_been_persons"]) == (3, "ok", 1)
+    assert bench.rows("SELECT entries_used FROM ticket") == [(2,)]
+
+
+def test_the_one_of_a_family_who_was_missing_is_no_conflict(make_bench: Any) -> None:
+    bench = make_bench(20)
+    east, west, code = leased(bench), leased(bench, "gate-2"), bench.ticket(persons=2)
+    tick(bench, east, west)
+    alone(east, code, "e.1.1", 2)
+    for kind in ("passed", "unused"):
+        east.account["pending"] -= 1
+        east.account["balance"] -= kind == "unused"
+        east.event(kind, nonce="e.1.1", side="entry", persons=1)
+    alone(west, code, "w.1.1", 1)
+    assert not bench.ledger("conflict")
+
+
 def test_an_unknown_ticket_let_in_alone_is_reported(make_bench: Any) -> None:
     bench = make_bench(20)
     gate = leased(bench)

@@ -23,7 +23,7 @@ from einlass_controller.store.replaying import compare
 from einlass_core import codes
 from einlass_core.allowlist import AllowList
 from einlass_core.signed import Claim, code_of, message_of
-from einlass_core.signed_alone import SEEN, USED_HERE, entry_of
+from einlass_core.signed_alone import SEEN, USED_HERE, WHY, entry_of
 from einlass_edge.database import Database
 from einlass_edge.list_files import ListFiles
 from einlass_edge.signed_tickets import SignedTickets
@@ -399,6 +399,25 @@ def test_a_revoked_key_takes_its_tickets_off_every_list(bench: Any, office: Offi
     assert lane.list.persons(codes.digest(code)) == 0
     assert lane.shown(code) == "revoked"
     assert SEEN + USED_HERE <= 255
+
+
+def test_a_controller_that_starts_before_it_has_looked_at_a_revoked_keys_tickets_counts_on(
+    bench: Any, office: Office, lane: PiLane
+) -> None:
+    (code, ticket), (other, _) = office.sign(), office.sign()
+    east = bench.gate("gate-1")
+    for shown in (other, code):
+        east.enter(shown)
+    lane.in_touch()
+    assert lane.shown(code) == "already_inside"
+    told = bench.engine.live.list_number
+    bench.order(RevokeSigningKey(1, "stolen", "test"))
+    bench.restart()
+    assert bench.engine.live.list_number == told
+    bench.run(Tick())
+    assert bench.engine.live.list_number > told
+    lane.in_touch()
+    assert WHY[lane.list.persons(entry_of(ticket.id)) - SEEN] == "revoked"
 
 
 def test_without_a_list_or_keys_no_signature_counts(bench: Any, office: Office, tmp_path: Path) -> None:

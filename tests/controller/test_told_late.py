@@ -393,6 +393,30 @@ def test_what_is_told_late_frees_no_place_for_whoever_is_let_in_meanwhile(spa: B
     assert (counts(spa)[0], spa.engine.live.books.zones["bath"].untold) == (4, 0)
 
 
+def test_a_lane_whose_lease_was_over_at_a_count_is_lent_nothing_before_it_has_told_all(spa: Bench) -> None:
+    """Under its ceiling of four it could let in three more, whose places are everybody's since its lease was over."""
+    main, other = lent(spa), Clocked(spa, "gate-3")
+    main.away = True
+    main.walk_out_one_by_one(3)
+    spa.pass_by(minutes=24 * 60)
+    count_bath(spa, 1)
+    assert spa.figures() == (1, 0, 0, 5), "nobody is let in by a lane out of reach without a lease"
+    for _ in range(2):
+        other.lets_in(spa.ticket())
+    main.boot += 1
+    sent = [*main.hello(), *main.status(cut_off="leased", list=NEWEST), *spa.run(Tick())]
+    asked = [item for item in sent if item["kind"] == "limit" and item["node"] == "gate-1"]
+    assert asked
+    assert not any("lease_ms" in item for item in asked)
+    main.tell()
+    for _ in range(3):
+        takes_its_ceiling(spa, main)
+    books = spa.engine.live.books
+    assert books.accounts["main"].leased_until_ms > spa.now_ms, "it has told all"
+    assert main.account["ceiling"] - main.account["balance"] == books.accounts["main"].spare
+    assert books.zones["bath"].committed <= books.zones["bath"].cap
+
+
 def test_what_a_count_frees_is_free_when_the_lanes_have_taken_their_ceiling_again(spa: Bench) -> None:
     main = lent(spa)
     spa.order(Correct("bath", 1, None, "Ann", "three climbed over the fence"))

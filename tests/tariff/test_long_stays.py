@@ -140,6 +140,8 @@ flat_cents = 300
     "the first days": HOUR
     + '[[cap]]\nper = "calendar_day"\ncents = 900\n[[cap]]\nper = "24h"\ncents = 500\nfrom_day = 4\n',
     "seven days": HOUR + '[[cap]]\nper = "7d"\ncents = 9000\n[[cap]]\nper = "stay"\ncents = 90000\n',
+    "the whole stay": HOUR.replace("cents = 100", "cents = 50, charge = 'linear'")
+    + '[[cap]]\nper = "stay"\ncents = 60000\n[[cap]]\nper = "calendar_day"\ncents = 1100\n',
     "who came on Friday": """otherwise = "free"
 [[window]]
 name = "morning"

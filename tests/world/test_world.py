@@ -48,6 +48,11 @@ BROKEN = {
     (1086, 2.0): "an image of a journal that a newer one had followed",
     (2001, 2.0): "a ticket let in alone by a journal that was lost untold",
     (632, 4.0): "a count that found whom an open lane let in in the stead of those who left by another, cut off",
+    (1220, 4.0): "a lease for a lane that had yet to tell who left by it before a count",
+    (1808, 4.0): "a whole family let in once more where one of it was missing",
+    (3627, 4.0): "numbers of list changes that were given twice after a key was revoked",
+    (2727, 4.0): "a decision that was due in the step in which a lower ceiling came",
+    (2884, 4.0): "a count, and a clock that was put right after it",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",
     (1921, 4.0): "records that were late when the controller's clock was set ahead, taken for lost",
 }

@@ -16,7 +16,7 @@ class Ticket:
     slot_ms: start of the time slot it was sold for. company_of: the ticket that this one may only come along with.
     proof_until_ms: staff saw the proof and it counts until then. due_cents: owed for a stay that was too long.
     listed: persons it lets in at lanes that are cut off; below 0: of a signed one, minus why it lets in nobody
-    (einlass_core.signed_alone.WHY). listed_number: of that change, 0: not looked at.
+    (einlass_core.signed_alone.WHY). listed_number: of that change, 0 and below: to be looked at.
     """
 
     id: str

@@ -10,7 +10,7 @@ from einlass_controller.domain.visits import Visit
 from einlass_controller.live import Lane, Node
 from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps import leasing
-from einlass_controller.steps.asks import Found, Question, answer_fields, judge, let_in, number_of, reserve
+from einlass_controller.steps.asks import Found, Judged, Question, answer_fields, judge, let_in, number_of, reserve
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.presenting import Shown, claimed, given_out, keep
 from einlass_controller.store.work import Stored
@@ -55,8 +55,9 @@ def released(
     with batch.as_of(at_ms):
         judged = judge(batch, asked)
     leasing.noted(batch, lane, came=persons)
-    if isinstance(judged, Found) or (answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)):
-        why = judged.decision if isinstance(judged, Found) else Decision(answered.code if answered else codes.ERROR)
+    refused = answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)
+    if refused or isinstance(judged, Found) or judged.persons < persons:
+        why = _why(judged, answered)
         found = Found(Decision(codes.OK, persons), use=Use(1, 1))
         keep(batch, shown)
         if ticket is not None:
@@ -82,6 +83,15 @@ def released(
     return fresh, True
 
 
+def _why(judged: Found | Judged, answered: Stored | None) -> Decision:
+    """What the controller would have said, or had said: of a family so many, if others of it are in already."""
+    if isinstance(judged, Found):
+        return judged.decision
+    if answered is not None:
+        return Decision(answered.code)
+    return Decision(codes.OK, judged.persons)
+
+
 def _report(batch: Batch, node: Node, lane: Lane, message: NodeEvent, at_ms: int, why: Decision, ticket: str) -> None:
     """Let in by the list, and would not have been here: with all that is known of both uses."""
     first = [visit for visit in batch.rows.visits_of_ticket(ticket) if visit.is_open] if ticket else []
@@ -96,6 +106,8 @@ def _report(batch: Batch, node: Node, lane: Lane, message: NodeEvent, at_ms: int
         "policy": message.fields.get("reason") or "",
         "would_have_been": why.code,
     }
+    if why.code == codes.OK:
+        body["would_have_been_persons"] = why.persons
     if first:
         body["other"] = [{"lane": visit.lane, "since_ms": visit.since_ms, "nonce": visit.nonce} for visit in first]
     batch.record("conflict", at_ms, **body)

@@ -14,7 +14,7 @@ from einlass_controller.compact import compact_sorted
 from einlass_controller.domain import ledger, recount, snapshot, visits
 from einlass_controller.domain.admission import Moment, moment
 from einlass_controller.domain.catalogue import Catalogue, in_force
-from einlass_controller.domain.occupancy import Limit, Report
+from einlass_controller.domain.occupancy import Account, Limit, Report
 from einlass_controller.domain.parking import ParkingStay, said_of_stay
 from einlass_controller.domain.shares import ends_ms
 from einlass_controller.domain.tickets import Ticket
@@ -163,9 +163,20 @@ class Batch:
         account = live.books.accounts[lane.id]
         if account.is_lowering and account.leased_until_ms <= self.steady_ms:
             return 0  # what it may still hold was given to others when its lease ended: first it takes its ceiling
+        if account.leased_until_ms <= self.steady_ms and not self._is_covered(lane, account):
+            return 0
         for name in lane.zones:
             ends = min(ends, live.lets_in_until(name, self.now_ms) or ends)
         return max(0, ends - self.now_ms)
+
+    def _is_covered(self, lane: Lane, account: Account) -> bool:
+        """Whether what it may use under its ceiling is in the books.
+
+        Who left by it before people were counted, and is not told yet, is in neither: as many could come in there.
+        When all is told that ceiling may be beyond the cap, since nothing was kept for a lease that was over.
+        """
+        zones = [self.live.books.zones[name] for name in lane.zones]
+        return self.live.has_told(lane) and not (account.spare and any(zone.committed > zone.cap for zone in zones))
 
     def send_time(self) -> None:
         """Tell every node the time."""

@@ -221,9 +221,10 @@ def _ask(batch: Batch, zone: str) -> dict[str, int]:
 
 
 def ask_late(batch: Batch, zone: str, lane: Lane, inc: str) -> None:
-    """A lane begins to tell what was before the zone's last count, which nobody had asked it for: its lease was over.
+    """A lane is there again that nobody had asked for what was before the zone's last count: its lease was over.
 
     Whom it let in is taken off the count then, and stands in its account, in places that it was granted anew meanwhile.
+    Before it has told all it has no lease.
     """
     area, account = batch.live.areas[zone], batch.live.books.accounts[lane.id]
     known, seq, version = area.counted.get(lane.id, ("", 0, 0))
@@ -246,10 +247,10 @@ def all_told(batch: Batch) -> None:
     books = batch.live.books
     for zone, area in list(batch.live.areas.items()):
         told = {}
-        for lane, (inc, seq, version) in area.counted.items():
+        for lane, (inc, _, version) in area.counted.items():
             account = books.accounts.get(lane)
             if version and (account is None or (account.inc == inc and account.version >= version)):
-                told[lane] = (inc, seq, 0)
+                told[lane] = (inc, wire.COUNT_MAX, 0)  # from here on it tells what was after the count
         if told:
             _keep(batch, replace(area, counted={**area.counted, **told}))
         if books.zones[zone].untold and not is_asked(batch, zone):

@@ -5,6 +5,7 @@ from einlass_controller.domain.shares import Demand
 from einlass_controller.live import ONLINE_LAPSE_MS, Lane
 from einlass_controller.messages import Status
 from einlass_controller.steps.batch import LEASED, Batch
+from einlass_controller.steps.house import ask_late
 
 SHARE_EVERY_MS = 2_000
 RENEW_MS = 60_000
@@ -20,6 +21,9 @@ def wished(batch: Batch, message: Status) -> None:
     lane = batch.live.lane_of_node.get(node.id)
     if lane is None or node.cut_off != LEASED:
         return
+    if not batch.live.has_told(lane):
+        for zone in lane.zones:
+            ask_late(batch, zone, lane, node.inc)
     boot, from_ms = node.leased
     if (boot != message.boot or message.ms - from_ms >= RENEW_MS) and batch.lease_ms(lane):
         batch.touch(lane)

@@ -200,7 +200,7 @@ def look(batch: Batch, ticket: Ticket) -> None:
     if ticket.import_id in batch.live.imports_open:
         return
     visits = batch.rows.visits_of_ticket(ticket.id)
-    if ticket.listed_number and ticket.listed <= 0 and any(visit.is_open for visit in visits):
+    if ticket.listed_number > 0 and ticket.listed <= 0 and any(visit.is_open for visit in visits):
         return  # of most scans: who is inside is not on the lists, and was not before
     product = batch.catalogue.products.get(ticket.product)
     key = batch.live.ring.get(ticket.key_id)
@@ -208,7 +208,7 @@ def look(batch: Batch, ticket: Ticket) -> None:
     persons = 0 if is_revoked else persons_listed(ticket, product, visits, batch.now_ms)
     if ticket.key_id and not persons:  # below 0: minus why it is not listed
         persons = -_number_of(why_not_listed(ticket, product, visits, batch.now_ms, is_revoked))
-    if persons != ticket.listed or not ticket.listed_number:
+    if persons != ticket.listed or ticket.listed_number <= 0:
         batch.live.list_number += 1
         ticket.listed, ticket.listed_number = persons, batch.live.list_number
         batch.rows.listed(ticket)

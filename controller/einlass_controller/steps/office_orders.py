@@ -78,11 +78,16 @@ def _revoke_key(batch: Batch, order: RevokeSigningKey) -> bool:
 
 
 def _off_the_lists(batch: Batch, key: int) -> None:
-    """What a revoked key has signed is looked at once more, and goes off every lane's list."""
-    batch.rows.execute(update(TICKET).where(TICKET.c.key_id == key).values(listed_number=0))
+    """What a revoked key has signed is looked at once more, and goes off every lane's list.
+
+    The numbers stay, below 0: were the newest of all gone, a controller that starts before it has looked would give
+    some of them once more, to changes of which lanes then believe that they have them.
+    """
+    number = TICKET.c.listed_number
+    batch.rows.execute(update(TICKET).where(TICKET.c.key_id == key, number > 0).values(listed_number=-number))
     for ticket in batch.rows.tickets.values():
         if ticket.key_id == key:
-            ticket.listed_number = 0
+            ticket.listed_number = -abs(ticket.listed_number)
     batch.live.to_look_at = True
 
 

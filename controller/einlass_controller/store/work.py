@@ -97,7 +97,7 @@ _HELD_WHOLE = (
     f"SELECT ticket, status FROM held_back WHERE ticket > ? AND status <> '' AND {_UNSEEN} ORDER BY ticket LIMIT ?"
 )
 _TO_LOOK_AT = (
-    "SELECT id FROM ticket WHERE listed_number = 0 "
+    "SELECT id FROM ticket WHERE listed_number <= 0 "
     "AND import_id NOT IN (SELECT id FROM ticket_import WHERE NOT done) LIMIT ?"
 )
 _LATE = "SELECT id FROM ticket WHERE listed > 0 AND valid_until_ms < ? LIMIT ?"

@@ -26,7 +26,7 @@ NEAR_A_COUNT = 2  # at each lane, within the margin of clocks
 # At a lane out of reach: half a minute that its clock may be off, and what the controller allows for (a part in a
 # hundred of some hours).
 NEAR_A_COUNT_AWAY_MS = 240_000
-CAME_MAX = 100
+PASSAGES_MAX = 1_000
 GHOST_SLACK = 2  # what was on its way to the books when a journal was lost
 CONSUMED = ("single", "family", "strict")
 
@@ -54,9 +54,11 @@ class LaneTruth:
         self.old_net = 0  # of the journals that are gone
         self.just_wiped = False
         self.owed = 0  # places that a lost journal may have used and has not
-        self.came: deque[int] = deque(maxlen=CAME_MAX)  # when the last came in by this lane
+        self.came: deque[int] = deque(maxlen=PASSAGES_MAX)  # when the last came in by this lane
+        self.went: deque[int] = deque(maxlen=PASSAGES_MAX)  # and went out
         self.clockless = 0  # came in by this lane since the last count, while it had not been told the time
         self.left_out_ms: int | None = None  # when people were counted without it
+        self.left_out_jumped_ms = 0  # how far the controller's clock had jumped by then
         self.believed = ("", 0, 0)  # what the books go by: incarnation, epoch, movements
         self.told: dict[str, int] = {}  # up to which record of a journal a database knew that another one has replaced
 
@@ -67,6 +69,7 @@ class LaneTruth:
         self.admitted: set[str] = set()  # nonces that a message admitted
         self.used: dict[str, int] = {}  # digests of those let in alone: the record that says so
         self.newest = (0, 0, 0)  # epoch, version, ceiling of the newest limit that arrived
+        self.before_newest = (0, 0)  # when that was, and the ceiling before it
         self.lease_until = 0.0
         self.overdrawn = 0
         self.kinds: Counter[str] = Counter()
@@ -204,7 +207,9 @@ class Truth:
         if fields.get("side") != EXIT:
             own.came.extend([now_ms] * int(fields["persons"]))
             own.clockless += 0 if lane.unix_ms() else int(fields["persons"])
-        elif own.left_out_ms is not None and now_ms - own.left_out_ms < NEAR_A_COUNT_AWAY_MS:
+            return
+        own.went.extend([now_ms] * int(fields["persons"]))
+        if own.left_out_ms is not None and now_ms - own.left_out_ms < NEAR_A_COUNT_AWAY_MS:
             self.timeless += int(fields["persons"])
 
     def _released(self, lane: "Lane", own: LaneTruth, nonce: str, fields: dict[str, Any]) -> None:
@@ -260,7 +265,10 @@ class Truth:
         # Decided now; if the process stands still before the bolt, the driver does not open it any more.
         if now_ms + PASSAGE_MS * (1 - RATE_ERROR) > own.lease_until:
             self.violation(f"lease_over: {lane.name} lets in at {now_ms}, its lease ends at {own.lease_until:.0f}")
-        if lane.gate.account.balance > own.newest[2]:
+        ceiling = own.newest[2]
+        if own.before_newest[0] == now_ms:
+            ceiling = max(ceiling, own.before_newest[1])  # what was due when the limit came is done before it is taken
+        if lane.gate.account.balance > ceiling:
             self.violation(
                 f"over_ceiling: {lane.name} is at {lane.gate.account.balance}, the newest limit says {own.newest[2]}"
             )
@@ -298,6 +306,7 @@ class Truth:
         if limit:
             told = (limit["epoch"], limit["version"], limit["ceiling"])
             if told[:2] > own.newest[:2]:
+                own.before_newest = (self.world.now_ms, own.newest[2])
                 own.newest = told
             if fields.get("boot") == lane.journal.boot and fields.get("lease_ms"):
                 asked = lane.started_ms + fields["from_ms"] / lane.rate
@@ -423,7 +432,7 @@ class Truth:
         """
         for lane in lanes:
             own = self.lanes[lane.number]
-            own.left_out_ms = self.world.now_ms
+            own.left_out_ms, own.left_out_jumped_ms = self.world.now_ms, self.world.office.jumped_ms
             near = sum(1 for came in own.came if came > self.world.now_ms - NEAR_A_COUNT_AWAY_MS)
             self.timeless += near + own.clockless
         for own in self.lanes:
@@ -498,7 +507,7 @@ class Truth:
         raised = max(0, live.books.zones["bath"].base)  # below 0: since a count it only balances the lanes
         low, high = self.inside - unknown - self.believed, self.inside + unseen + doubtful + raised
         if self.counts:  # who passed just before it may count twice, if in doubt as one more
-            high += self.timeless + NEAR_A_COUNT * self.counts * len(self.lanes)
+            high += self.timeless + self._in_a_jump() + NEAR_A_COUNT * self.counts * len(self.lanes)
         if wiped:  # what was forced or left by a journal that is gone is known to nobody
             owed = sum(own.owed for own in self.lanes)
             lost = any(own.lost_uncounted for own in self.lanes)
@@ -515,6 +524,18 @@ class Truth:
             self.violation(f"not_as_usual: {live.recount or live.site.mode}")
         if not self.restored:  # else the ledger is that of the copy
             self._check_ledger()
+
+    def _in_a_jump(self) -> int:
+        """Passages near a count by so much as the controller's clock has jumped since: what it allows for then."""
+        found = 0
+        for own in self.lanes:
+            jumped_ms = self.world.office.jumped_ms - own.left_out_jumped_ms
+            if own.left_out_ms is None or not jumped_ms:
+                continue
+            near_ms, far_ms = NEAR_A_COUNT_AWAY_MS, NEAR_A_COUNT_AWAY_MS + jumped_ms
+            found += sum(1 for came_ms in own.came if near_ms <= own.left_out_ms - came_ms < far_ms)
+            found += sum(1 for went_ms in own.went if near_ms <= went_ms - own.left_out_ms < far_ms)
+        return found
 
     def lists_differ(self) -> str:
         """What the lanes have in their files is what the controller wants there; "": it is."""
