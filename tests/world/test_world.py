@@ -51,6 +51,7 @@ BROKEN = {
     (1220, 4.0): "a lease for a lane that had yet to tell who left by it before a count",
     (1808, 4.0): "a whole family let in once more where one of it was missing",
     (3627, 4.0): "numbers of list changes that were given twice after a key was revoked",
+    (5004, 4.0): "a count while somebody stood in the arm of a lane without power",
     (2727, 4.0): "a decision that was due in the step in which a lower ceiling came",
     (2884, 4.0): "a count, and a clock that was put right after it",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",

@@ -373,7 +373,8 @@ class Truth:
         books = self.world.office.engine.live.books
         under_way = sum(lane.gate.account.pending for lane in self.world.lanes if lane.powered)
         over = max(0, self.inside + under_way - self.cap)
-        self.excused = max(over, self._unasked_under_way()) + min(self.excused, self._untold_exits())
+        in_the_dark = sum(lane.journal.durable["pending"] for lane in self.world.lanes if not lane.powered)
+        self.excused = max(over, self._unasked_under_way() + in_the_dark) + min(self.excused, self._untold_exits())
         self.bound = max(self.bound, books.zones["bath"].committed)  # lanes may go on with what they hold
         self.believed = 0
         self.counts += 1
