@@ -1,14 +1,14 @@
 """What really happened, which neither lanes nor controller can see, and whether what they do agrees with it."""
 
-import json
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from einlass_core import codes
 from einlass_core.effects import Ask, SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Event
 from einlass_core.journal import Journal
-from einlass_core.signed_alone import SEEN, entry_of
+from einlass_sim.world import last_look
+from einlass_sim.world.lane_truth import LaneTruth
 from einlass_sim.world.office import START_MS, closing_ms
 from einlass_sim.world.seeded import MINUTE_MS
 from einlass_sim.world.table import keys_revoked
@@ -26,9 +26,7 @@ NEAR_A_COUNT = 2  # at each lane, within the margin of clocks
 # At a lane out of reach: half a minute that its clock may be off, and what the controller allows for (a part in a
 # hundred of some hours).
 NEAR_A_COUNT_AWAY_MS = 240_000
-PASSAGES_MAX = 1_000
 GHOST_SLACK = 2  # what was on its way to the books when a journal was lost
-CONSUMED = ("single", "family", "strict")
 
 
 class Violation(Exception):
@@ -37,42 +35,6 @@ class Violation(Exception):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
-
-
-class LaneTruth:
-    """What the world knows of a lane from outside: messages that arrived, records that were made durable, bodies."""
-
-    def __init__(self) -> None:
-        self.fresh()
-        self.net = 0  # bodies in less bodies out, whatever the lane saw
-        self.unseen_out = 0
-        self.unseen_in = 0
-        self.doubtful = 0
-        self.wiped = self.uncounted = 0
-        self.lost_unknown = self.lost_uncounted = False
-        self.lost_places = 0  # taken since the old image was made that was put in
-        self.old_net = 0  # of the journals that are gone
-        self.just_wiped = False
-        self.owed = 0  # places that a lost journal may have used and has not
-        self.came: deque[int] = deque(maxlen=PASSAGES_MAX)  # when the last came in by this lane
-        self.went: deque[int] = deque(maxlen=PASSAGES_MAX)  # and went out
-        self.clockless = 0  # came in by this lane since the last count, while it had not been told the time
-        self.left_out_ms: int | None = None  # when people were counted without it
-        self.left_out_jumped_ms = 0  # how far the controller's clock had jumped by then
-        self.believed = ("", 0, 0)  # what the books go by: incarnation, epoch, movements
-        self.told: dict[str, int] = {}  # up to which record of a journal a database knew that another one has replaced
-
-    def fresh(self) -> None:
-        """A new journal."""
-        self.released: dict[str, tuple[str, int]] = {}  # nonce: digest ("": online), persons
-        self.back: Counter[str] = Counter()
-        self.admitted: set[str] = set()  # nonces that a message admitted
-        self.used: dict[str, int] = {}  # digests of those let in alone: the record that says so
-        self.newest = (0, 0, 0)  # epoch, version, ceiling of the newest limit that arrived
-        self.before_newest = (0, 0)  # when that was, and the ceiling before it
-        self.lease_until = 0.0
-        self.overdrawn = 0
-        self.kinds: Counter[str] = Counter()
 
 
 class Truth:
@@ -246,7 +208,7 @@ class Truth:
             self._check_signed(lane, ticket)
         self.alone[digest][lane.number] += 1
         own.used[digest] = lane.journal.seq
-        if ticket.product in CONSUMED and self.alone[digest][lane.number] > 1:
+        if ticket.product in last_look.CONSUMED and self.alone[digest][lane.number] > 1:
             self.violation(f"used_twice_at_one_lane: {lane.name}, {ticket.id} ({ticket.product})")
 
     def _check_signed(self, lane: "Lane", ticket: "Ticket") -> None:
@@ -516,15 +478,15 @@ class Truth:
         if not low <= counted <= high:
             self.violation(f"counts_differ: {counted} counted, {self.inside} inside, {unseen} unseen, {doubtful} ?")
         if self.restored:
-            self._check_missing()
-        differs = "" if lists_agree else self.lists_differ()
+            last_look.check_missing(self)
+        differs = "" if lists_agree else last_look.lists_differ(self.world)
         if differs:
             self.violation(differs)
-        self._check_keys()
+        last_look.check_keys(self)
         if live.recount or live.site.mode:
             self.violation(f"not_as_usual: {live.recount or live.site.mode}")
         if not self.restored:  # else the ledger is that of the copy
-            self._check_ledger()
+            last_look.check_ledger(self)
 
     def _in_a_jump(self) -> int:
         """Passages near a count by so much as the controller's clock has jumped since: what it allows for then."""
@@ -537,81 +499,3 @@ class Truth:
             found += sum(1 for came_ms in own.came if near_ms <= own.left_out_ms - came_ms < far_ms)
             found += sum(1 for went_ms in own.went if near_ms <= went_ms - own.left_out_ms < far_ms)
         return found
-
-    def lists_differ(self) -> str:
-        """What the lanes have in their files is what the controller wants there; "": it is."""
-        wanted = self.world.office.rows("SELECT digest, listed, id, key_id FROM ticket WHERE listed_number > 0")
-        for lane in self.world.lanes:
-            for digest, listed, name, key in wanted:
-                found, persons = lane.listed.persons(digest), max(0, listed)
-                if found != persons and not (found == 0 and digest in lane.struck_in_vain):
-                    return f"list_differs: {lane.name} has {found} for {digest}, wanted are {persons}"
-                if lane.signed is None or not key:
-                    continue
-                seen, byte = lane.listed.persons(entry_of(name)), SEEN - min(0, listed) if listed else 0
-                if seen != byte:
-                    return f"list_differs: {lane.name} has {seen} for {name}, wanted are {byte}"
-        return ""
-
-    def _check_keys(self) -> None:
-        """A key that was revoked counts nowhere any more; what another one signed is known to be genuine."""
-        mint, ring = self.world.mint, self.world.office.engine.live.ring
-        for lane in self.world.lanes:
-            for key, code in mint.sold.items() if lane.signed is not None else ():
-                assert lane.signed is not None
-                said = lane.signed.judge(code, "", 0)
-                if key in ring and ring[key].revoked_ms is not None and said != "revoked":
-                    self.violation(f"revoked_key: {lane.name} says {said} to what key {key} signed")
-                if key in ring and ring[key].revoked_ms is None and key not in mint.revoked and said == "invalid":
-                    self.violation(f"key_not_told: {lane.name} does not know key {key}")
-
-    def _check_missing(self) -> None:
-        """Only what a database that is gone knew may be missing in this one: all else a lane still had."""
-        incs: dict[str, str] = {}
-        rows = self.world.office.rows(
-            "SELECT kind, body FROM ledger WHERE kind IN ('incarnation', 'events_missing') ORDER BY number"
-        )
-        for kind, text in rows:
-            body = json.loads(text)
-            if kind == "incarnation":
-                incs[body["node"]] = body["inc"]
-                continue
-            own = next(self.lanes[lane.number] for lane in self.world.lanes if lane.name == body["node"])
-            told = own.told.get(incs.get(body["node"], ""))
-            if told is not None and told < body["last"] and not own.lost_unknown:
-                self.violation(f"taken_for_lost: {body}, but {told} were told when the database was put back")
-
-    def _check_ledger(self) -> None:
-        rows = self.world.office.rows("SELECT kind, body FROM ledger WHERE kind IN ('passed', 'released', 'conflict')")
-        told: Counter[tuple[str, str]] = Counter()
-        conflicts: Counter[str] = Counter()
-        for kind, text in rows:
-            body = json.loads(text)
-            told[body["node"], kind] += 1
-            if kind == "conflict":
-                conflicts[body["digest"]] += 1
-        for lane in self.world.lanes:
-            own = self.lanes[lane.number]
-            if own.lost_unknown:  # an old image was put in: what it did not know it lost
-                continue
-            for kind in ("passed", "released"):
-                if told[lane.name, kind] < own.kinds[kind]:
-                    self.violation(
-                        f"records_lost: {lane.name} wrote {own.kinds[kind]} {kind}, {told[lane.name, kind]} arrived"
-                    )
-        self.world.sometimes["conflict_reported"] += sum(conflicts.values())
-        reused = self.world.office.rows("SELECT count(*) FROM dead_letter WHERE reason LIKE 'nonce%'")[0][0]
-        if reused:
-            self.violation(f"nonce_reused: {reused} times")
-        if any(own.wiped for own in self.lanes):
-            return
-        for digest in sorted({*self.alone, *self.online}):
-            ticket = self.world.tickets_by_digest.get(digest)
-            if ticket is None or ticket.product not in CONSUMED:
-                continue
-            online = -(-self.online[digest] // ticket.persons)
-            uses = online + sum(self.alone[digest].values())
-            if online > 1:
-                self.violation(f"used_twice_online: {ticket.id} by {self.online[digest]} of {ticket.persons} persons")
-            if uses - 1 > conflicts[digest]:
-                self.violation(f"conflict_not_reported: {ticket.id} used {uses} times, {conflicts[digest]} reports")

@@ -11,6 +11,7 @@ from einlass_core.gate import RELEASED
 from einlass_sim.world.drawn import Drawn
 from einlass_sim.world.faulty import FaultySite
 from einlass_sim.world.lane import Lane
+from einlass_sim.world.last_look import lists_differ
 from einlass_sim.world.mint import Mint
 from einlass_sim.world.node import KEEPALIVE_MS
 from einlass_sim.world.office import Office
@@ -66,7 +67,7 @@ class World(FaultySite[Lane]):
         self.advance(self.now_ms + SETTLE_MS)
         for _ in range(WAITS_MAX):  # the last of those who queued may be in the arm just now
             under_way = any(lane.gate.account.pending or lane.journal.waiting for lane in self.lanes)
-            lists_agree = not under_way and not self.truth.lists_differ()
+            lists_agree = not under_way and not lists_differ(self)
             if lists_agree:
                 break
             self.advance(self.now_ms + SHORT_MS)
