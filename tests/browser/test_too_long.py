@@ -1,25 +1,17 @@
 """A file that is too long, sent by a real browser to a real server: it reads why, and its connection is not broken."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import expect, sync_playwright
+from tests.browser.real_server import CHROMIUM, QUIET_CHROMIUM, serving
 
-from einlass_controller.api.app import make_app
 from einlass_controller.api.tariff_models import BODY_BYTES_MAX
 from einlass_controller.plan import plan_of
-from einlass_controller.runtime import open_controller
-from einlass_controller.settings import read_settings
 from einlass_controller.setup import set_up
-from einlass_sim.processes import free_port, wait_until
 
 PAGE_MS_MAX = 40_000
-START_S_MAX = 40.0
-CHROMIUM = "/usr/bin/chromium"
-QUIET_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PLAN = {"site": {"id": "pool", "name": "Bad"}, "zone": [{"id": "bath", "name": "Becken", "cap": 5}]}
 
 
@@ -27,16 +19,8 @@ PLAN = {"site": {"id": "pool", "name": "Bad"}, "zone": [{"id": "bath", "name": "
 def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The address of a controller, and its key."""
     prepared = set_up(plan_of(PLAN), tmp_path / "site")
-    port = free_port()
-    controller = open_controller(read_settings(prepared.settings))
-    server = uvicorn.Server(uvicorn.Config(make_app(controller), host="127.0.0.1", port=port, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, START_S_MAX, "the controller listens")
-    yield f"http://127.0.0.1:{port}", prepared.api_key
-    server.should_exit = True
-    thread.join(START_S_MAX)
-    controller.close()
+    with serving(prepared.settings) as address:
+        yield address, prepared.api_key
 
 
 @pytest.mark.needs("chromium")

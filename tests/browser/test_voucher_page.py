@@ -2,28 +2,23 @@
 
 import base64
 import io
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 import zxingcpp
 from fastapi.testclient import TestClient
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+from tests.browser.real_server import CHROMIUM, QUIET_CHROMIUM, serving
 
 from einlass_controller.api.app import make_app
 from einlass_controller.plan import plan_of
 from einlass_controller.runtime import open_controller
 from einlass_controller.settings import read_settings
 from einlass_controller.setup import set_up
-from einlass_sim.processes import free_port, wait_until
 
 PAGE_MS_MAX = 30_000
-START_S_MAX = 40.0
-CHROMIUM = "/usr/bin/chromium"
-QUIET_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PLAN = {"site": {"id": "pool", "name": "Bad"}, "zone": [{"id": "bath", "name": "Becken", "cap": 5}]}
 
 
@@ -37,16 +32,8 @@ def voucher(tmp_path: Path) -> Iterator[dict[str, str]]:
         lot = {"kind": "minutes", "value": 60, "size": 1, "partner": "baker", "medium": "digital"}
         client.post("/api/v1/lots", json=lot)
         made = dict(client.post("/api/v1/lots/1/hand-out").json())
-    port = free_port()
-    controller = open_controller(read_settings(prepared.settings))
-    server = uvicorn.Server(uvicorn.Config(make_app(controller), host="127.0.0.1", port=port, log_config=None))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, START_S_MAX, "the controller listens")
-    yield {**made, "address": f"http://127.0.0.1:{port}"}
-    server.should_exit = True
-    thread.join(START_S_MAX)
-    controller.close()
+    with serving(prepared.settings) as address:
+        yield {**made, "address": address}
 
 
 @pytest.mark.needs("chromium")

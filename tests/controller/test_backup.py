@@ -199,13 +199,27 @@ def test_nodes_tell_when_everything_was_put_back(bench: Any, tmp_path: Path) -> 
     assert bench.figures() == (2, 0, 0, 1)
 
 
-def test_records_that_were_acknowledged_and_are_lost_are_not_waited_for(bench: Any, tmp_path: Path) -> None:
+def put_back(bench: Any, tmp_path: Path) -> Any:
+    """A gate that has told two records since the copy was made that is the database now."""
     gate = bench.gate()
     copy = old_copy(bench, tmp_path)
     gate.enter(bench.ticket())
     bench.close()
     restore(bench.settings, copy)
     start(bench)
+    return gate
+
+
+def counted_anew(bench: Any, tmp_path: Path) -> Any:
+    """And people were counted since."""
+    gate = put_back(bench, tmp_path)
+    settle(bench, gate)
+    assert bench.attempt(ConfirmRecount({"bath": 1}, (), "ann")).results == [Recounted("done")]
+    return gate
+
+
+def test_records_that_were_acknowledged_and_are_lost_are_not_waited_for(bench: Any, tmp_path: Path) -> None:
+    gate = put_back(bench, tmp_path)
     gate.account["balance"] += 1
     question = gate.event_message("forced", side="entry", persons=1)
     assert acks(bench.run(question)) == [0]
@@ -215,14 +229,7 @@ def test_records_that_were_acknowledged_and_are_lost_are_not_waited_for(bench: A
 
 
 def test_nor_when_the_count_came_before_them(bench: Any, tmp_path: Path) -> None:
-    gate = bench.gate()
-    copy = old_copy(bench, tmp_path)
-    gate.enter(bench.ticket())
-    bench.close()
-    restore(bench.settings, copy)
-    start(bench)
-    settle(bench, gate)
-    assert bench.attempt(ConfirmRecount({"bath": 1}, (), "ann")).results == [Recounted("done")]
+    gate = counted_anew(bench, tmp_path)
     gate.account["balance"] += 1
     record = gate.event_message("forced", side="entry", persons=1)
     bench.restart()
@@ -233,19 +240,6 @@ def test_nor_when_the_count_came_before_them(bench: Any, tmp_path: Path) -> None
     gate.status(waiting=1)
     assert acks(bench.run(record)) == [record.seq]
     assert bench.ledger("events_missing") == [{"node": "gate-1", "first": 1, "last": 2}]
-
-
-def counted_anew(bench: Any, tmp_path: Path) -> Any:
-    """A gate of a site whose database was put back once: it has told two records that the copy does not know."""
-    gate = bench.gate()
-    copy = old_copy(bench, tmp_path)
-    gate.enter(bench.ticket())
-    bench.close()
-    restore(bench.settings, copy)
-    start(bench)
-    settle(bench, gate)
-    assert bench.attempt(ConfirmRecount({"bath": 1}, (), "ann")).results == [Recounted("done")]
-    return gate
 
 
 @pytest.mark.parametrize("heard", [True, False], ids=["it has said what it has", "it has not yet"])

@@ -47,7 +47,6 @@ from einlass_sim.tills.devices import (
     TERMINAL_MS,
     Devices,
 )
-from einlass_sim.tills.rows import Rows
 from einlass_sim.world.disk import PowerCutError
 from einlass_sim.world.node import Node
 from einlass_sim.world.office import TIME_ZONE
@@ -78,7 +77,6 @@ class Machine(Node):
         super().__init__(town, number, f"till-{number}")
         self.kind = kind
         self.devices = Devices()
-        self.rows = Rows(self._io)
         self.asked = Price("", "", "", (), 0)
         self.raw = b""  # what the reader read of the ticket of the sale under way
         self._values: Told | None = None  # of the price that the sale under way has
@@ -92,8 +90,8 @@ class Machine(Node):
         _, last = self.disk.bounds()
         held = json.loads(self.disk.read(last, 1)[0][1])["till"] if last else None
         self.desk = AloneDesk(
-            TillBook(cast("Any", self.rows)),
-            SoldStore(cast("Any", self.rows)),
+            TillBook(cast("Any", self.disk.table)),
+            SoldStore(cast("Any", self.disk.table)),
             AllowList(self.disk),
             lambda: self.journal.acknowledged,
             self.unix_ms,
@@ -299,5 +297,4 @@ class Machine(Node):
     def wipe(self) -> None:
         """A new disk, and an empty machine: staff have taken the money out and set the counters to nothing."""
         self.disk.wipe()
-        self.rows.wipe()
         self.devices = Devices()

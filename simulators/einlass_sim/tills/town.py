@@ -71,11 +71,11 @@ class Town(FaultySite[Machine]):
         self.sometimes["wiped_till_back"] += 1
 
     def _fault_disk_full(self, machine: Machine, lasts_ms: int) -> None:
-        machine.disk.full = machine.rows.full = True
+        machine.disk.full = True
         self.after(lasts_ms, lambda: self._room(machine))
 
     def _room(self, machine: Machine) -> None:
-        machine.disk.full = machine.rows.full = False
+        machine.disk.full = False
 
     def _fault_terminal_silent(self, machine: Machine, lasts_ms: int) -> None:
         machine.devices.terminal_silent = True

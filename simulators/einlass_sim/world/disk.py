@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from einlass_core.journal import frame, unframe
-from einlass_sim.world.table import Table
+from einlass_sim.world.table import ENOSPC, Table
 
-ENOSPC = 28
 ENOENT = 2
 # Lines, the first one's number, files, and what is in the tables.
 Image = tuple[list[bytes], int, dict[str, bytes], bytes]

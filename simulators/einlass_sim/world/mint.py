@@ -1,14 +1,12 @@
 """Whoever sells signed tickets in the world: they are in no database and on no list before somebody shows them."""
 
-import hashlib
 import random
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from einlass_controller.domain.tickets import Ticket
 from einlass_controller.orders import AddSigningKey, RevokeSigningKey
-from einlass_core import codes, signed
+from einlass_core import signed
 from einlass_sim.world.seeded import MINUTE_MS
 
 if TYPE_CHECKING:
@@ -62,20 +60,5 @@ class Mint:
         name = signed.ticket_of(self._rng.getrandbits(signed.TICKET_ID_BITS))
         message = signed.message_of(signed.Claim(key, name, product, "", persons, None, until_ms))
         code = self.sold[key] = signed.code_of(message, self.keys[key].sign(message))
-        digest = codes.digest(code)
-        self.world.tickets_by_digest[digest] = Ticket(
-            id=name,
-            digest=digest,
-            code_sha256=hashlib.sha256(code.encode()).hexdigest(),
-            product=product,
-            zone="",
-            persons=persons,
-            status="valid",
-            valid_from_ms=None,
-            valid_until_ms=until_ms,
-            entries_max=None if product == "season" else 1,
-            entries_used=0,
-            issued_ms=self.world.office.now_ms(),
-            key_id=key,
-        )
+        self.world.office.made(code, name, product, persons, until_ms, key)
         return code

@@ -324,8 +324,15 @@ class Office:
         """A new ticket's code; bought long enough before to be stored."""
         self.sold += 1
         code = codes.opaque(number)
+        self.unsold.append(self.made(code, f"T{self.sold}", product, persons))
+        return code
+
+    def made(
+        self, code: str, name: str, product: str, persons: int, until_ms: int | None = None, key: int = 0
+    ) -> Ticket:
+        """A ticket as whoever sells it knows it, which the world remembers. key: 0 for an opaque code."""
         ticket = Ticket(
-            id=f"T{self.sold}",
+            id=name,
             digest=codes.digest(code),
             code_sha256=hashlib.sha256(code.encode()).hexdigest(),
             product=product,
@@ -333,14 +340,14 @@ class Office:
             persons=persons,
             status="valid",
             valid_from_ms=None,
-            valid_until_ms=None,
+            valid_until_ms=until_ms,
             entries_max=None if product == "season" else 1,
             entries_used=0,
             issued_ms=self.now_ms(),
+            key_id=key,
         )
         self.world.tickets_by_digest[ticket.digest] = ticket
-        self.unsold.append(ticket)
-        return code
+        return ticket
 
     def deliver_sales(self) -> None:
         """What a person orders waits for its answer and is ordered again when there is none: no crash loses it."""

@@ -1,4 +1,4 @@
-"""The tables that a host's lane has in its journal's file, in memory: what einlass_edge.database is on a disk."""
+"""The tables that a host has in its journal's file, in memory: what einlass_edge.database is on a disk."""
 
 import json
 import sqlite3
@@ -31,6 +31,10 @@ class Table:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterable[Any]:
         """All rows of a question."""
         return self._raw.execute(sql, values).fetchall()
+
+    def damaged(self, what: str) -> OSError:
+        """The refusal of a row that cannot be read."""
+        return OSError(what)
 
     def _made(self) -> set[str]:
         return {str(name) for (name,) in self.rows("SELECT name FROM sqlite_master")}
