@@ -176,6 +176,8 @@ class Node:
     clock_right_ms: int = 0  # when it last told something at once with the right time, on the steady clock; 0: not yet
     clock_off_ms: int = 0  # by so much our wall clock has jumped since then
     past_strikes: int = 0  # messages of a past incarnation since the last one of the present
+    heard: int = 0  # the most records that it has said to have, acknowledged or not
+    back_strikes: int = 0  # messages with fewer, or of an earlier start, since the last one without
     cut_off: str = ""  # what its lane does alone
     wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
     leased: tuple[int, int] = (0, 0)  # the request that was answered last

@@ -446,6 +446,36 @@ def test_the_rest_of_a_family_comes_later_on_the_same_entry(make_bench: Any) -> 
     assert gate.ask(code)["code"] == "used_up", "one of them left: that was the entry"
 
 
+@pytest.fixture
+def incomplete(make_bench: Any) -> tuple[Any, str]:
+    """A gate, and a family's ticket of whom two are in and one was let in and stayed behind."""
+    bench = make_bench(10)
+    gate, code = bench.gate(), bench.ticket(persons=3)
+    answer = gate.ask(code)
+    gate.release(answer)
+    gate.walk_in(answer, 2)
+    gate.turn_back(answer, 1)
+    return gate, code
+
+
+def test_who_came_in_later_and_left_has_used_his_place(incomplete: tuple[Any, str]) -> None:
+    gate, code = incomplete
+    gate.enter(code)
+    leave(gate, code, "x1")
+    assert gate.ask(code)["code"] == "used_up"
+    leave(gate, code, "x2")
+    assert gate.ask(code)["code"] == "used_up"
+
+
+def test_who_comes_later_and_stays_behind_once_more_may_still_come(incomplete: tuple[Any, str]) -> None:
+    gate, code = incomplete
+    answer = gate.ask(code)
+    gate.release(answer)
+    gate.turn_back(answer)
+    assert gate.enter(code)["persons"] == 1
+    assert gate.bench.rows("SELECT entries_used FROM ticket") == [(1,)]
+
+
 def test_who_is_outside_while_the_family_is_next_door_pays_for_himself(spa: Bench) -> None:
     ice, direct, code = spa.gate("gate-5"), spa.gate("gate-3"), spa.ticket(persons=2)
     ice.enter(code)

@@ -113,6 +113,48 @@ def test_an_old_image_gets_no_places_until_its_journal_is_new(bench: Any) -> Non
     assert gate.ask(bench.ticket())["code"] == "ok"
 
 
+def test_an_image_from_before_records_that_were_never_told_is_found(bench: Any) -> None:
+    """Nobody will hear of those any more; all that was acknowledged it has."""
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    seq = gate.seq
+    gate.seq += 40
+    gate.status()
+    gate.seq, gate.boot = seq, 2
+    for _ in range(PAST_STRIKES_MAX):
+        assert not bench.engine.live.books.accounts["east"].frozen
+        bench.now_ms += STRIKE_APART_MS
+        gate.status()
+    assert bench.engine.live.books.accounts["east"].frozen
+    assert "had 42 records" in bench.ledger("alarm")[-1]["reason"]
+
+
+def test_an_image_with_fewer_starts_is_found_by_them(bench: Any) -> None:
+    """Also by a controller that was started anew since, and does not know how many records the node had."""
+    gate = bench.gate()
+    gate.boot = 5
+    gate.hello()
+    bench.restart()
+    gate.boot = 4
+    for _ in range(PAST_STRIKES_MAX):
+        assert not bench.engine.live.books.accounts["east"].frozen
+        bench.now_ms += STRIKE_APART_MS
+        gate.status()
+    assert bench.engine.live.books.accounts["east"].frozen
+
+
+def test_words_that_newer_ones_have_overtaken_are_no_old_image(bench: Any) -> None:
+    gate = bench.gate()
+    for _ in range(2 * PAST_STRIKES_MAX):
+        gate.seq += 10
+        gate.status()
+        bench.now_ms += STRIKE_APART_MS
+        gate.seq -= 5
+        gate.status()
+        gate.seq += 5
+    assert not bench.engine.live.books.accounts["east"].frozen
+
+
 def renew(gate: Any, inc: str) -> None:
     """An empty journal."""
     gate.inc, gate.boot, gate.seq, gate.account = inc, 1, 0, dict.fromkeys(gate.account, 0)

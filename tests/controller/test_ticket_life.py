@@ -118,6 +118,19 @@ def test_the_lane_says_what_the_ticket_is(bench: Any) -> None:
     ]
 
 
+def test_of_a_family_on_a_new_ticket_nobody_takes_the_place_of_who_came_later_and_left(bench: Any) -> None:
+    gate, code = bench.gate(), bench.ticket(persons=2)
+    answer = gate.ask(code)
+    gate.release(answer)
+    gate.walk_in(answer)
+    gate.turn_back(answer)
+    gate.enter(code)
+    gate.event("exit", nonce="x1", side="exit", digest=codes.digest(code))
+    gate.walk_out(nonce="x1")
+    _, new = replace(bench, "T1")
+    assert gate.ask(new)["code"] == "used_up"
+
+
 def test_the_old_code_is_dead_and_the_visit_goes_on_under_the_new(bench: Any) -> None:
     gate, code = bench.gate(), bench.ticket(entries_max=2)
     gate.enter(code)

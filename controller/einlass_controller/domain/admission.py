@@ -190,17 +190,27 @@ def admit(ticket: Ticket, verdict: Verdict, persons: int, use: "Use", now: Momen
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What an admission takes from a ticket: entries, and turns of the day. Both 0 for what belongs to a use so far."""
+    """What an admission takes from a ticket: entries, and turns of the day. Both 0 for what belongs to a use so far.
+
+    entry_of: the visit on whose entry somebody comes later; "": on his own.
+    """
 
     entries: int
     turns: int
+    entry_of: str = ""
 
 
-def use_of(verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int) -> Use:
-    """A group's card gives an entry for each person, every other ticket one for all of them."""
+def use_of(
+    verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int, running: str = ""
+) -> Use:
+    """A group's card gives an entry for each person, every other ticket one for all of them.
+
+    running: the visit whose entry still runs, if there is one.
+    """
     needed = persons if product is not None and product.group else 1
     same_use = verdict.free and (known.get("moving") or known.get("missed"))
-    return Use(0 if verdict.free else needed, 0 if same_use else 1)
+    later = same_use and not known.get("moving")
+    return Use(0 if verdict.free else needed, 0 if same_use else 1, running if later else "")
 
 
 def about(

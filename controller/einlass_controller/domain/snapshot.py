@@ -24,7 +24,7 @@ TICKET_FIXED = frozenset(
         *("entries_max", "issued_ms", "key_id", "import_id", "replaces"),
     )
 )
-VISIT_FIXED = frozenset(("key", "node", "nonce", "lane", "zone", "granted_ms"))  # persons grow with a group (moving.py)
+VISIT_FIXED = frozenset(("key", "node", "nonce", "lane", "zone", "granted_ms", "entry_of"))  # persons grow (moving.py)
 
 # Follows from all the others and is made again from them: not in the ledger.
 TICKET_DERIVED = frozenset(("listed", "listed_number"))

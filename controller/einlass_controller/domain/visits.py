@@ -27,6 +27,7 @@ class Visit:
     left is more than passed when a way out is told before the way in, which a lane that was cut off still has to tell.
     entries: how many of the ticket's it uses; turns: 1 when it counts as a use of the day. Both come back with an
     annulment. A way in that leads into several zones at once makes one visit in each, for those who really passed.
+    entry_of: the visit on whose entry these come in, who stayed behind when it began; "": on their own.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Visit:
     doubtful: bool = False
     entries: int = 1
     turns: int = 1
+    entry_of: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -164,13 +166,14 @@ class Standing:
     """Where the bearers of a ticket are, as a lane into some zone sees it.
 
     outside: so many of them are in no zone and not on their way into one. movable: so many are elsewhere in the house
-    and may walk over. missed: so many were let in on an entry that still runs, and did not go through. first: the visit
-    to tell them about.
+    and may walk over. missed: so many were let in on an entry that still runs, and did not go through. entry: the visit
+    that began with it. first: the visit to tell them about.
     """
 
     outside: int
     movable: int
     missed: int
+    entry: str
     first: Visit | None
 
     @property
@@ -185,13 +188,21 @@ ANY_NUMBER = 1_000_000
 def stand(
     visits: Iterable[Visit], persons: int, zone: str, outer: str, chain_of: Callable[[str], Sequence[str]]
 ) -> Standing:
-    """A ticket for so many persons at a lane from `outer` into `zone`. chain_of: a zone and all it lies in."""
+    """A ticket for so many persons at a lane from `outer` into `zone`. chain_of: a zone and all it lies in.
+
+    visits: the open ones, and those that are over of who came in later on the entry of an open one.
+    """
     start = chain_of(outer)
     bodies: dict[str, int] = {}
+    came_later: dict[str, int] = {}  # and have left again, by the visit whose entry they came in on
     first: Visit | None = None
+    entry = ""
     on_the_way = here = passed = granted = 0
     for visit in visits:
+        is_outermost = len(chain_of(visit.zone)) == 1
         if not visit.is_open:
+            if visit.entry_of and is_outermost:
+                came_later[visit.entry_of] = came_later.get(visit.entry_of, 0) + max(visit.passed, visit.left)
             continue
         if first is None or (visit.zone == zone and first.zone != zone):
             first = visit
@@ -200,9 +211,10 @@ def stand(
         bodies[visit.zone] = bodies.get(visit.zone, 0) + visit.inside
         if visit.zone == zone or zone in chain_of(visit.zone):
             here += walking + (visit.inside if visit.zone == zone else 0)
-        if len(chain_of(visit.zone)) == 1:
+        if is_outermost:
             passed += max(visit.passed, visit.left)
-            granted = max(granted, visit.persons if visit.entries else 0)
+            if visit.entries and visit.persons > granted:
+                granted, entry = visit.persons, visit.key
     known = sum(count for name, count in bodies.items() if len(chain_of(name)) == 1)
     outside = max(0, persons - known - on_the_way)
 
@@ -216,5 +228,5 @@ def stand(
     movable = max((may_walk(name) for name in bodies if name in start), default=0)
     if not movable and not outside and not on_the_way:
         movable = max((may_walk(name) for name in bodies), default=0)
-    missed = min(outside, max(0, granted - passed - on_the_way))
-    return Standing(outside, movable, missed, first)
+    missed = min(outside, max(0, granted - passed - came_later.get(entry, 0) - on_the_way))
+    return Standing(outside, movable, missed, entry, first)

@@ -193,14 +193,17 @@ def let_in(batch: Batch, asked: Question, judged: "Judged", persons: int, limit:
     batch.rows.ticket_changed(ticket)
     if ticket.slot_ms is not None and not ticket.entries_used:
         _came(batch, ticket)
-    use = admission.use_of(judged.verdict, judged.facts, judged.product, persons)
+    use = admission.use_of(judged.verdict, judged.facts, judged.product, persons, judged.running)
     version = str(batch.catalogue.version)
     decision = admission.admit(ticket, judged.verdict, persons, use, batch.moment, version)
     return Found(decision, limit, judged.kept, use)
 
 
 class Judged(Struct, frozen=True):
-    """A ticket that all rules admit, for so many persons; whether there is room is another question."""
+    """A ticket that all rules admit, for so many persons; whether there is room is another question.
+
+    running: the visit of it whose entry still runs, if there is one.
+    """
 
     ticket: Ticket
     product: Product | None
@@ -208,6 +211,7 @@ class Judged(Struct, frozen=True):
     verdict: Verdict
     facts: dict[str, Fact]
     kept: str
+    running: str
 
 
 def judge(batch: Batch, asked: Question) -> Found | Judged:
@@ -243,7 +247,7 @@ def judge(batch: Batch, asked: Question) -> Found | Judged:
         where = live.lanes.get(first.lane) if first is not None else None
         name = where.name if where is not None else ""
         return Found(admission.refusal(ticket, verdict, version, first, name), facts=kept)
-    return Judged(ticket, product, persons, verdict, facts, kept)
+    return Judged(ticket, product, persons, verdict, facts, kept, standing.entry)
 
 
 def _decide_exit(batch: Batch, asked: Question) -> Found:
@@ -281,7 +285,12 @@ def _persons(asked: Question, ticket: Ticket, product: Product | None, standing:
 def _stand(batch: Batch, lane: Lane, ticket: Ticket, product: Product | None) -> Standing:
     """A card for several stands for any number of people: some of them are always outside."""
     persons = visits.ANY_NUMBER if product is not None and product.group else ticket.persons
-    return visits.stand(_visits(batch, lane, ticket), persons, lane.zone, lane.outer, batch.live.chain_of)
+    chain_of = batch.live.chain_of
+    standing = visits.stand(_visits(batch, lane, ticket), persons, lane.zone, lane.outer, chain_of)
+    if not standing.missed:
+        return standing
+    batch.rows.came_later(ticket.id)  # and may be gone again; few are let in without going through, so this is rare
+    return visits.stand(_visits(batch, lane, ticket), persons, lane.zone, lane.outer, chain_of)
 
 
 def _visits(batch: Batch, lane: Lane, ticket: Ticket) -> list[Visit]:
@@ -318,7 +327,7 @@ def reserve(batch: Batch, key: str, node: str, nonce: str, lane: Lane, ticket: T
     """The visit that this decision begins."""
     persons, use = found.decision.persons, found.use
     visit = Visit(key, node, nonce, ticket.id, lane.id, lane.zone, persons, visits.RESERVED, granted_ms=batch.now_ms)
-    visit.entries, visit.turns = use.entries, use.turns
+    visit.entries, visit.turns, visit.entry_of = use.entries, use.turns, use.entry_of
     batch.rows.add_visit(visit)
     return visit
 

@@ -145,6 +145,7 @@ def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> 
     if found is None:
         found = Visit(key, visit.node, visit.nonce, visit.ticket, visit.lane, zone, 0, visits.PRESENT, visit.granted_ms)
         found.entries = found.turns = 0
+        found.entry_of = visit.entry_of
         batch.rows.add_visit(found)
     visits.enter(found, None, persons, at_ms)
     found.persons += persons

@@ -21,8 +21,8 @@ from einlass_controller.steps.moving import arrived
 
 STRIKES_MAX = 3
 STRIKE_APART_MS = 2_000
-# Of a journal that is past messages may come late; so many, apart, and none of the present one between them, are a node
-# that has it again.
+# Of a journal that is past messages may come late, and so may words that newer ones have overtaken; so many, apart, and
+# none of the present between them, are a node that has an old journal again.
 PAST_STRIKES_MAX = 5
 
 
@@ -122,7 +122,8 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     """Whether this node speaks from an old image of its memory: nothing it says is taken, and it gets no places.
 
     A movement count below what was acknowledged proves it when the boot is a new one; from a boot already known it may
-    also be a message that took its time, so only repetition convinces.
+    also be a message that took its time, so only repetition convinces. One below what it has said and nobody has
+    acknowledged yet, or an earlier boot, takes more of it: until then what it says is taken.
     """
     lane = batch.live.lane_of_node.get(node.id)
     account = batch.live.books.accounts[lane.id] if lane is not None else None
@@ -130,12 +131,25 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
         return True
     if report.seq >= node.applied:
         node.strikes = 0
-        return False
+        _has_gone_back(batch, node, report, boot)
+        return account is not None and account.frozen
     if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
         node.strikes, node.struck_ms = node.strikes + 1, batch.now_ms
     if boot > node.boot or node.strikes >= STRIKES_MAX:
         _is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
     return True
+
+
+def _has_gone_back(batch: Batch, node: Node, report: Report, boot: int) -> None:
+    """An image from before records that were never told was put in: nobody will hear of those any more."""
+    if report.seq >= node.heard and boot >= node.boot:
+        node.heard, node.back_strikes = report.seq, 0
+        return
+    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
+        node.back_strikes, node.struck_ms = node.back_strikes + 1, batch.now_ms
+    if node.back_strikes >= PAST_STRIKES_MAX:
+        said = f"it had {max(node.heard, report.seq)} records in start {node.boot}"
+        _is_an_old_image(batch, node, f"{said}, and has {report.seq} in start {boot}")
 
 
 def _speaks_from_the_past(batch: Batch, node: Node) -> None:
@@ -169,6 +183,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
                 batch.settle(visit)
                 arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
     node.inc, node.boot, node.applied, node.strikes, node.past_strikes = inc, boot, 0, 0, 0
+    node.heard = node.back_strikes = 0
     node.wish = node.leased = node.sent = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)

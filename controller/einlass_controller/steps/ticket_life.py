@@ -64,7 +64,8 @@ def replace(batch: Batch, order: ReplaceTicket) -> Done | LifeError | None:
         return error
     batch.rows.add_ticket(new)
     batch.rows.ticket_changed(old)
-    moved = [visit for visit in batch.rows.visits_of_ticket(old.id) if visit.is_open]
+    batch.rows.came_later(old.id)
+    moved = [visit for visit in batch.rows.visits_of_ticket(old.id) if visit.is_open or visit.entry_of]
     for visit in moved:
         batch.rows.move_visit(visit, new)
     for zone in batch.live.parking.zones:

@@ -190,6 +190,7 @@ class VisitRow(SQLModel, table=True):
     doubtful: bool = False
     entries: int = 1
     turns: int = 1
+    entry_of: str = Field(default="", max_length=128)
 
 
 class DecisionRow(SQLModel, table=True):

@@ -189,6 +189,10 @@ class Rows:
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [ticket]))
         return self.visits_of_ticket(ticket)
 
+    def came_later(self, ticket: str) -> None:
+        """Reads its visits of who came in later on an entry that others had begun, those that are over too."""
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [ticket], "entry_of != ''"))
+
     def move_visit(self, visit: Visit, ticket: Ticket) -> None:
         """A visit goes on under another ticket."""
         self._visits_of[visit.ticket].remove(visit.key)

@@ -13,6 +13,7 @@ class LaneTruth:
         self.net = 0  # bodies in less bodies out, whatever the lane saw
         self.unseen_out = 0
         self.unseen_in = 0
+        self.known_by_pending = 0  # of those without power: its start counts as many as it had let in and not seen
         self.doubtful = 0
         self.wiped = self.uncounted = 0
         self.lost_unknown = self.lost_uncounted = False

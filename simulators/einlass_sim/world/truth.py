@@ -88,24 +88,29 @@ class Truth:
 
     def missed(self, lane: "Lane", event: Event) -> None:
         """A lane without power, or with a blocked barrier, saw nothing of this."""
+        own = self.lanes[lane.number]
         if isinstance(event, BodyPassed):
             if event.side == EXIT:
-                self.lanes[lane.number].unseen_out += 1
+                own.unseen_out += 1
             elif lane.blind:  # if the barrier is free again before the lane gives up, it takes them not to have passed
-                self.lanes[lane.number].unseen_in += 1
-                self.lanes[lane.number].overdrawn += 1
+                own.unseen_in += 1
+                own.overdrawn += 1
                 self.excused += 1
-            elif not lane.journal.durable["pending"]:  # else its start counts it as one that may have gone through
-                self.lanes[lane.number].unseen_in += 1
+            elif own.known_by_pending < lane.journal.durable["pending"]:
+                own.known_by_pending += 1
+            else:
+                own.unseen_in += 1
 
     def power_lost(self, lane: "Lane") -> None:
         """What the lane saw and could not write down any more."""
         own, now, kept = self.lanes[lane.number], lane.gate.account, lane.journal.durable
         through = (now.balance - now.pending) - (kept["balance"] - kept["pending"])
+        own.known_by_pending = 0
         if through < 0:
             own.unseen_out -= through
         else:
-            own.unseen_in += max(0, through - max(0, kept["pending"] - now.pending))
+            own.known_by_pending = min(through, max(0, kept["pending"] - now.pending))
+            own.unseen_in += through - own.known_by_pending
 
     # -- what lanes do
 
