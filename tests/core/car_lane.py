@@ -39,9 +39,9 @@ class CarLane(Lane):
             assert last["nonce"] == self.gate._exit_nonce, "raised for an exit that is not written down"
             self.raised += 1
         if isinstance(effect, Record) and done and effect.kind == "passed" and effect.fields["side"] == EXIT:
-            # A car whose record could not be kept at once is told while the boom is up for the next one.
+            # A car whose record could not be kept at once ("ms") is told while the boom is up, for the next one too.
             let_out = [fields["nonce"] for kind, fields in self.recorded if kind == "exit"]
-            its_own = effect.fields.get("nonce") in let_out[-1:]
+            its_own = effect.fields.get("nonce") in let_out[-1:] and "ms" not in effect.fields
             assert self.gate.emergency or not self.bolt[EXIT] or not its_own, "closed behind it"
         return done
 

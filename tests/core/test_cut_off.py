@@ -5,6 +5,7 @@ from einlass_core.effects import SetBolt
 from einlass_core.events import ENTRY, EXIT, BodyPassed, Limited, Linked, Ticked
 from einlass_core.gate import LOCKED, RELEASED
 from einlass_core.lease import Account, Limit
+from einlass_core.messages import status
 from lane import CODE, OTHER, Lane
 
 TICKET = codes.digest(CODE.decode())
@@ -169,6 +170,69 @@ def test_nobody_is_let_in_before_the_last_owed_record_is_known_to_be_kept() -> N
     assert lane.gate.deadline_ms == 1100
     lane.step(1100, Ticked())
     enter(lane, 1101)
+
+
+def test_nothing_is_written_before_what_a_full_disk_owes() -> None:
+    """Once something was after a count of the people, the controller takes the rest to be, too."""
+    lane = cut_off()
+    lane.store.full = True
+    lane.step(2000, BodyPassed(EXIT))
+    lane.step(3000, Ticked())
+    lane.store.full = False
+    lane.step(3500, BodyPassed(EXIT))
+    assert [fields.get("ms") for kind, fields in lane.recorded if kind == "passed"] == [2000, None]
+    lane.store.full = True
+    lane.step(4500, BodyPassed(EXIT))
+    lane.store.full = False
+    lane.step(4600, Limited(Limit(0, 9, 3)))
+    assert lane.kinds()[-2:] == ["passed", "limit"]
+
+
+def test_what_is_owed_is_owed_in_its_order_when_it_fails_once_more() -> None:
+    lane = cut_off()
+    lane.store.full = True
+    lane.step(2000, BodyPassed(EXIT))
+    lane.step(2500, BodyPassed(ENTRY))
+    lane.step(2700, BodyPassed(EXIT))
+    lane.store.full = False
+    lane.step(4000, Ticked())
+    assert [(fields.get("ms"), fields["persons"]) for _, fields in lane.recorded[-2:]] == [(2000, 2), (2500, 1)]
+
+
+def test_a_release_behind_a_record_that_is_not_kept_opens_nothing() -> None:
+    lane = cut_off()
+    freed = []
+    perform = lane._perform
+
+    def watched(now_ms: int, effect: object) -> bool:
+        if isinstance(effect, SetBolt) and effect.side == ENTRY and effect.released:
+            freed.append(now_ms)
+        return perform(now_ms, effect)
+
+    lane._perform = watched  # type: ignore[method-assign]
+    lane.scan(0, EXIT, OTHER)  # its time is over at 6000
+    lane.store.full = True
+    lane.scan(6000)
+    assert freed == [] and lane.gate.entry == LOCKED and not lane.bolt[ENTRY]
+
+
+def test_no_lease_is_asked_for_by_a_start_that_is_not_written_down() -> None:
+    """The next start would have its number, and take the lease for one that it asked for."""
+    lane = cut_off()
+    lane.store.full = True
+    second = Lane(lane.store)
+    assert "cut_off" not in status(second.journal, second.gate, 100)
+    second.store.full = False
+    second.step(1000, Ticked())
+    second.step(1000, Ticked())
+    assert status(second.journal, second.gate, 1100)["cut_off"] == "leased"
+
+
+def test_a_lease_that_was_asked_for_later_than_now_is_none() -> None:
+    lane = cut_off()
+    until_ms = lane.account.until_ms
+    lane.step(1000, Limited(Limit(0, 4, 7), 18_000_000, 2 * DAY_MS))
+    assert (lane.account.until_ms, lane.account.ceiling) == (until_ms, 7)
 
 
 def test_nobody_who_stepped_back_keeps_the_place() -> None:

@@ -153,6 +153,11 @@ class Gate:
         self._noise_skipped = 0
 
     @property
+    def is_owing(self) -> bool:
+        """Whether something that happened is not known to be written down."""
+        return self._owed_deadline is not None
+
+    @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
         every = (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline, self._fault_deadline())
@@ -190,6 +195,8 @@ class Gate:
         elif isinstance(event, Started):
             self._started(now_ms, event, effects)
         self._watch(now_ms, effects)
+        if self._owed:
+            self._pay_owed(now_ms, effects)
         return effects
 
     # Scans and answers
@@ -208,7 +215,7 @@ class Gate:
             self._show(now_ms, "emergency", effects)
         elif not code:
             self._noise(now_ms, reason, effects)
-        elif self._owed_deadline is not None:
+        elif self.is_owing:
             self._show(now_ms, "error", effects)  # The journal is full or broken: nobody in, everybody out.
         else:
             self._remember(now_ms, ENTRY, code)
@@ -463,7 +470,8 @@ class Gate:
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
         if self.entry == RELEASED:
-            effects.append(SetBolt(ENTRY, True, self._deadline))
+            if self._bolt_since != now_ms:  # else its own record may stand behind this one
+                effects.append(SetBolt(ENTRY, True, self._deadline))
         else:
             self._bolt_wanted = False
             effects.append(SetBolt(ENTRY, False))
@@ -486,14 +494,19 @@ class Gate:
             self._owed.append((kind, fields))
 
     def _pay_owed(self, now_ms: int, effects: "list[Effect]") -> None:
-        if not self._owed:
-            self._owed_deadline = None  # Only now is it known that the last one was kept.
+        """When it is time, and before anything else is written down.
+
+        In the order in which it happened: once something was after a count, the controller takes the rest to be, too.
+        """
+        at = 0
+        while at < len(effects) and not isinstance(effects[at], Record):
+            at += 1
+        if at == len(effects) and self._owed_deadline is not None and now_ms < self._owed_deadline:
             return
-        # In the order in which it happened: once something was after a count, the controller takes the rest to be, too.
-        first = min(range(len(self._owed)), key=lambda at: self._owed[at][1].get("ms", 0))
-        kind, fields = self._owed.pop(first)
+        self._owed.sort(key=lambda owed: owed[1].get("ms", 0))
+        effects[at:at] = [Record(kind, fields) for kind, fields in self._owed]
+        self._owed.clear()
         self._owed_deadline = now_ms
-        effects.append(Record(kind, fields))
 
     # Faults
 
@@ -561,8 +574,8 @@ class Gate:
             effects.append(Record("unused", {"nonce": nonce, "side": EXIT, "persons": 0}))
         if self._show_until is not None and now_ms >= self._show_until:
             self._ready(effects)
-        if self._owed_deadline is not None and now_ms >= self._owed_deadline:
-            self._pay_owed(now_ms, effects)
+        if self._owed_deadline is not None and now_ms >= self._owed_deadline and not self._owed:
+            self._owed_deadline = None  # Only now is it known that the last one was kept.
 
     def _bolt(self, now_ms: int, released: bool, until_ms: "int | None", effects: "list[Effect]") -> None:
         if released != self._bolt_wanted:

@@ -60,6 +60,8 @@ class Account:
     def renew(self, now_ms: int, from_ms: int, lease_ms: int) -> None:
         """A lease that was asked for at from_ms. One asked for before the old one ended and coming after it is void."""
         until_ms = from_ms + lease_ms
+        if from_ms > now_ms:
+            return  # Asked for on another clock.
         if until_ms > self.until_ms and (now_ms < self.until_ms or from_ms >= self.until_ms):
             self.until_ms = until_ms
 

@@ -51,7 +51,8 @@ def status(journal: "Journal", gate: "Gate", now_ms: int) -> "dict[str, Any]":
     fields["lane"] = gate.entry
     fields["waiting"] = journal.waiting
     fields["emergency"] = gate.emergency
-    fields["cut_off"] = gate.cut_off
+    if not gate.is_owing:  # It asks for no lease before its start is kept: the next start would have the same number.
+        fields["cut_off"] = gate.cut_off
     return fields
 
 
