@@ -54,6 +54,7 @@ BROKEN = {
     (5004, 4.0): "a count while somebody stood in the arm of a lane without power",
     (2948, 4.0): "one who followed another as the power went, where the start counts only the first",
     (7923, 4.0): "of a family one came in later and left, and another one in his place",
+    (3548, 4.0): "what a full disk owed, told after what happened later",
     (8749, 4.0): "an image of a journal from before records that were never told",
     (2727, 4.0): "a decision that was due in the step in which a lower ceiling came",
     (2884, 4.0): "a count, and a clock that was put right after it",
