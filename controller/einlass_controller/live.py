@@ -191,6 +191,19 @@ class Node:
     trust_sent_ms: int = 0
     is_trust_current: bool = False
 
+    def keep_unstored(self, old: "Node") -> None:
+        """Take over what only memory knows from the state that this one replaces."""
+        self.online, self.seen_ms = old.online, old.seen_ms
+        self.waiting, self.lane_state = old.waiting, old.lane_state
+        self.cut_off, self.wish, self.listed = old.cut_off, old.wish, old.listed
+        self.listed_ms = old.listed_ms
+        self.trust, self.is_trust_current = old.trust, old.is_trust_current
+        self.clock_right_ms, self.clock_off_ms = old.clock_right_ms, old.clock_off_ms
+        if self.inc == old.inc:  # of another journal it says nothing
+            self.gap_since_ms, self.sent, self.heard = old.gap_since_ms, old.sent, old.heard
+            self.strikes, self.struck_ms = old.strikes, old.struck_ms
+            self.past_strikes, self.back_strikes = old.past_strikes, old.back_strikes
+
 
 class WaitingAsk(NamedTuple):
     """A question that is answered when lent places have come back, or at until_ms. Only memory knows it."""
@@ -305,14 +318,11 @@ class Live:
         self.parking.shown = old.parking.shown
         self.stamp_secret = old.stamp_secret
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
+        self.wall_offset_ms = old.wall_offset_ms
         for node in self.nodes.values():
             before = old.nodes.get(node.id)
             if before is not None:
-                node.online, node.seen_ms = before.online, before.seen_ms
-                node.waiting, node.lane_state = before.waiting, before.lane_state
-                node.cut_off, node.wish, node.listed = before.cut_off, before.wish, before.listed
-                node.listed_ms = before.listed_ms
-                node.trust, node.is_trust_current = before.trust, before.is_trust_current
+                node.keep_unstored(before)
 
 
 def load(connection: Connection) -> Live:

@@ -11,9 +11,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from einlass_controller.domain.tickets import Ticket
-from einlass_controller.engine import Engine
+from einlass_controller.engine import Engine, StoreError
 from einlass_controller.intake import Intake
 from einlass_controller.messages import Issue, Message, Outcome, Redeem, SetRules
 from einlass_controller.plan import plan_of
@@ -192,6 +193,15 @@ class Bench:
         """The house's rules, valid at once; `single` is always among the products."""
         products = [{"id": "single", "name": "Einzel", "entries": 1}, *body.pop("product", [])]
         return self.order(SetRules({"product": products, **body}, 0, "test", "trial"))
+
+    def fails_to_commit(self, *messages: Message) -> None:
+        """A batch that the disk does not take."""
+
+        def fail(*_: Any) -> None:
+            raise OperationalError("COMMIT", {}, Exception("disk full"))
+
+        with mock.patch.object(self.database.dialect, "do_commit", fail), pytest.raises(StoreError):
+            self.attempt(*messages)
 
     def order(self, message: Message) -> Any:
         """What a person orders, and what came of it."""

@@ -3,7 +3,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
 from einlass_controller.domain import occupancy
 from einlass_controller.domain.ledger import verify
@@ -168,19 +167,38 @@ def test_a_store_that_fails_anywhere_answers_nothing_and_goes_on(
     assert bench.figures() == (0, 1, 0, 2)
 
 
-def test_a_commit_that_fails_answers_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_fails_answers_nothing(bench: Any) -> None:
     gate, code = bench.gate(), bench.ticket()
-
-    def fail(*_: Any) -> None:
-        raise OperationalError("COMMIT", {}, Exception("disk full"))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bench.database.dialect, "do_commit", fail)
-        with pytest.raises(StoreError):
-            bench.attempt(gate.ask_message(code, "i.1.1"))
+    bench.fails_to_commit(gate.ask_message(code, "i.1.1"))
     assert bench.rows("SELECT * FROM decision") == []
     assert gate.ask(code, "i.1.1")["code"] == "ok"
     assert bench.figures() == (0, 1, 0, 2)
+
+
+def test_a_commit_that_fails_forgets_nothing_that_only_memory_knows(bench: Any) -> None:
+    gate = bench.gate()
+    node = bench.engine.live.nodes[gate.name]
+    names = ("heard", "gap_since_ms", "struck_ms", "strikes", "past_strikes", "back_strikes", "clock_right_ms")
+    remembered = {"sent": (1, 7), **{name: number for number, name in enumerate(names, 1)}}
+    for name, value in remembered.items():
+        setattr(node, name, value)
+    bench.fails_to_commit(bench.gate("gate-2", hello=False).message("alarm", ms=1, reason="jam"))
+    bench.run(Tick())
+    fresh = bench.engine.live.nodes[gate.name]
+    assert fresh is not node
+    assert {name: getattr(fresh, name) for name in remembered} == remembered
+
+
+def test_what_was_known_of_another_journal_is_not_taken_over(bench: Any) -> None:
+    """A batch that takes up a new journal and is not stored is followed by one that knows the old one."""
+    gate = bench.gate()
+    gate.event("forced", side="entry", persons=1)
+    bench.run(Tick())
+    gate.inc, gate.seq, gate.account = "fresh", 5, dict.fromkeys(gate.account, 0)
+    bench.fails_to_commit(gate.message("status", ms=1, lane="locked", waiting=5, emergency=False))
+    bench.run(Tick())
+    node = bench.engine.live.nodes[gate.name]
+    assert (node.inc, node.heard) == ("incgate-1", 0)
 
 
 def test_many_scans_in_one_batch_are_one_commit_in_order(bench: Any) -> None:

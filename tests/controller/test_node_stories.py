@@ -129,6 +129,20 @@ def test_an_image_from_before_records_that_were_never_told_is_found(bench: Any) 
     assert "had 42 records" in bench.ledger("alarm")[-1]["reason"]
 
 
+def test_such_an_image_is_found_after_a_commit_that_failed_as_well(bench: Any) -> None:
+    gate, other = bench.gate(), bench.gate("gate-2")
+    gate.enter(bench.ticket())
+    seq = gate.seq
+    gate.seq += 40
+    gate.status(waiting=40)
+    bench.fails_to_commit(other.event_message("forced", side="entry", persons=1))
+    gate.seq, gate.boot = seq, 2
+    for _ in range(PAST_STRIKES_MAX):
+        bench.now_ms += STRIKE_APART_MS
+        gate.status()
+    assert bench.engine.live.books.accounts["east"].frozen
+
+
 def test_an_image_with_fewer_starts_is_found_by_them(bench: Any) -> None:
     """Also by a controller that was started anew since, and does not know how many records the node had."""
     gate = bench.gate()

@@ -261,6 +261,26 @@ def test_who_passes_near_a_count_where_the_clock_is_wrong_is_not_missing(
     assert told_after_a_count(spa, *case) == found
 
 
+def test_a_commit_that_fails_forgets_no_jump_of_the_clock(spa: Bench) -> None:
+    steady_ms = spa.now_ms
+    spa.engine = Engine(spa.database, steady=lambda: steady_ms)
+    main = Clocked(spa, "gate-1")
+    for _ in range(2):
+        main.somebody_in()
+    main.away = True
+    spa.run(Tick())
+    spa.now_ms += HOUR_MS
+    spa.run(Tick())
+    spa.fails_to_commit(Correct("bath", 2, None, "Ann", "counted"))
+    count_bath(spa, 2)
+    steady_ms += 600_000
+    spa.now_ms += 600_000 - HOUR_MS
+    main.somebody_in()  # by its clock, which nobody has put right
+    spa.now_ms += HOUR_MS
+    main.tell()
+    assert counts(spa)[0] == 3
+
+
 def test_who_left_before_a_count_frees_no_place_after_it_while_the_record_is_on_its_way(spa: Bench) -> None:
     main = Clocked(spa, "gate-1")
     main.somebody_in()
