@@ -174,7 +174,7 @@ class Node:
     strikes: int = 0
     struck_ms: int = 0
     clock_right_ms: int = 0  # when it last told something at once with the right time, on the steady clock; 0: not yet
-    clock_off_ms: int = 0  # by so much our wall clock has jumped since then
+    wall_offsets: tuple[int, int] | None = None  # least and most that ours was beyond the steady one since
     past_strikes: int = 0  # messages of a past incarnation since the last one of the present
     heard: int = 0  # the most records that it has said to have, acknowledged or not
     back_strikes: int = 0  # messages with fewer, or of an earlier start, since the last one without
@@ -198,7 +198,7 @@ class Node:
         self.cut_off, self.wish, self.listed = old.cut_off, old.wish, old.listed
         self.listed_ms = old.listed_ms
         self.trust, self.is_trust_current = old.trust, old.is_trust_current
-        self.clock_right_ms, self.clock_off_ms = old.clock_right_ms, old.clock_off_ms
+        self.clock_right_ms, self.wall_offsets = old.clock_right_ms, old.wall_offsets
         if self.inc == old.inc:  # of another journal it says nothing
             self.gap_since_ms, self.sent, self.heard = old.gap_since_ms, old.sent, old.heard
             self.strikes, self.struck_ms = old.strikes, old.struck_ms
@@ -245,7 +245,7 @@ class Live:
     to_look_at: bool = True  # whether there may be tickets of which nobody has said whether they are to be listed
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
-    wall_offset_ms: int | None = None  # between the wall clock and the steady one; changes when the former jumps
+    wall_offset_ms: int | None = None  # between the wall clock and the steady one; changes when the former is set
     zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)

@@ -261,6 +261,70 @@ def test_who_passes_near_a_count_where_the_clock_is_wrong_is_not_missing(
     assert told_after_a_count(spa, *case) == found
 
 
+def told_after_our_clock_went(spa: Bench, *steps: tuple[int, int]) -> int:
+    """The count when one of two left before one was counted, by a clock that is as ours was in the beginning.
+
+    steps: so far our clock went meanwhile, and the steady one, which is right.
+    """
+    steady_ms = spa.now_ms
+    spa.engine = Engine(spa.database, steady=lambda: steady_ms)
+    main = Clocked(spa, "gate-1")
+    for _ in range(2):
+        main.somebody_in()
+    main.away, off_ms = True, 0
+    for wall_ms, truly_ms in steps:
+        spa.now_ms += wall_ms
+        steady_ms += truly_ms
+        off_ms += truly_ms - wall_ms
+        spa.run(Tick())
+    spa.now_ms += off_ms
+    main.walk_out()
+    spa.now_ms += 10_000 - off_ms
+    steady_ms += 10_000
+    count_bath(spa, 1)
+    spa.now_ms += 600_000
+    steady_ms += 600_000
+    main.tell()
+    return counts(spa)[0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(250, 500)] * 600,  # set back: followed at half speed
+        [(700, 500)] * 300 + [(250, 500)] * 600,
+        [(0, HOUR_MS)],
+        [(3 * HOUR_MS, HOUR_MS), (-2 * HOUR_MS, HOUR_MS)],
+    ],
+    ids=["slowly", "to and fro", "at once", "at once to and fro"],
+)
+def test_who_left_by_a_clock_that_was_not_set_with_ours_is_in_the_count(
+    spa: Bench, steps: list[tuple[int, int]]
+) -> None:
+    assert told_after_our_clock_went(spa, *steps) == 1
+
+
+def test_a_clock_that_is_slewed_to_and_fro_is_right(spa: Bench) -> None:
+    """Little by little, and never far in all: who left some seconds after a count is not in it."""
+    steady_ms = spa.now_ms
+    spa.engine = Engine(spa.database, steady=lambda: steady_ms)
+    main = Clocked(spa, "gate-1")
+    for _ in range(2):
+        main.somebody_in()
+    for step in range(100):
+        spa.now_ms += 400 if step % 2 else -400
+        steady_ms += 10
+        spa.run(Tick())
+    count_bath(spa, 2)
+    main.away = True
+    spa.now_ms += 5_000
+    main.walk_out()
+    spa.now_ms += 60_000
+    steady_ms += 65_000
+    main.tell()
+    assert counts(spa)[0] == 1
+
+
 def test_a_commit_that_fails_forgets_no_jump_of_the_clock(spa: Bench) -> None:
     steady_ms = spa.now_ms
     spa.engine = Engine(spa.database, steady=lambda: steady_ms)
