@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from einlass_controller.messages import Correct
 from einlass_controller.steps.sessions import PAST_STRIKES_MAX, STRIKE_APART_MS
 from einlass_core import codes
 
@@ -111,6 +112,30 @@ def test_an_old_image_gets_no_places_until_its_journal_is_new(bench: Any) -> Non
     gate.inc, gate.seq, gate.account = "fresh", 0, dict.fromkeys(gate.account, 0)
     gate.hello()
     assert gate.ask(bench.ticket())["code"] == "ok"
+
+
+def test_who_passes_an_old_image_is_in_a_later_count_and_moves_an_earlier_one(make_bench: Any) -> None:
+    """Nothing it says of its own count is taken, so nothing of that may be taken off the people's."""
+    bench = make_bench(20)
+    gate = bench.gate()
+    for _ in range(2):
+        gate.account["balance"] += 1
+        gate.event("forced", side="entry", persons=1)
+    gate.seq, gate.boot = 1, 2
+    gate.hello()
+    assert bench.engine.live.books.accounts["east"].frozen
+    gate.seq = 2
+    untold = [gate.event_message("forced", side="entry", persons=1, unix_ms=bench.now_ms) for _ in range(3)]
+    untold.append(gate.event_message("passed", side="exit", persons=1, unix_ms=bench.now_ms))
+    bench.pass_by(minutes=10)
+    bench.order(Correct("bath", 8, None, "Ann", "counted"))
+    bench.pass_by(minutes=10)
+    bench.run(*untold)
+    assert bench.figures()[0] == 8
+    gate.event("forced", side="entry", persons=1, unix_ms=bench.now_ms)
+    assert bench.figures()[0] == 9
+    gate.event("passed", side="exit", persons=1, unix_ms=bench.now_ms)
+    assert bench.figures()[0] == 8
 
 
 def test_an_image_from_before_records_that_were_never_told_is_found(bench: Any) -> None:

@@ -93,7 +93,8 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
         return
     sign = 1 if side == ENTRY else -1
     margin = margin_ms(batch, batch.live.nodes[message.node])
-    if message.report is not None and message.report.epoch != batch.live.books.accounts[lane.id].epoch:
+    account = batch.live.books.accounts[lane.id]
+    if account.frozen or (message.report is not None and message.report.epoch != account.epoch):
         _past_account(batch, message, lane, sign * persons, max(margin, AWAY_MARGIN_MS))
         return
     for zones, effect in ((lane.zones, sign), (lane.leaves, -sign)):
@@ -113,10 +114,10 @@ def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
 
 
 def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int, margin: int) -> None:
-    """A passage of an account from before a restore, which is in no book any more (persons above 0: in).
+    """A passage of an account that is in no book: from before a restore, or an old image's (persons above 0: in).
 
-    Before people were counted it is in that count. A lane out of reach goes on with that account afterwards: who leaves
-    by it is not inside any more, and who came in where the lane asks nobody is.
+    Before people were counted it is in that count. Such a lane goes on with that account afterwards: who leaves by it
+    is not inside any more, and who came in where the lane asks nobody is.
     """
     if batch.live.recount:
         return
