@@ -346,6 +346,7 @@ def test_a_lane_that_cannot_say_so_is_not_lent_anything_while_people_are_counted
     assert all("lease_ms" not in item and item["limit"]["ceiling"] < -1000 for item in limits)
     settle(bench, gate)
     gate.account["balance"] -= 1  # who leaves meanwhile makes room for nobody
+    gate.seq += 1
     gate.status()
     sent = bench.run(ConfirmRecount({"bath": 1}, (), "ann"))
     assert [item["limit"]["ceiling"] for item in sent if item["node"] == "gate-1"] == [-1], "now they do"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from einlass_controller.messages import Correct
 from einlass_controller.steps.sessions import PAST_STRIKES_MAX, STRIKE_APART_MS
 from einlass_core import codes
@@ -166,6 +168,36 @@ def test_such_an_image_is_found_after_a_commit_that_failed_as_well(bench: Any) -
         bench.now_ms += STRIKE_APART_MS
         gate.status()
     assert bench.engine.live.books.accounts["east"].frozen
+
+
+@pytest.mark.parametrize("last", ["event", "status"])
+def test_an_image_that_wrote_as_many_records_as_it_lacked_is_found_by_what_they_say(bench: Any, last: str) -> None:
+    """Nor is anybody forgotten whom the node had let in alone since that image."""
+    gate = bench.gate()
+    gate.status(cut_off="leased", list={"added": 1_000_000, "removed": 1_000_000, "age_ms": 0})
+    gate.event("limit")
+    image = (gate.seq, dict(gate.account))
+    for n in range(3):
+        gate.release({"nonce": f"i.{n}", "persons": 1})
+        gate.walk_in({"nonce": f"i.{n}"})
+    for seq, account in ((gate.seq, gate.account), image):
+        gate.seq, gate.account, gate.boot = seq, account, 2
+        gate.hello()
+        gate.event("boot", reason="power")
+        known = bench.engine.live.nodes["gate-1"].applied
+    before = bench.figures()
+    assert before[0] == 3
+    while gate.seq < known - 1:
+        gate.event("refused", side="entry", code="invalid", persons=1)
+    assert not bench.engine.live.books.accounts["east"].frozen
+    record = gate.event_message("refused", side="entry", code="invalid", persons=1)
+    if last == "event":
+        bench.run(record)
+    else:
+        gate.status()
+    assert bench.figures() == before
+    assert bench.engine.live.books.accounts["east"].frozen
+    assert f"its record {known} says balance 0" in bench.ledger("alarm")[-1]["reason"]
 
 
 def test_an_image_with_fewer_starts_is_found_by_them(bench: Any) -> None:

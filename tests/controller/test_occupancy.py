@@ -200,6 +200,18 @@ def test_the_newest_report_wins_not_the_last_received() -> None:
     assert books.accounts["a"].balance == 1
 
 
+def test_two_records_with_one_number_are_not_of_one_journal() -> None:
+    books = one_lane()
+    books.grant("a", 3)
+    books.report("a", told(5, 1, 2, 1))
+    for other in (told(5, 1, 1, 1), told(5, 1, 2), told(5, 2, 0)):
+        assert books.contradicts("a", other)
+        assert not books.report("a", other).accepted
+    for honest in (told(5, 1, 2, 1), told(4, 1, 0), told(6, 1, 0), told(5, 1, 0, inc="other")):
+        assert not books.contradicts("a", honest)
+    assert books.accounts["a"].balance == 2
+
+
 def test_another_incarnation_is_not_believed() -> None:
     books = one_lane()
     assert not books.report("a", told(9, 9, -5, inc="other")).accepted

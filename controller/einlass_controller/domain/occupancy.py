@@ -244,7 +244,7 @@ class Books:
         account = self.accounts[lane]
         if report.inc != account.inc or report.epoch != account.epoch or account.frozen:
             return Taken(False)
-        if report.seq < account.seq or report.version < account.version:
+        if report.seq < account.seq or report.version < account.version or self.contradicts(lane, report):
             return Taken(False)
         known = (account.seq, account.version, account.balance, account.pending)
         if known == (report.seq, report.version, report.balance, report.pending):
@@ -258,6 +258,17 @@ class Books:
         account.sent = [item for item in account.sent if item[0] >= report.version]
         self._moved(account, before, fact=True)
         return Taken(True, max(0, account.exposure - exposure))
+
+    def contradicts(self, lane: str, report: Report) -> bool:
+        """Whether what it says is of the record known last, and is not what that says of who is inside.
+
+        Each record has the account as it stood then, and nothing is told that is in none: so there are two records
+        with one number, and one of them is in a journal that is not to go on.
+        """
+        account = self.accounts[lane]
+        if (report.inc, report.epoch, report.seq) != (account.inc, account.epoch, account.seq):
+            return False
+        return (report.balance, report.pending) != (account.balance, account.pending)
 
     def lower(self, lane: str, places: int = 0) -> Limit | None:
         """Take back what a lane holds beyond so many spare places, as the limit to send.

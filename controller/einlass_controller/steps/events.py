@@ -15,7 +15,7 @@ from einlass_controller.steps import alone, clocks, leasing, parking_exits, park
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
-from einlass_controller.steps.sessions import recognise
+from einlass_controller.steps.sessions import is_forked, recognise
 from einlass_controller.store.work import Stored
 from einlass_core import wire, wire_till
 
@@ -31,7 +31,7 @@ def event(batch: Batch, message: NodeEvent) -> None:
         return
     batch.acks[node.id] = node
     if message.seq <= node.applied:
-        if message.report is not None and message.seq == node.applied:
+        if message.report is not None and message.seq == node.applied and not is_forked(batch, node, message.report):
             batch.take(node, message.report)
         return
     if message.seq != node.applied + 1 and not _gap(batch, node, message.seq):

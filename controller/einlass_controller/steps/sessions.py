@@ -123,7 +123,8 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
 
     A movement count below what was acknowledged proves it when the boot is a new one; from a boot already known it may
     also be a message that took its time, so only repetition convinces. One below what it has said and nobody has
-    acknowledged yet, or an earlier boot, takes more of it: until then what it says is taken.
+    acknowledged yet, or an earlier boot, takes more of it: until then what it says is taken. Another account under a
+    number that is known proves it at once.
     """
     lane = batch.live.lane_of_node.get(node.id)
     account = batch.live.books.accounts[lane.id] if lane is not None else None
@@ -132,11 +133,24 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     if report.seq >= node.applied:
         node.strikes = 0
         _has_gone_back(batch, node, report, boot)
-        return account is not None and account.frozen
+        return is_forked(batch, node, report) or (account is not None and account.frozen)
     if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
         node.strikes, node.struck_ms = node.strikes + 1, batch.now_ms
     if boot > node.boot or node.strikes >= STRIKES_MAX:
         _is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
+    return True
+
+
+def is_forked(batch: Batch, node: Node, report: Report) -> bool:
+    """Whether an image wrote another record under a number that was told before: however late, it is no other word."""
+    lane = batch.live.lane_of_node.get(node.id)
+    if lane is None or not batch.live.books.contradicts(lane.id, report):
+        return False
+    account = batch.live.books.accounts[lane.id]
+    if not account.frozen:
+        said = f"balance {report.balance}, under way {report.pending}"
+        known = f"balance {account.balance}, under way {account.pending}"
+        _is_an_old_image(batch, node, f"its record {report.seq} says {said}, and said {known}")
     return True
 
 
