@@ -71,7 +71,10 @@ class Gate:
     def hello(self) -> list[dict[str, Any]]:
         return self.send("hello", software="1", hardware="sim", reason="power")
 
-    def status(self, waiting: int = 0, **fields: Any) -> list[dict[str, Any]]:
+    def status(self, waiting: int | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """waiting: if it is not what nobody has acknowledged."""
+        if waiting is None:
+            waiting = max(0, self.seq - self.bench.acknowledged.get((self.name, self.inc), 0))
         return self.send("status", ms=1, lane="locked", waiting=waiting, emergency=False, **fields)
 
     def ask_message(self, code: str, nonce: str = "") -> Message:
@@ -139,6 +142,7 @@ class Bench:
         self.now_ms = NOON_MS
         self.made = 0
         self.scans = 0
+        self.acknowledged: dict[tuple[str, str], int] = {}  # records, by node and incarnation
         self.database = open_database(self.settings.database_url)
         self.engine = Engine(self.database)
 
@@ -155,6 +159,8 @@ class Bench:
             kind = wire.kind_of(item.topic)
             fields = wire.decode(kind, item.payload)
             found.append({"kind": kind, "node": item.topic.split("/")[3], "bytes": item.payload, **fields})
+            if kind == "ack":
+                self.acknowledged[found[-1]["node"], fields["inc"]] = fields["seq"]
         return found
 
     def restart(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from tests.controller.car_park import plan
 from typer.testing import CliRunner
 
 from einlass_controller import cli
@@ -175,20 +176,29 @@ def test_whoever_exchanges_the_file_by_hand_is_found_out(bench: Any, tmp_path: P
     assert len(bench.ledger("recount_needed")) == 1, "once is enough"
 
 
+def put_back_with_its_note(bench: Any, tmp_path: Path) -> None:
+    """The whole machine is as it was when the copy was made."""
+    bench.close()
+    for suffix in ("-wal", "-shm"):
+        (bench.prepared.directory / f"einlass.db{suffix}").unlink(missing_ok=True)
+    shutil.copy(tmp_path / "whole.db", bench.prepared.directory / "einlass.db")
+    shutil.copy(tmp_path / "note.json", bench.prepared.directory / GUARD_FILE)
+    start(bench)
+
+
+def copy_with_its_note(bench: Any, tmp_path: Path) -> None:
+    note(bench)
+    back_up(bench.settings, tmp_path / "whole.db")
+    shutil.copy(bench.prepared.directory / GUARD_FILE, tmp_path / "note.json")
+
+
 def test_nodes_tell_when_everything_was_put_back(bench: Any, tmp_path: Path) -> None:
     """The note beside the database is as old as the database: only the lanes know that they were allowed more."""
     gate = bench.gate()
     gate.enter(bench.ticket())
-    old_copy(bench, tmp_path)
-    note(bench)
-    note_before = (bench.prepared.directory / GUARD_FILE).read_bytes()
+    copy_with_its_note(bench, tmp_path)
     gate.enter(bench.ticket())
-    bench.close()
-    for suffix in ("-wal", "-shm"):
-        (bench.prepared.directory / f"einlass.db{suffix}").unlink(missing_ok=True)
-    shutil.copy(tmp_path / "copy.db", bench.prepared.directory / "einlass.db")
-    (bench.prepared.directory / GUARD_FILE).write_bytes(note_before)
-    start(bench)
+    put_back_with_its_note(bench, tmp_path)
     assert bench.engine.live.recount == ""
     gate.status()
     assert "never sent" in bench.engine.live.recount
@@ -197,6 +207,93 @@ def test_nodes_tell_when_everything_was_put_back(bench: Any, tmp_path: Path) -> 
     settle(bench, gate)
     assert bench.attempt(ConfirmRecount({"bath": 2}, (), "ann")).results == [Recounted("done")]
     assert bench.figures() == (2, 0, 0, 1)
+
+
+def lets_in_alone(gate: Any, persons: int) -> None:
+    """By places that it was lent: nothing is sent for that."""
+    for _ in range(persons):
+        nonce = f"{gate.inc}.alone.{gate.seq}"
+        gate.release({"nonce": nonce, "persons": 1})
+        gate.walk_in({"nonce": nonce})
+
+
+def test_nodes_tell_by_what_was_acknowledged_when_everything_was_put_back(bench: Any, tmp_path: Path) -> None:
+    """No lane has a ceiling that was never sent; but records were kept that this database does not know."""
+    gate = bench.gate()
+    gate.status(cut_off="leased", list=NEWEST)
+    gate.event("limit")
+    copy_with_its_note(bench, tmp_path)
+    lets_in_alone(gate, 2)
+    put_back_with_its_note(bench, tmp_path)
+    gate.account["balance"] += 1
+    late = gate.event_message("forced", side="entry", persons=1)
+    assert acks(bench.run(late)) == [1], "whether those before it are lost only the node can say"
+    assert bench.engine.live.recount == ""
+    gate.status(waiting=1)
+    assert bench.engine.live.recount == "5 records of gate-1 were acknowledged, and 1 are known"
+    assert gate.ask(bench.ticket())["code"] == "staff"
+    gate.status(waiting=1)
+    assert bench.engine.live.epoch == 1, "once is enough"
+    assert acks(bench.run(late)) == [6]
+    assert bench.ledger("events_missing") == [{"node": "gate-1", "first": 2, "last": 5}]
+    settle(bench, gate)
+    assert bench.attempt(ConfirmRecount({"bath": 3}, (), "ann")).results == [Recounted("done")]
+    assert bench.figures() == (3, 0, 0, 0)
+
+
+def test_they_tell_again_when_everything_is_put_back_once_more(bench: Any, tmp_path: Path) -> None:
+    """What was lost before the last count is known to be lost; what was lost after it is not."""
+    gate = counted_anew(bench, tmp_path)
+    epoch = bench.engine.live.epoch
+    for _ in range(2):
+        gate.status()
+        assert (bench.engine.live.recount, bench.engine.live.epoch) == ("", epoch)
+    gate.event("limit")
+    assert bench.ledger("events_missing") == [{"node": "gate-1", "first": 1, "last": 2}]
+    gate.status()
+    copy_with_its_note(bench, tmp_path)
+    bench.run(gate.event_message("refused", side="entry", code="invalid", persons=1))
+    put_back_with_its_note(bench, tmp_path)
+    gate.status()
+    assert bench.engine.live.recount == "4 records of gate-1 were acknowledged, and 3 are known"
+    assert bench.engine.live.epoch == epoch + 1
+
+
+def test_a_node_without_a_lane_tells_as_well_if_its_journal_is_known(make_park: Any) -> None:
+    park = make_park(plan())
+    till = park.gate("till")
+    till.seq = 7
+    till.status(waiting=0)
+    assert park.engine.live.recount == "", "it may have come from another site"
+    till.inc, till.seq = "known", 0
+    till.event("boot", reason="power")
+    till.seq = 7
+    till.status(waiting=6)
+    assert park.engine.live.recount == ""
+    till.status(waiting=5)
+    assert park.engine.live.recount == "2 records of till were acknowledged, and 1 are known"
+    assert park.engine.live.epoch == 1
+    till.seq = 2
+    till.event("boot", reason="power")
+    assert park.engine.live.nodes["till"].applied == 3
+    till.seq = 9
+    till.status(waiting=0)
+    assert park.engine.live.epoch == 1
+
+
+def test_what_waits_is_not_missing(bench: Any) -> None:
+    """Of a record that is on its way, and of words that were overtaken, nothing is said but that they were."""
+    gate = bench.gate()
+    overtaken = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    first, second = (gate.event_message("forced", side="entry", persons=1) for _ in range(2))
+    gate.status()
+    bench.run(first)
+    gate.status()
+    bench.run(second, overtaken)
+    gate.status()
+    gate.inc, gate.seq, gate.account = "fresh", 0, dict.fromkeys(gate.account, 0)
+    gate.status()
+    assert bench.engine.live.recount == ""
 
 
 def put_back(bench: Any, tmp_path: Path) -> Any:

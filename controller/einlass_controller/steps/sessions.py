@@ -84,6 +84,7 @@ def status(batch: Batch, message: Status) -> None:
         batch.nodes.add(node.id)
     if not suspicious(batch, node, message.report, message.boot):
         batch.take(node, message.report)
+        _look_for_lost_records(batch, node, message)
         leasing.wished(batch, message)
         listing.tell(batch, message)
         trusting.tell(batch, message)
@@ -164,6 +165,31 @@ def _has_gone_back(batch: Batch, node: Node, report: Report, boot: int) -> None:
     if node.back_strikes >= PAST_STRIKES_MAX:
         said = f"it had {max(node.heard, report.seq)} records in start {node.boot}"
         _is_an_old_image(batch, node, f"{said}, and has {report.seq} in start {boot}")
+
+
+def _look_for_lost_records(batch: Batch, node: Node, message: Status) -> None:
+    """What is acknowledged was stored before. Where more was than is known here, these books are older than that.
+
+    So they say also when the note beside the database was put back with it, and no lane was sent a ceiling since.
+    """
+    acknowledged = message.report.seq - message.waiting
+    if acknowledged > node.applied and not _is_explained(batch, node):
+        known = f"{acknowledged} records of {node.id} were acknowledged, and {node.applied} are known"
+        batch.need_recount(known, message.report.epoch + 1)
+
+
+def _is_explained(batch: Batch, node: Node) -> bool:
+    """Whether what a node was acknowledged for may be missing though these books are as good as any.
+
+    It may be lost with what people were counted anew for already; not when a lane has told of its ceiling since, and
+    that record is known, for what was lost came before it. Of a node without a lane whose journal nobody here knows
+    the people need not be counted: it may have come from another site.
+    """
+    lane, live = batch.live.lane_of_node.get(node.id), batch.live
+    if lane is None:
+        return live.epoch > 0 or node.applied == 0
+    account = live.books.accounts[lane.id]
+    return live.epoch > 0 and (live.recount != "" or account.version == 0 or account.seq > node.applied)
 
 
 def _speaks_from_the_past(batch: Batch, node: Node) -> None:
