@@ -49,6 +49,7 @@ from einlass_controller.steps import (
     house,
     leasing,
     listing,
+    night_clock,
     office,
     office_orders,
     parking_prices,
@@ -209,6 +210,7 @@ class Engine:
         read_s = time.thread_time()
         batch = Batch(self.live, rows, now_ms, now_ms if self._steady is None else self._steady())
         clocks.look(batch)
+        night_clock.look(batch)
         results = [_STEPS[type(message)](batch, message) for message in messages]
         for one in waiting:
             asks.ask_again(batch, one)

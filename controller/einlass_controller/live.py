@@ -3,7 +3,7 @@
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -213,6 +213,19 @@ class WaitingAsk(NamedTuple):
 
 
 @dataclass(slots=True)
+class NightClock:
+    """What is known of the wall clock for the nightly close; only memory knows it (steps/night_clock.py).
+
+    offset_ms: between the wall clock as it is believed and the steady one. jumped_ms: when the former was set ahead of
+    that, on the steady one; None: it was not. skipped_ms: the last close that was left out; None: not looked up yet.
+    """
+
+    offset_ms: int | None = None
+    jumped_ms: int | None = None
+    skipped_ms: int | None = None
+
+
+@dataclass(slots=True)
 class Live:
     """The state between two batches; a batch that fails throws it away."""
 
@@ -246,6 +259,7 @@ class Live:
     listed_at_ms: int = 0
     waiting_asks: dict[str, WaitingAsk] = field(default_factory=dict)
     wall_offset_ms: int | None = None  # between the wall clock and the steady one; changes when the former is set
+    night_clock: NightClock = field(default_factory=NightClock)
     zones_stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # what the table says of each zone
     vouchers: VoucherBook = field(default_factory=VoucherBook)
     parking: ParkingBook = field(default_factory=ParkingBook)
@@ -317,6 +331,8 @@ class Live:
         self.vouchers.guesses = old.vouchers.guesses
         self.parking.shown = old.parking.shown
         self.stamp_secret = old.stamp_secret
+        # Of what a failed batch noted there only the jump is true, and that is noted again.
+        self.night_clock = replace(old.night_clock, skipped_ms=None)
         self.leasing, self.demand, self.shares, self.shared_ms = old.leasing, old.demand, old.shares, old.shared_ms
         self.wall_offset_ms = old.wall_offset_ms
         for node in self.nodes.values():

@@ -13,6 +13,7 @@ from einlass_controller.domain.tickets import Ticket
 from einlass_controller.live import Area, Lane
 from einlass_controller.messages import EXIT, Correct, Declined, Done, SetMode, SetRules, Shut, Vouch
 from einlass_controller.parking_book import with_products
+from einlass_controller.steps import night_clock
 from einlass_controller.steps.batch import Batch
 from einlass_controller.store.schema import RULES, SITE, ZONE
 from einlass_core import wire
@@ -140,12 +141,12 @@ def slots_left(batch: Batch, tickets: tuple[Ticket, ...], walk_in: bool) -> Decl
 
 
 def night(batch: Batch) -> None:
-    """The nightly close, once for each night, also when it is noticed late."""
+    """The nightly close, once for each night, also when it is noticed late; not when only a jump has brought it."""
     live = batch.live
     if batch.catalogue.nightly_close_ms is None:
         return
     due_ms = last_close(batch.now_ms, batch.catalogue.nightly_close_ms, live.clocks)
-    if due_ms <= live.site.closed_ms:
+    if due_ms <= live.site.closed_ms or not night_clock.has_come(batch, due_ms):
         return
     live.site = replace(live.site, closed_ms=due_ms)
     batch.rows.update(SITE, "id", {"id": live.site.id, "closed_ms": due_ms})

@@ -240,6 +240,15 @@ class Rows:
         new = [entry.body for entry in self._entries if entry.at_ms >= since_ms and entry.kind in kinds]
         return [json.loads(body) for body in (*stored, *new)]
 
+    def last_skipped(self, kind: str, now_ms: int) -> int:
+        """Which nightly close the ledger's last entry of this kind is about; 0: there is none.
+
+        One from after now is void: the clock that it was made by has been set back.
+        """
+        statement = select(LEDGER.c.body).where(LEDGER.c.kind == kind, LEDGER.c.at_ms <= now_ms)
+        body = self._session.connection.execute(statement.order_by(LEDGER.c.number.desc()).limit(1)).scalar()
+        return int(json.loads(body)["due_ms"]) if body is not None else 0
+
     def products_in_use(self) -> list[str]:
         """Products of which there are valid tickets."""
         statement = select(TICKET.c.product).where(TICKET.c.status == VALID).distinct()
