@@ -40,6 +40,9 @@ def setup_command(
         made = set_up(read_plan(plan), directory, **{name: value for name, value in given.items() if value is not None})
     except (SettingsError, DatabaseError) as error:
         raise _stop(error) from error
+    if made.count:
+        typer.echo(f"NOBODY IS LET IN before people have been counted: {made.count}")
+        typer.echo(f"start the controller, then count: einlass recount --dir {directory} --zone ZONE=PEOPLE ...")
     typer.echo(f"site ready in {made.directory}; start it with: einlass controller run --dir {directory}")
     typer.echo(f"API key (kept in {API_KEY_FILE}, readable by you only): {made.api_key}")
 

@@ -128,10 +128,18 @@ class EndImport(OfficeOrder):
 
 @dataclass(frozen=True, slots=True)
 class Restored(OfficeOrder):
-    """The database is not the one that was used last; epoch: above any that was used. result: True."""
+    """The books are not what is true: the database is not the one that was used last, or lanes lead elsewhere now.
+
+    epoch: above any that was used. result: True.
+    """
 
     reason: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutTogether(OfficeOrder):
+    """The set-up may have given lanes other nodes: the accounts go with them. result: the lanes that have another."""
 
 
 @dataclass(frozen=True, slots=True)

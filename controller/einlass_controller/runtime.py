@@ -21,7 +21,7 @@ from einlass_controller.engine import Engine
 from einlass_controller.guard import Guard, Known, older, position
 from einlass_controller.intake import Intake
 from einlass_controller.live import Live, Site
-from einlass_controller.orders import LeasesUnknown, Restored
+from einlass_controller.orders import LeasesUnknown, PutTogether, Restored
 from einlass_controller.settings import Settings
 from einlass_controller.signing import Signer
 from einlass_controller.steady import SteadyClock
@@ -119,6 +119,7 @@ def open_controller(settings: Settings) -> Controller:
         _look_back(database, engine, guard)
         if not steady.is_known:
             engine.run([LeasesUnknown()], time.time_ns() // 1_000_000)
+        engine.run([PutTogether()], time.time_ns() // 1_000_000)
         steady.note(now=True)
     except BaseException:
         lock()
@@ -141,6 +142,19 @@ def _look_back(database: Database, engine: Engine, guard: Guard) -> None:
         guard.write(Known(epoch, max(0, known.number), known.hash))
         engine.run([Restored(reason, epoch)], time.time_ns() // 1_000_000)
     remember(database, guard, engine.live.epoch)
+
+
+def begin_count(settings: Settings, reason: str) -> None:
+    """Let nobody in from the next start on before people were counted. Not while a controller runs.
+
+    Raises what open_controller() raises.
+    """
+    controller = open_controller(settings)
+    try:
+        controller.engine.run([Restored(reason, 0)], time.time_ns() // 1_000_000)
+        remember(controller.database, controller.guard, controller.live.epoch)
+    finally:
+        controller.close()
 
 
 def remember(database: Database, guard: Guard, epoch: int) -> None:

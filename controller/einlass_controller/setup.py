@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 import tomllib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy import Engine as Database
 
 from einlass_controller import broker
+from einlass_controller.domain.occupancy import InvariantError
+from einlass_controller.lane_changes import DESK_PREFIX, moves_lanes, nodes_taken, why_count
+from einlass_controller.live import load
 from einlass_controller.parking_book import load_book
 from einlass_controller.plan import Plan
 from einlass_controller.private_file import write_private
-from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_FILE, SettingsError
+from einlass_controller.runtime import begin_count, lock_database
+from einlass_controller.settings import API_KEY_FILE, HASH_KEY_BYTES, SETTINGS_FILE, SettingsError, read_settings
 from einlass_controller.store.database import migrate, open_database, url_of_file
 from einlass_controller.store.schema import ACCOUNT, API_KEY, LANE, NODE, SIGN, SITE, TARIFF, TILL, ZONE
 from einlass_controller.tariffs import load_tariff
@@ -28,26 +33,30 @@ API_KEY_NAME = "first"
 API_KEY_PREFIX = "ek_"
 API_KEY_BYTES = 24
 KEYS_MAX = 1_000
-DESK_PREFIX = "desk-"
 # What a key may be used for. admin opens everything.
 SELL, SCAN, SUPERVISE, READ, PARTNER, ADMIN = SCOPES = ("sell", "scan", "supervise", "read", "partner", "admin")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a set-up made. passwords: MQTT, by user name (the controller's too). api_key is shown once."""
+    """What a set-up made. passwords: MQTT, by user name (the controller's too). api_key is shown once.
+
+    count: why nobody will be let in before people were counted; "": nothing of that kind.
+    """
 
     directory: Path
     settings: Path
     passwords: dict[str, str]
     api_key: str
+    count: str = ""
 
 
 def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
     """Make or update a site in this directory; `settings` are keys of Settings (mqtt_port=..., http_port=...).
 
     Again over an existing site: names and caps are taken from the plan, new zones, lanes and nodes are added, all else
-    (passwords, keys, counts, tickets) stays. Not while the controller runs. Raises SettingsError, DatabaseError.
+    (passwords, keys, counts, tickets) stays. Where a lane that was in use leads into other zones now, people must be
+    counted (lane_changes.py). Not while the controller runs. Raises SettingsError, DatabaseError.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory = directory.resolve()
@@ -66,18 +75,44 @@ def set_up(plan: Plan, directory: Path, **settings: str | int) -> Prepared:
     database = open_database(str(values["database_url"]))
     try:
         migrate(database)
-        with database.begin() as connection:
+        moves, count = _look_ahead(database, plan)
+        if count:
+            write_private(path, _text_of(values))
+            begin_count(read_settings(path).model_copy(update={"database_url": values["database_url"]}), count)
+        # A running controller would go on with the lanes that it has read, until it has to read them again.
+        stopped = lock_database(str(values["database_url"])) if moves else nullcontext()
+        with stopped, database.begin() as connection:
             seed_site(connection, plan)
         if database.url.database and database.dialect.name == "sqlite":
             Path(database.url.database).chmod(0o600)
         api_key = "" if (directory / API_KEY_FILE).exists() else add_api_key(database, API_KEY_NAME)
     finally:
         database.dispose()
-    write_private(path, "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
+    write_private(path, _text_of(values))
     write_private(directory / SECRETS_FILE, json.dumps(passwords, indent=2) + "\n")
     if api_key:
         write_private(directory / API_KEY_FILE, api_key + "\n")
-    return Prepared(directory, path, passwords, (directory / API_KEY_FILE).read_text().strip())
+    return Prepared(directory, path, passwords, (directory / API_KEY_FILE).read_text().strip(), count)
+
+
+def _text_of(values: dict[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
+def _look_ahead(database: Database, plan: Plan) -> tuple[bool, str]:
+    """Whether lanes of this site are moved, and why people must be counted then."""
+    with database.connect() as connection:
+        if connection.execute(select(SITE.c.id)).scalar() != plan.site.id:
+            return False, ""
+        try:
+            live = load(connection)
+        except InvariantError:  # an earlier plan may be the reason, and this one what puts it right
+            return True, ""
+        why = why_count(live, plan)
+        if why:
+            seed_site(connection, plan)  # and not kept: a mistake in the plan is found before the books are touched
+            connection.rollback()
+    return moves_lanes(live, plan), why
 
 
 def add_api_key(database: Database, name: str, scopes: tuple[str, ...] = (ADMIN,), rate_per_s: int = 0) -> str:
@@ -137,6 +172,8 @@ def seed_site(connection: Connection, plan: Plan) -> None:
         words = dict.fromkeys(("inc", "software", "hardware", "fault", "alarm"), "")
         numbers = {"past": "[]", "boot": 0, "applied_seq": 0, "emergency": False}
         _put(connection, NODE, {"id": node.id, "board": node.board}, {**words, **numbers})
+    taken = LANE.c.node.in_(nodes_taken(plan)) & LANE.c.id.not_in([lane.id for lane in plan.lane])
+    connection.execute(update(LANE).where(taken).values(node=""))
     for lane in plan.lane:
         row = {"zone": lane.zone, "outer": lane.outer, "node": lane.node, "name": lane.name, "issues": lane.issues}
         _put_lane(connection, {"id": lane.id, **row, "name_en": lane.name_en or lane.name})

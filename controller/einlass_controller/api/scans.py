@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from einlass_controller.api import models
 from einlass_controller.api.access import ControllerOf, Scanner
 from einlass_controller.domain.decision import Text, sentence
+from einlass_controller.lane_changes import DESK_PREFIX
 from einlass_controller.messages import Proof, Redeem, Redeemed
 from einlass_controller.pages.words import instant_writer
 from einlass_controller.runtime import Controller
-from einlass_controller.setup import DESK_PREFIX
 
 router = APIRouter(tags=["scans"])
 

@@ -65,6 +65,25 @@ def knows_more(account: Account, inc: str, epoch: int, version: int) -> bool:
     return (epoch, version) > (account.epoch, account.version_sent)
 
 
+def moved(books: Books, moves: Mapping[str, Account]) -> Books:
+    """Accounts that go with their nodes to other lanes (by lane); a lane whose own one went begins with an empty one.
+
+    What was granted stays with the lane: the visits that it was granted to name that.
+    """
+    accounts = []
+    left = {account.lane for account in moves.values()}
+    for own in books.accounts.values():
+        found = moves.get(own.lane, Account(own.lane, own.zones) if own.lane in left else own)
+        accounts.append(replace(found, lane=own.lane, zones=own.zones, leaves=own.leaves, granted=own.granted))
+    zones = [Zone(zone.id, zone.cap, *zone.stored[:2], untold=zone.untold) for zone in books.zones.values()]
+    return Books(zones, accounts)
+
+
+def is_used(account: Account) -> bool:
+    """Whether a zone's count, or what a lane has yet to tell, hangs on which zones this account leads into."""
+    return bool(account.seq or account.exposure or account.balance or account.pending or account.granted)
+
+
 def _bare(zone: Zone, base: int, ghosts: int) -> Zone:
     """Without the running sums, which new books add up again."""
     return Zone(zone.id, zone.cap, base, ghosts)

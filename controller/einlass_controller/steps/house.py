@@ -290,6 +290,16 @@ def mark_later(batch: Batch, zone: str, lane: str, inc: str) -> None:
     _keep(batch, replace(area, counted={**area.counted, lane: (inc, wire.COUNT_MAX, never)}))
 
 
+def move_marks(batch: Batch, journals: Mapping[str, str]) -> None:
+    """Lanes have another journal now (by lane, its incarnation): what it said before the last count goes with it."""
+    for area in list(batch.live.areas.values()):
+        of_journal = {mark[0]: mark for mark in area.counted.values()}
+        counted = {lane: mark for lane, mark in area.counted.items() if lane not in journals}
+        counted |= {lane: of_journal[inc] for lane, inc in journals.items() if inc and inc in of_journal}
+        if counted != area.counted:
+            _keep(batch, replace(area, counted=counted))
+
+
 def _keep(batch: Batch, area: Area) -> None:
     batch.live.areas[area.id] = area
     row: Mapping[str, Any] = {

@@ -18,6 +18,7 @@ from einlass_controller.orders import (
     ImportTickets,
     LeasesUnknown,
     OfficeOrder,
+    PutTogether,
     ReplaceTicket,
     Restored,
     RevokeApiKey,
@@ -26,6 +27,7 @@ from einlass_controller.orders import (
 )
 from einlass_controller.steps import (
     imports,
+    lane_nodes,
     parking_office,
     recounts,
     ticket_life,
@@ -122,6 +124,7 @@ STEPS: dict[type[OfficeOrder], Callable[[Batch, Any], Any]] = {
     Restored: recounts.restored,
     ConfirmRecount: recounts.confirm,
     LeasesUnknown: recounts.leases_unknown,
+    PutTogether: lane_nodes.put_together,
     AddApiKey: _add_api_key,
     RevokeApiKey: _revoke_api_key,
     ChangeTicket: ticket_life.change,

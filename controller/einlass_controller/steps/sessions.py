@@ -4,7 +4,7 @@ from einlass_controller.domain import visits
 from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
-from einlass_controller.live import PAST_INCARNATIONS_MAX, Node
+from einlass_controller.live import PAST_INCARNATIONS_MAX, Lane, Node
 from einlass_controller.messages import Alarm, Hello, Reply, State, Status
 from einlass_controller.steps import (
     leasing,
@@ -218,29 +218,43 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
     ghosts = 0
     if lost:
         node.past = [*node.past, lost][-PAST_INCARNATIONS_MAX:]
-        for visit in batch.rows.visits_of_node(node.id):
-            if visit.state in (visits.RESERVED, visits.RELEASED):
-                batch.settle(visit)
-                arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
+        end_under_way(batch, node.id)
     node.inc, node.boot, node.applied, node.strikes, node.past_strikes = inc, boot, 0, 0, 0
     node.heard = node.back_strikes = 0
     node.wish = node.leased = node.sent = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)
     if lane is not None:
-        lent_ms = batch.live.books.accounts[lane.id].leased_until_ms
-        ghosts = batch.live.books.renew(lane.id, inc)
-        # Books that were put back may never have heard of a journal that was lent something all the same.
-        batch.live.books.accounts[lane.id].leased_until_ms = lent_ms
-        if batch.live.epoch:  # its journal begins at epoch 0: it has to take ours before what it says counts
-            account = batch.live.books.accounts[lane.id]
-            account.version_sent, account.sent = 1, [(1, SHUT_CEILING if batch.live.recount else 0)]
-            batch.send_limit(lane, account.newest)
-        batch.touch(lane)
+        ghosts = begin_account(batch, lane, inc)
     sale_ends.forgotten(batch, node)
     batch.record("incarnation", node=node.id, inc=inc, lost=lost, ghosts=ghosts)
     if lost:
         batch.alarm(node, f"journal_lost: {ghosts} places stay taken until a recount")
+    elif ghosts:
+        batch.alarm(node, f"its lane had another node: {ghosts} places stay taken until a recount")
+
+
+def end_under_way(batch: Batch, node: str) -> None:
+    """Nobody will tell what became of those whom this node let in: they count as inside."""
+    for visit in batch.rows.visits_of_node(node):
+        if visit.state in (visits.RESERVED, visits.RELEASED):
+            batch.settle(visit)
+            arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
+
+
+def begin_account(batch: Batch, lane: Lane, inc: str) -> int:
+    """A lane with another journal ("": with no node any more); returns the places that the one before stays owed."""
+    books = batch.live.books
+    lent_ms = books.accounts[lane.id].leased_until_ms
+    ghosts = books.renew(lane.id, inc)
+    account = books.accounts[lane.id]
+    # Books that were put back may never have heard of a journal that was lent something all the same.
+    account.leased_until_ms = lent_ms
+    if inc and batch.live.epoch:  # its journal begins at epoch 0: it has to take ours before what it says counts
+        account.version_sent, account.sent = 1, [(1, SHUT_CEILING if batch.live.recount else 0)]
+        batch.send_limit(lane, account.newest)
+    batch.touch(lane)
+    return ghosts
 
 
 def _tell_limit(batch: Batch, node: Node) -> None:
