@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from einlass_controller import cli
 from einlass_controller.domain.occupancy import InvariantError
+from einlass_controller.messages import Correct
 from einlass_controller.orders import ConfirmRecount
 from einlass_controller.plan import plan_of
 from einlass_controller.runtime import open_controller
@@ -145,6 +146,28 @@ def test_a_new_node_at_a_lane_ends_what_the_old_one_had_under_way(pool: Site) ->
     assert pool.bench.figures() == (14, 0, 0, 6), "what it may have used stays owed"
     assert any("had another node: 13 places" in alarm["reason"] for alarm in pool.bench.ledger("alarm"))
     assert (pool.fill(third), pool.ledger_agrees()) == (6, True)
+
+
+def test_a_node_that_had_no_lane_and_spoke_gets_one(pool: Site) -> None:
+    pool.plan["node"].append({"id": "gate-3"})
+    pool.set_up()
+    third = pool.bench.gate("gate-3")
+    assert third.ask(pool.bench.ticket())["code"] == "error"
+    pool.lane(0, node="gate-3")
+    assert pool.set_up() == ""
+    assert (pool.bench.engine.live.books.accounts["east"].inc, pool.bench.figures()[0]) == ("incgate-3", 13)
+    assert any("lane east had another node: 12 places" in alarm["reason"] for alarm in pool.bench.ledger("alarm"))
+    assert (pool.fill(third), pool.bench.figures()[0], pool.ledger_agrees()) == (7, 20, True)
+
+
+def test_what_a_count_has_in_it_goes_with_the_node(pool: Site) -> None:
+    pool.bench.order(Correct("bath", 10, None, "Ann", "counted"))
+    before = pool.bench.engine.live.areas["bath"].counted
+    pool.lane(0, node="gate-2")
+    pool.lane(1, node="gate-1")
+    pool.set_up()
+    after = pool.bench.engine.live.areas["bath"].counted
+    assert (tuple(after["east"]), tuple(after["west"])) == (tuple(before["west"]), tuple(before["east"]))
 
 
 def test_a_lane_by_another_name_has_its_nodes_account(pool: Site) -> None:

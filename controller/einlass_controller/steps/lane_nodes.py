@@ -4,7 +4,7 @@ from einlass_controller.domain import recount
 from einlass_controller.domain.occupancy import Account
 from einlass_controller.live import Lane, Live
 from einlass_controller.orders import PutTogether
-from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.house import move_marks
 from einlass_controller.steps.sessions import begin_account, end_under_way
 
@@ -56,8 +56,12 @@ def _begin(batch: Batch) -> set[str]:
     for lane in live.lanes.values():
         inc = _journal(live, lane)
         if live.books.accounts[lane.id].inc != inc and (inc or not lane.node):
-            begin_account(batch, lane, inc)
+            ghosts = begin_account(batch, lane, inc)
             changed.add(lane.id)
+            if ghosts:
+                reason = f"lane {lane.id} had another node: {ghosts} places stay taken until a recount"
+                log.error("alarm", node=lane.node, reason=reason)
+                batch.record("alarm", node=lane.node, reason=reason)
     return changed
 
 
