@@ -6,8 +6,9 @@ itself: after a small correction it waits, after a large jump it is left out, an
 """
 
 from einlass_controller.steps.batch import Batch, log
-from einlass_controller.steps.clocks import JUMP_MS
 
+# From one batch to the next; a wall clock is slewed a little all the time.
+SLEWED_MS = 500
 SETTLED_MS = 3_600_000
 # A close waits for so much at most: it is an hour when nobody is there, and staff who count have other things to do.
 CORRECTION_MAX_MS = 900_000
@@ -18,7 +19,7 @@ SKIPPED = "nightly_close_skipped"
 def look(batch: Batch) -> None:
     """Once a batch: whether the wall clock was set ahead, and whether that was long enough ago to believe it."""
     known, offset_ms = batch.live.night_clock, batch.now_ms - batch.steady_ms
-    if known.offset_ms is None or offset_ms - known.offset_ms <= JUMP_MS or _is_settled(batch):
+    if known.offset_ms is None or offset_ms - known.offset_ms <= SLEWED_MS or _is_settled(batch):
         known.offset_ms, known.jumped_ms = offset_ms, None
     elif known.jumped_ms is None:
         known.jumped_ms = batch.steady_ms
