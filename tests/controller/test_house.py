@@ -275,8 +275,8 @@ def test_the_night_sends_everybody_home_once(make_bench: Any) -> None:
     bench.rules(nightly_close="03:00", product=[{"id": "season", "name": "S"}])
     gate, code = bench.gate(), bench.ticket(product="season", entries_max=None)
     gate.enter(code)
-    gate.event("forced", side="entry", persons=1)
     gate.account["balance"] += 1
+    gate.event("forced", side="entry", persons=1)
     gate.status()
     assert count(bench) == 2
     bench.now_ms = at(bench, 27 * HOUR_MS) - 1_000
