@@ -4,6 +4,7 @@
        |                      |
        +--given up, rebooted--+--unused by all--> annulled    (place and entry count come back)
 
+A family's visit goes on while one of it is inside or under way. The nightly close ends it in any case.
 Only passages make somebody present. `doubtful`: a node could not tell whether the person went through; he counts.
 """
 
@@ -65,6 +66,11 @@ class Visit:
         return max(0, self.persons - max(self.passed, self.left) - self.unused) if self.is_open else 0
 
     @property
+    def untold(self) -> int:
+        """Persons of this visit who were let in, and of whom the lane has yet to tell whether they went through."""
+        return max(0, self.persons - self.passed - self.unused) if self.is_open else 0
+
+    @property
     def since_ms(self) -> int:
         """When the first of them went through, or was let in."""
         return self.granted_ms if self.began_ms is None else self.began_ms
@@ -87,8 +93,7 @@ def enter(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int, doubtfu
     visit.state = PRESENT
     visit.passed += persons
     visit.doubtful = visit.doubtful or doubtful
-    if visit.inside == 0:  # they have left already
-        visit.state, visit.ended_ms = ENDED, at_ms
+    _end(visit, at_ms)  # they may have left already
     if ticket is not None:
         ticket.first_use_ms = at_ms if ticket.first_use_ms is None else ticket.first_use_ms
         ticket.last_use_ms = at_ms
@@ -98,15 +103,18 @@ def enter(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int, doubtfu
 def turn_back(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int) -> bool:
     """So many surely did not go through; True when nobody of the group did, so that the visit is annulled."""
     visit.unused += persons
-    if visit.passed == 0 and visit.unused >= visit.persons and visit.is_open:
-        annul(visit, ticket, at_ms)
+    if visit.unused >= visit.persons and annul(visit, ticket, at_ms):
         return True
+    _end(visit, at_ms)  # he was the last of them who might still have come
     return False
 
 
 def annul(visit: Visit, ticket: Ticket | None, at_ms: int) -> bool:
-    """The reservation never happened: the entry count comes back. False: somebody is inside or it was over already."""
-    if visit.state not in (RESERVED, RELEASED):
+    """The reservation never happened: the entry count comes back. False: somebody went through or it was undone.
+
+    Also when the night has ended it meanwhile.
+    """
+    if visit.passed or visit.state == ANNULLED:
         return False
     visit.state = ANNULLED
     visit.ended_ms = at_ms
@@ -130,10 +138,26 @@ def leave(visit: Visit, persons: int, at_ms: int) -> int:
     """So many of this visit went out; returns how many of them it could account for."""
     gone = min(persons, visit.inside)
     visit.left += gone
-    if visit.state == PRESENT and visit.inside == 0:
-        visit.state = ENDED
-        visit.ended_ms = at_ms
+    _end(visit, at_ms)
     return gone
+
+
+def go_home(visit: Visit, at_ms: int) -> int:
+    """At night nobody of it is inside or under way any more; returns how many were known to be inside.
+
+    What its lane has to tell of it comes late then: a passage makes it go on, and if nobody went through it never was.
+    """
+    gone = visit.inside
+    visit.left += gone
+    if visit.state in (RELEASED, PRESENT):
+        visit.state, visit.ended_ms = ENDED, at_ms
+    return gone
+
+
+def _end(visit: Visit, at_ms: int) -> None:
+    """It is over when all who came have left, and nobody of it is under way."""
+    if visit.state == PRESENT and visit.inside == 0 and not visit.walking:
+        visit.state, visit.ended_ms = ENDED, at_ms
 
 
 def leave_early(visit: Visit, persons: int) -> int:
@@ -144,13 +168,9 @@ def leave_early(visit: Visit, persons: int) -> int:
     return gone
 
 
-def of_earlier_boots(visits: Iterable[Visit], state: str, node: str, inc: str, boot: int) -> list[Visit]:
-    """Visits in this state that an earlier boot of the node asked for: it forgot them, and what it did with them."""
-    return [
-        visit
-        for visit in visits
-        if visit.node == node and visit.state == state and _earlier_boot(visit.nonce, inc, boot)
-    ]
+def of_earlier_boots(visits: Iterable[Visit], node: str, inc: str, boot: int) -> list[Visit]:
+    """Visits that an earlier boot of the node asked for: it forgot them, and what it did with them."""
+    return [visit for visit in visits if visit.node == node and _earlier_boot(visit.nonce, inc, boot)]
 
 
 def _earlier_boot(nonce: str, inc: str, boot: int) -> bool:

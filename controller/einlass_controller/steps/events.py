@@ -112,13 +112,15 @@ def _visit(batch: Batch, node: Node, message: NodeEvent) -> Visit | None:
 
 
 def _boot(batch: Batch, node: Node, message: NodeEvent) -> None:
-    late = visits.of_earlier_boots(
-        batch.rows.visits_of_node(node.id), visits.RESERVED, node.id, message.inc, message.boot
-    )
+    late = [visit for visit in _of_earlier_boots(batch, node, message) if visit.state == visits.RESERVED]
     for visit in late:
         batch.annul(visit)
     sale_ends.started(batch, node, message.boot)
     _note(batch, node, message, boot=message.boot, annulled=[visit.ticket for visit in late])
+
+
+def _of_earlier_boots(batch: Batch, node: Node, message: NodeEvent) -> list[Visit]:
+    return visits.of_earlier_boots(batch.rows.visits_of_node(node.id), node.id, message.inc, message.boot)
 
 
 def _released(batch: Batch, node: Node, message: NodeEvent) -> None:
@@ -143,17 +145,22 @@ def _passed(batch: Batch, node: Node, message: NodeEvent) -> None:
 
 
 def _uncertain(batch: Batch, node: Node, message: NodeEvent) -> None:
-    """The power went between release and passage: whoever was released then counts as inside."""
+    """The power went between release and passage: whoever was released then counts as inside.
+
+    When they went through nobody knows, but it was right after they were let in. Of whom the night has sent home only
+    the body is counted.
+    """
     if message.fields.get("nonce"):
         _went_in(batch, node, message, doubtful=True)
         return
-    under_way = visits.of_earlier_boots(
-        batch.rows.visits_of_node(node.id), visits.RELEASED, node.id, message.inc, message.boot
-    )
+    under_way = [
+        visit
+        for visit in _of_earlier_boots(batch, node, message)
+        if visit.untold and visit.state in (visits.RELEASED, visits.PRESENT)
+    ]
     for visit in under_way:
-        persons = visit.persons - visit.unused
-        arrived(batch, visit, persons, _when(batch, message), doubtful=True)
-        recount(batch, message, ENTRY, persons)
+        arrived(batch, visit, visit.untold, visit.granted_ms, doubtful=True)
+    recount(batch, message, ENTRY, _persons(message))
     _note(batch, node, message, tickets=[visit.ticket for visit in under_way])
 
 

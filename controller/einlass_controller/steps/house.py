@@ -153,11 +153,11 @@ def night(batch: Batch) -> None:
     if due_ms < batch.catalogue.valid_from_ms:
         return  # before there was a rule that says so
     ended = 0
-    for visit in batch.rows.visits_inside():
+    for visit in batch.rows.visits_to_end(live.nodes):
         if visit.since_ms < due_ms and visit.zone not in live.parking.zones:  # cars stay overnight
-            visits.leave(visit, visit.inside, due_ms)
+            gone = visits.go_home(visit, due_ms)
             ticket = batch.rows.ticket(visit.ticket) if visit.ticket else None
-            if ticket is not None:
+            if ticket is not None and gone:
                 ticket.last_exit_ms = due_ms
             batch.rows.changed(visit, ticket)
             ended += 1

@@ -33,7 +33,7 @@ def arrived(batch: Batch, visit: Visit, persons: int, at_ms: int, doubtful: bool
     for item in entered:
         overnight = item.zone in batch.live.parking.zones
         if item.began_ms is not None and item.began_ms < closed_ms and not overnight:  # told late, by a cut-off lane
-            visits.leave(item, item.inside, closed_ms)
+            visits.go_home(item, closed_ms)
 
 
 def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, at_ms: int) -> int:

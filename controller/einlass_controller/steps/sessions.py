@@ -1,6 +1,5 @@
 """Who a node is: its incarnation, whether its memory is whole, whether it is there."""
 
-from einlass_controller.domain import visits
 from einlass_controller.domain.admission import EVACUATION
 from einlass_controller.domain.occupancy import Report
 from einlass_controller.domain.recount import SHUT_CEILING
@@ -237,9 +236,9 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
 def end_under_way(batch: Batch, node: str) -> None:
     """Nobody will tell what became of those whom this node let in: they count as inside."""
     for visit in batch.rows.visits_of_node(node):
-        if visit.state in (visits.RESERVED, visits.RELEASED):
+        if visit.untold:
             batch.settle(visit)
-            arrived(batch, visit, visit.persons, batch.now_ms, doubtful=True)
+            arrived(batch, visit, visit.untold, visit.granted_ms, doubtful=True)
 
 
 def begin_account(batch: Batch, lane: Lane, inc: str) -> int:

@@ -72,7 +72,11 @@ _NODE_COLUMNS = Columns(
 )
 _ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts", "untold"))
 _OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
-_UNDER_WAY = "state IN ('" + "', '".join((visits.RESERVED, visits.RELEASED)) + "')"
+_RELEASED = f"state = '{visits.RELEASED}'"
+# Also the rest of a family of which others went through.
+_UNDER_WAY = (
+    f"(state IN ('{visits.RESERVED}', '{visits.RELEASED}') OR state = '{visits.PRESENT}' AND passed + unused < persons)"
+)
 
 
 # The lists of the lanes, asked at every status; {} stands for the zones.
@@ -231,6 +235,12 @@ class Rows:
         """Every visit of which somebody is inside now, with what this batch has changed; reads them."""
         self._add_visits(self._session.connection.execute(select(*_VISIT_COLUMNS).where(text(PRESENT_ONLY))))
         return [visit for visit in self.visits.values() if visit.state == visits.PRESENT and visit.inside]
+
+    def visits_to_end(self, nodes: Collection[str]) -> list[Visit]:
+        """Every visit of which somebody is inside, or was let in by one of these nodes and is under way; reads them."""
+        self.visits_inside()
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.node, nodes, _RELEASED))
+        return [visit for visit in self.visits.values() if visit.state in (visits.RELEASED, visits.PRESENT)]
 
     def passages_since(self, since_ms: int) -> list[dict[str, Any]]:
         """The ledger's passages after an instant, oldest first. Reads the whole ledger: once a night at most."""
