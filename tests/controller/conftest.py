@@ -127,6 +127,19 @@ class Gate:
         self.walk_in(answer, answer["persons"])
         return answer
 
+    def loses_power(self, under_way: int = 0) -> None:
+        """It starts again, and says how many were between release and passage."""
+        self.boot += 1
+        self.account["pending"] -= under_way
+        self.event("boot", reason="power")
+        if under_way:
+            self.event("uncertain", persons=under_way)
+
+    def loses_journal(self) -> None:
+        self.inc, self.seq = "new" + self.name, 0
+        self.account = dict.fromkeys(self.account, 0)
+        self.hello()
+
     def walk_out(self, **fields: Any) -> list[dict[str, Any]]:
         self.account["balance"] -= 1
         return self.event("passed", side="exit", persons=1, **fields)

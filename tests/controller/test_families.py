@@ -31,20 +31,6 @@ def half_a_family(gate: Gate, code: str) -> dict[str, Any]:
     return answer
 
 
-def power_went(gate: Gate, persons: int = 1) -> None:
-    """It starts again, and says that so many were between release and passage."""
-    gate.boot += 1
-    gate.account["pending"] -= persons
-    gate.event("boot", reason="power")
-    gate.event("uncertain", persons=persons)
-
-
-def journal_is_lost(gate: Gate) -> None:
-    gate.inc, gate.seq = "new", 0
-    gate.account = dict.fromkeys(gate.account, 0)
-    gate.hello()
-
-
 def past_the_night(bench: Bench) -> None:
     bench.now_ms = at(bench, THREE_AT_NIGHT_MS) + 1000
     bench.attempt(Tick())
@@ -87,7 +73,7 @@ def test_a_ticket_is_on_no_list_while_one_of_the_family_is_under_way(pool: Bench
 def test_the_rest_of_a_family_counts_as_inside_when_the_power_goes(pool: Bench) -> None:
     gate, code = pool.gate(), pool.ticket(product="day", persons=2)
     half_a_family(gate, code)
-    power_went(gate)
+    gate.loses_power(under_way=1)
     assert (count(pool), by_ticket(pool)) == (2, {"bath": 2})
     leave(gate, code, "x1")
     assert gate.ask(code)["persons"] == 1, "the other one is inside"
@@ -96,7 +82,7 @@ def test_the_rest_of_a_family_counts_as_inside_when_the_power_goes(pool: Bench) 
 def test_the_rest_of_a_family_counts_as_inside_when_a_journal_is_lost(pool: Bench) -> None:
     gate, code = pool.gate(), pool.ticket(product="day", persons=2)
     half_a_family(gate, code)
-    journal_is_lost(gate)
+    gate.loses_journal()
     assert (count(pool), by_ticket(pool)) == (2, {"bath": 2})
 
 
@@ -105,7 +91,7 @@ def test_who_had_turned_back_before_a_journal_was_lost_is_not_inside(pool: Bench
     answer = gate.ask(code)
     gate.release(answer)
     gate.turn_back(answer, 1)
-    journal_is_lost(gate)
+    gate.loses_journal()
     assert by_ticket(pool) == {"bath": 2}
 
 
@@ -167,7 +153,7 @@ def test_of_whom_nobody_went_through_the_entry_comes_back_after_the_night_too(po
     assert (count(pool), east.ask(code)["code"]) == (0, "ok")
 
 
-@pytest.mark.parametrize("trouble", [power_went, journal_is_lost])
+@pytest.mark.parametrize("trouble", [lambda gate: gate.loses_power(under_way=1), Gate.loses_journal])
 def test_who_was_in_the_arm_yesterday_when_the_power_went_is_not_inside_today(pool: Bench, trouble: Any) -> None:
     east, west = Clocked(pool, "gate-1"), pool.gate("gate-2")
     code = pool.ticket(product="season", entries_max=None)

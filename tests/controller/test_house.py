@@ -482,3 +482,36 @@ def test_who_is_outside_while_the_family_is_next_door_pays_for_himself(spa: Benc
     leave(ice, code, "x1")
     assert direct.ask(code)["code"] == "used_up"
     assert (counts(spa), by_ticket(spa)) == ((0, 0, 1), {"rink": 1})
+
+
+def between_bath_and_rink(spa: Bench) -> tuple[Any, Any, str]:
+    """The main entrance, the bridge, and the ticket of somebody who came in by the one and was let onto the other."""
+    spa.rules(product=[{"id": "day", "name": "Tag", "entries": 1, "reentry": {"policy": "always"}}])
+    main, bridge, code = spa.gate("gate-1"), spa.gate("gate-4"), spa.ticket(product="day")
+    main.enter(code)
+    bridge.release(bridge.ask(code))
+    return main, bridge, code
+
+
+def test_who_was_on_the_way_over_when_the_power_went_is_in_one_zone(spa: Bench) -> None:
+    main, bridge, code = between_bath_and_rink(spa)
+    bridge.loses_power(under_way=1)
+    assert (counts(spa), by_ticket(spa)) == ((0, 0, 1), {"rink": 1})
+    leave(spa.gate("gate-5"), code, "x1")
+    assert main.ask(code)["code"] == "ok_reentry"
+
+
+def test_who_was_on_the_way_over_when_a_journal_was_lost_is_in_one_zone(spa: Bench) -> None:
+    _, bridge, _ = between_bath_and_rink(spa)
+    bridge.loses_journal()
+    assert by_ticket(spa) == {"rink": 1}
+
+
+def test_who_is_inside_is_on_no_list_after_a_lane_forgot_his_question(spa: Bench) -> None:
+    spa.rules(product=[{"id": "season", "name": "Saison"}])
+    main, inner, code = spa.gate("gate-1"), spa.gate("gate-2"), spa.ticket(product="season", entries_max=None)
+    main.enter(code)
+    assert inner.ask(code)["code"] == "ok"
+    inner.loses_power()
+    assert by_ticket(spa) == {"bath": 1}
+    assert spa.rows("SELECT listed FROM ticket") == [(0,)]

@@ -169,11 +169,15 @@ class Rows:
         return [] if host is None else self.visits_of_ticket(host.id)
 
     def visits_of_node(self, node: str) -> list[Visit]:
-        """Visits of this node on which something may still happen; reads them (a reboot is rare)."""
+        """Visits of this node on which something may still happen; reads them (a reboot is rare).
+
+        Also its tickets' other open visits: where somebody else of them is, or he himself was before.
+        """
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.node, [node], _UNDER_WAY))
         found = [visit for visit in self.visits.values() if visit.node == node]
         wanted = {visit.ticket for visit in found} - self.tickets.keys() - {""}
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.id, wanted))
+        self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, {visit.ticket for visit in found} - {""}, _OPEN))
         return found
 
     def ticket(self, name: str) -> Ticket | None:
