@@ -173,3 +173,14 @@ def test_who_went_through_after_the_night_is_inside(pool: Bench) -> None:
     pool.attempt(Tick())
     gate.walk_in(answer)
     assert (count(pool), by_ticket(pool)) == (1, {"bath": 1})
+
+
+def test_when_all_leave_at_a_desk_who_is_under_way_at_a_gate_does_not(pool: Bench) -> None:
+    gate, code = pool.gate(), pool.ticket(product="day", persons=2)
+    assert pool.redeem(code, persons=1)["persons"] == 1
+    answer = gate.ask(code)
+    assert answer["persons"] == 1
+    assert pool.redeem(code, "exit")["code"] == "ok_exit"
+    gate.release(answer)
+    gate.walk_in(answer)
+    assert (count(pool), by_ticket(pool)) == (1, {"bath": 1})

@@ -129,7 +129,8 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
 
 
 def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None:
-    gone = departed(batch, message.key, ticket, lane, message.persons or wire.PERSONS_MAX, batch.now_ms)
+    persons = message.persons or max(1, _known_in(batch, lane, ticket))
+    gone = departed(batch, message.key, ticket, lane, persons, batch.now_ms)
     parking_exits.went_out(batch, lane, ticket, batch.now_ms)
     if gone:
         batch.live.books.walk(lane.id, -gone)
@@ -137,6 +138,11 @@ def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None
         batch.record("passed", node=message.client, lane=lane.id, side=EXIT, persons=gone, ticket=ticket.id)
     else:
         batch.record("exit_without_entry", node=message.client, lane=lane.id, ticket=ticket.id)
+
+
+def _known_in(batch: Batch, lane: Lane, ticket: Ticket) -> int:
+    """Of all who leave together nobody is meant who is under way, or somewhere else."""
+    return sum(visit.inside for visit in batch.rows.visits_of_ticket(ticket.id) if visit.zone == lane.zone)
 
 
 class Question(Struct, frozen=True):
