@@ -93,8 +93,8 @@ def test_who_is_inside_is_told_since_when_and_where() -> None:
 def test_a_family_comes_in_together_and_uses_one_entry() -> None:
     ticket, verdict = a_ticket(persons=4), Verdict("ok")
     use = admission.use_of(verdict, {}, HOUSE.products["single"], 4)
-    decision = admission.admit(ticket, verdict, 4, use, NOW, "0")
-    assert (decision.code, decision.persons, decision.entries_left, ticket.entries_used) == ("ok", 4, 0, 1)
+    admission.take(ticket, use, NOW)
+    assert (use.entries, ticket.entries_left, ticket.entries_used) == (1, 0, 1)
     assert (ticket.day_ms, ticket.entries_today) == (NOW.midnight_ms, 1)
 
 

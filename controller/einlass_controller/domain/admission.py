@@ -128,7 +128,7 @@ def facts(
     stays: Sequence[Visit] = (),
 ) -> dict[str, Fact]:
     """What the rules may ask about, as of this scan; what does not apply is left out."""
-    needed = persons if product is not None and product.group else 1
+    needed = entries_for(persons, product)
     left = ticket.entries_left
     today = ticket.day_ms == now.midnight_ms
     began = min((visit.since_ms for visit in stays if visit.inside), default=None)
@@ -178,16 +178,6 @@ def full(ticket: Ticket, free: int, version: str = codes.RULES_VERSION) -> Decis
     return about(ticket, codes.ZONE_FULL, {"free": max(0, free)}, version=version)
 
 
-def admit(ticket: Ticket, verdict: Verdict, persons: int, use: "Use", now: Moment, version: str) -> Decision:
-    """Let in: what it uses counts from now, and comes back if nobody goes through."""
-    ticket.entries_used += use.entries
-    if use.turns:
-        if ticket.day_ms != now.midnight_ms:
-            ticket.day_ms, ticket.entries_today = now.midnight_ms, 0
-        ticket.entries_today += use.turns
-    return about(ticket, verdict.code, verdict.values, persons, verdict, version)
-
-
 @dataclass(frozen=True, slots=True)
 class Use:
     """What an admission takes from a ticket: entries, and turns of the day. Both 0 for what belongs to a use so far.
@@ -200,17 +190,31 @@ class Use:
     entry_of: str = ""
 
 
+def take(ticket: Ticket, use: Use, now: Moment, is_late: bool = False) -> None:
+    """What an admission uses of the ticket counts from now, and comes back if nobody goes through.
+
+    is_late: it is only told now. Of a day that is over nothing is kept any more once the ticket is used on a later one.
+    """
+    ticket.entries_used += use.entries
+    if not use.turns or (is_late and ticket.day_ms > now.midnight_ms):
+        return
+    if ticket.day_ms != now.midnight_ms:
+        ticket.day_ms, ticket.entries_today = now.midnight_ms, 0
+    ticket.entries_today += use.turns
+
+
+def entries_for(persons: int, product: Product | None) -> int:
+    """A group's card gives an entry for each person, every other ticket one for all of them."""
+    return persons if product is not None and product.group else 1
+
+
 def use_of(
     verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int, running: str = ""
 ) -> Use:
-    """A group's card gives an entry for each person, every other ticket one for all of them.
-
-    running: the visit whose entry still runs, if there is one.
-    """
-    needed = persons if product is not None and product.group else 1
+    """What a verdict that admits so many takes from the ticket. running: the visit whose entry still runs, if any."""
     same_use = verdict.free and (known.get("moving") or known.get("missed"))
     later = same_use and not known.get("moving")
-    return Use(0 if verdict.free else needed, 0 if same_use else 1, running if later else "")
+    return Use(0 if verdict.free else entries_for(persons, product), 0 if same_use else 1, running if later else "")
 
 
 def about(

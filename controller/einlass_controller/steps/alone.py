@@ -3,7 +3,7 @@
 from typing import Any
 
 from einlass_controller.domain import decision as codes
-from einlass_controller.domain import visits
+from einlass_controller.domain import admission, visits
 from einlass_controller.domain.admission import Use
 from einlass_controller.domain.decision import Decision
 from einlass_controller.domain.visits import Visit
@@ -52,21 +52,18 @@ def released(
             batch.rows.ticket_changed(ticket)
     asked = Question(lane, ENTRY, shown, persons)
     answered = batch.rows.decisions.get(key)
-    with batch.as_of(at_ms):
-        judged = judge(batch, asked)
     leasing.noted(batch, lane, came=persons)
     refused = answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)
-    if refused or isinstance(judged, Found) or judged.persons < persons:
-        why = _why(judged, answered)
-        found = Found(Decision(codes.OK, persons), use=Use(1, 1))
-        keep(batch, shown)
-        if ticket is not None:
-            ticket.entries_used += found.use.entries
-            batch.rows.ticket_changed(ticket)
-        _report(batch, node, lane, message, at_ms, why, ticket.id if ticket is not None else "")
-    else:
-        with batch.as_of(at_ms):
+    with batch.as_of(at_ms):
+        judged = judge(batch, asked)
+        why = None
+        if refused or isinstance(judged, Found) or judged.persons < persons:
+            why = _why(judged, answered)
+            found = _let_in_all_the_same(batch, shown, persons)
+        else:
             found = let_in(batch, asked, judged, persons, None)
+    if why is not None:
+        _report(batch, node, lane, message, at_ms, why, ticket.id if ticket is not None else "")
     if answered is None:
         number = number_of(batch)
         answer = wire.encode("answer", answer_fields(message.inc, nonce, f"d{number}", found.decision, None))
@@ -81,6 +78,17 @@ def released(
     fresh.granted_ms = at_ms
     visits.release(fresh)
     return fresh, True
+
+
+def _let_in_all_the_same(batch: Batch, shown: Shown, persons: int) -> Found:
+    """By nobody's leave: it uses of the ticket what any entry does."""
+    keep(batch, shown)
+    ticket, use = shown.ticket, Use(1, 1)
+    if ticket is not None:
+        use = Use(admission.entries_for(persons, batch.catalogue.products.get(ticket.product)), 1)
+        admission.take(ticket, use, batch.moment, batch.is_late)
+        batch.rows.ticket_changed(ticket)
+    return Found(Decision(codes.OK, persons), use=use)
 
 
 def _why(judged: Found | Judged, answered: Stored | None) -> Decision:

@@ -200,8 +200,9 @@ def let_in(batch: Batch, asked: Question, judged: "Judged", persons: int, limit:
     if ticket.slot_ms is not None and not ticket.entries_used:
         _came(batch, ticket)
     use = admission.use_of(judged.verdict, judged.facts, judged.product, persons, judged.running)
-    version = str(batch.catalogue.version)
-    decision = admission.admit(ticket, judged.verdict, persons, use, batch.moment, version)
+    admission.take(ticket, use, batch.moment, batch.is_late)
+    verdict, version = judged.verdict, str(batch.catalogue.version)
+    decision = admission.about(ticket, verdict.code, verdict.values, persons, verdict, version)
     return Found(decision, limit, judged.kept, use)
 
 

@@ -61,6 +61,7 @@ class Batch:
         self.stays: dict[str, ParkingStay] = {}  # that were asked for
         self.new_stays: set[str] = set()
         self.changed_stays: set[str] = set()
+        self.is_late = False  # what is judged happened earlier, see as_of()
         self.short: dict[str, int] = {}  # persons refused for want of a place, by zone
         self._letters = 0
         self._moment: Moment | None = None
@@ -87,12 +88,12 @@ class Batch:
     @contextmanager
     def as_of(self, at_ms: int) -> Iterator[None]:
         """Judge something that happened earlier by what held then."""
-        kept = self.now_ms, self._moment, self._catalogue
-        self.now_ms, self._moment, self._catalogue = min(at_ms, self.now_ms), None, None
+        kept = self.now_ms, self._moment, self._catalogue, self.is_late
+        self.now_ms, self._moment, self._catalogue, self.is_late = min(at_ms, self.now_ms), None, None, True
         try:
             yield
         finally:
-            self.now_ms, self._moment, self._catalogue = kept
+            self.now_ms, self._moment, self._catalogue, self.is_late = kept
 
     def record(self, kind: str, at_ms: int | None = None, /, **body: Any) -> None:
         """Append to the ledger. at_ms: when it happened, if that is not now."""
