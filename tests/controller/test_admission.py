@@ -158,5 +158,5 @@ def test_a_body_that_passed_after_all_counts_and_uses_the_entry_again() -> None:
 
 def test_only_earlier_boots_of_the_same_journal_are_forgotten() -> None:
     stays = [a_visit(nonce=nonce) for nonce in ("i.1.7", "i.2.1", "j.1.1", "i.x.1", "i.1", "i.1-3k9z.8", "i.2-3k9z.8")]
-    late = visits.of_earlier_boots(stays, visits.RESERVED, "n", "i", 2)
+    late = visits.of_earlier_boots(stays, "n", "i", 2)
     assert [visit.nonce for visit in late] == ["i.1.7", "i.1-3k9z.8"], "with and without the boot's own letters"

@@ -156,6 +156,32 @@ def test_an_unpaid_ticket_does_not_become_paid_by_replacing_it(bench: Any) -> No
     assert bench.gate().ask(new)["code"] == "unpaid"
 
 
+def inside_on_a_day_ticket(bench: Any) -> tuple[Any, str]:
+    bench.rules(product=[{"id": "day", "name": "Tag", "entries": 1, "reentry": {"policy": "always"}}])
+    gate, code = bench.gate(), bench.ticket(product="day")
+    gate.enter(code)
+    return gate, code
+
+
+def test_a_ticket_that_is_replaced_while_its_bearer_is_on_the_way_out(bench: Any) -> None:
+    gate, code = inside_on_a_day_ticket(bench)
+    gate.event("exit", nonce="x1", side="exit", digest=codes.digest(code))
+    _, new = replace(bench, "T1")
+    gate.walk_out(nonce="x1")
+    assert bench.rows("SELECT ticket, state FROM visit") == [("R1", "ended")]
+    assert gate.ask(new)["code"] == "ok_reentry"
+
+
+def test_a_way_out_that_is_told_after_the_ticket_was_replaced_twice(bench: Any) -> None:
+    gate, code = inside_on_a_day_ticket(bench)
+    replace(bench, "T1")
+    _, new = replace(bench, "R1", 2)
+    gate.event("exit", nonce="x1", side="exit", digest=codes.digest(code))
+    gate.walk_out(nonce="x1")
+    assert bench.rows("SELECT ticket, state FROM visit") == [("R2", "ended")]
+    assert gate.ask(new)["code"] == "ok_reentry"
+
+
 def test_an_entry_at_the_desk_is_taken_back_with_its_place(bench: Any) -> None:
     code = bench.ticket(persons=2)
     proof = bench.intake.prove(code.encode())

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from einlass_controller.domain import decision as codes
 from einlass_controller.domain import admission, visits
+from einlass_controller.domain import decision as codes
 from einlass_controller.domain.admission import Use
 from einlass_controller.domain.decision import Decision
 from einlass_controller.domain.visits import Visit

@@ -9,7 +9,7 @@ from einlass_controller.domain.decision import Decision
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.domain.visits import Visit
 from einlass_controller.intake import UNUSABLE
-from einlass_controller.live import Node
+from einlass_controller.live import Lane, Node
 from einlass_controller.messages import ENTRY, EXIT, SIDES, NodeEvent
 from einlass_controller.steps import alone, clocks, leasing, parking_exits, parking_sales, sale_ends
 from einlass_controller.steps.asks import answer_fields, judge_exit
@@ -180,7 +180,7 @@ def _went_out(batch: Batch, node: Node, message: NodeEvent) -> None:
     left = _persons(message)
     if lane is not None:
         leasing.noted(batch, lane, left=left)
-    ticket = batch.rows.tickets.get(scan.ticket) if scan is not None else None
+    ticket = _bearer(batch, lane, batch.rows.tickets.get(scan.ticket)) if scan is not None else None
     if scan is not None and ticket is not None and lane is not None:
         key = f"{scan.key}/{message.seq}"  # one scan may be followed by the passages of a whole family
         left -= departed(batch, key, ticket, lane, left, _when(batch, message))
@@ -238,7 +238,7 @@ def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
     """An exit scan: remembered under its nonce until the body goes out. Egress is never refused."""
     digest, nonce = str(message.fields.get("digest") or ""), str(message.fields.get("nonce") or "")
     lane = batch.live.lane_of_node.get(node.id)
-    ticket = batch.rows.by_digest.get(digest)
+    ticket = _bearer(batch, lane, batch.rows.by_digest.get(digest))
     if ticket is None and lane is not None:
         ticket = parking_exits.unknown(batch, lane, digest)
     inside = ticket is not None and any(visit.inside for visit in batch.rows.visits_of_ticket(ticket.id))
@@ -256,6 +256,16 @@ def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
         _charge(batch, node, ticket)
     if not inside:
         batch.record("exit_without_entry", node=node.id, ticket=ticket.id if ticket is not None else "")
+
+
+def _bearer(batch: Batch, lane: Lane | None, ticket: Ticket | None) -> Ticket | None:
+    """Whose visit a way out ends: a ticket that was replaced meanwhile is another one now.
+
+    Not a car's: who has lost his parking ticket pays with the new one, and whoever found the old one does not leave by it.
+    """
+    if ticket is None or lane is None or parking_exits.is_car_park(batch, lane):
+        return ticket
+    return batch.rows.heir(ticket)
 
 
 def _charge(batch: Batch, node: Node, ticket: Ticket) -> None:

@@ -187,6 +187,12 @@ class Rows:
         self._add_visits(self._select(_VISIT_COLUMNS, VISIT.c.ticket, [name], _OPEN))
         return self.tickets.get(name)
 
+    def heir(self, ticket: Ticket) -> Ticket:
+        """The ticket under which the bearer of this one goes on, if it was replaced; reads it (that is rare)."""
+        for _ in range(REPLACED_MAX):
+            ticket = (self.ticket(ticket.replaced_by) if ticket.replaced_by else None) or ticket
+        return ticket
+
     def tickets_with(self, digest: str) -> bool:
         """Whether a ticket has this digest; reads it (what a machine sells is rare)."""
         self._add_tickets(self._select(_TICKET_COLUMNS, TICKET.c.digest, [digest]))
