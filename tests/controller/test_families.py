@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from tests.controller.conftest import Bench, Gate
-from tests.controller.test_house import HOUR_MS, at, by_ticket, count, leave
+from tests.controller.test_house import HOUR_MS, SPA, at, by_ticket, count, leave
 from tests.controller.test_told_late import Clocked
 
 from einlass_controller.messages import Correct, Tick
 
 DAY = {"id": "day", "name": "Tag", "entries": 1, "reentry": {"policy": "always"}}
 SEASON = {"id": "season", "name": "Saison"}
+TWICE = {"id": "twice", "name": "Zweimal", "entries": 1, "reentry": {"policy": "per_day", "times": 2}}
 THREE_AT_NIGHT_MS = 27 * HOUR_MS
 
 
@@ -19,6 +20,13 @@ THREE_AT_NIGHT_MS = 27 * HOUR_MS
 def pool(make_bench: Callable[[int], Bench]) -> Bench:
     bench = make_bench(10)
     bench.rules(product=[DAY, SEASON], nightly_close="03:00")
+    return bench
+
+
+@pytest.fixture
+def spa(make_park: Callable[[dict[str, Any]], Bench]) -> Bench:
+    bench = make_park(SPA)
+    bench.rules(product=[DAY, TWICE])
     return bench
 
 
@@ -184,3 +192,60 @@ def test_when_all_leave_at_a_desk_who_is_under_way_at_a_gate_does_not(pool: Benc
     gate.release(answer)
     gate.walk_in(answer)
     assert (count(pool), by_ticket(pool)) == (1, {"bath": 1})
+
+
+def only_some(gate: Gate, code: str, persons: int) -> None:
+    """All who are asked for are let in, and so many go through."""
+    answer = gate.ask(code)
+    assert answer["persons"] > persons
+    gate.release(answer)
+    gate.walk_in(answer, persons)
+    gate.turn_back(answer, answer["persons"] - persons)
+
+
+def test_who_is_missed_on_a_second_entry_comes_in_on_it_while_the_first_goes_on(spa: Bench) -> None:
+    main, code = spa.gate("gate-1"), spa.ticket(persons=3, entries_max=2)
+    main.enter(code)
+    leave(main, code, "x1")
+    leave(main, code, "x2")
+    only_some(main, code, 1)
+    assert main.enter(code)["persons"] == 1
+    assert spa.rows("SELECT entries_used FROM ticket") == [(2,)]
+    leave(main, code, "x3")
+    assert main.ask(code)["code"] == "used_up", "he has used his place"
+
+
+def test_who_is_missed_where_a_lane_leads_into_two_zones_may_still_come(spa: Bench) -> None:
+    direct, code = spa.gate("gate-3"), spa.ticket(persons=2)
+    only_some(direct, code, 1)
+    direct.enter(code)
+    leave(direct, code, "x1")
+    assert direct.ask(code)["code"] == "used_up", "he has used his place"
+
+
+def test_who_is_missed_may_still_come_when_one_of_the_others_has_walked_over(spa: Bench) -> None:
+    main, bridge, code = spa.gate("gate-1"), spa.gate("gate-4"), spa.ticket(persons=3)
+    only_some(main, code, 2)
+    only_some(bridge, code, 1)
+    assert main.enter(code)["persons"] == 1
+
+
+def test_who_is_missed_when_a_family_comes_back_comes_back_too(spa: Bench) -> None:
+    main, code = spa.gate("gate-1"), spa.ticket(product="twice", persons=2)
+    main.enter(code)
+    leave(main, code, "x1")
+    leave(main, code, "x2")
+    only_some(main, code, 1)
+    assert main.enter(code)["persons"] == 1
+    assert spa.rows("SELECT entries_used, entries_today FROM ticket") == [(1, 2)]
+
+
+def test_while_one_walks_over_the_other_may_come_back_in(spa: Bench) -> None:
+    main, inner, code = spa.gate("gate-1"), spa.gate("gate-2"), spa.ticket(product="day", persons=2)
+    main.enter(code)
+    leave(main, code, "x1")
+    answer = inner.ask(code)
+    assert answer["persons"] == 1
+    inner.release(answer)
+    back = main.ask(code)
+    assert (back["code"], back["persons"]) == ("ok_reentry", 1)

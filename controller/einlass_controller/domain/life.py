@@ -112,8 +112,9 @@ def supersede(old: Ticket, new_id: str, digest: str, code_sha256: str, key_id: i
 
 
 def last_entry(stays: list[Visit], key: str = "") -> Visit:
-    """The visit whose entry is taken back: this one, or the newest. Raises LifeError."""
-    found = [visit for visit in stays if visit.state != visits.ANNULLED and key in ("", visit.key)]
+    """The visit whose entry is taken back: this one, or that of the newest entry. Raises LifeError."""
+    wanted = [visit for visit in stays if (visit.key == key if key else visit.is_entry)]
+    found = [visit for visit in wanted if visit.state != visits.ANNULLED]
     if not found:
         raise LifeError("no_entry")
     return max(found, key=lambda visit: visit.granted_ms)

@@ -56,6 +56,11 @@ class Visit:
         return self.state in OPEN
 
     @property
+    def is_entry(self) -> bool:
+        """Whether they came in by it; else they walked over within the house, or it is of a zone around another's."""
+        return bool(self.turns or self.entry_of)
+
+    @property
     def inside(self) -> int:
         """Persons of this visit who are inside now."""
         return max(0, self.passed - self.left)
@@ -185,7 +190,7 @@ def _earlier_boot(nonce: str, inc: str, boot: int) -> bool:
 class Standing:
     """Where the bearers of a ticket are, as a lane into some zone sees it.
 
-    outside: so many of them are in no zone and not on their way into one. movable: so many are elsewhere in the house
+    outside: so many of them are in no zone and do not come into one. movable: so many are elsewhere in the house
     and may walk over. missed: so many were let in on an entry that still runs, and did not go through. entry: the visit
     that began with it. first: the visit to tell them about.
     """
@@ -206,7 +211,7 @@ ANY_NUMBER = 1_000_000
 
 
 def stand(
-    visits: Iterable[Visit], persons: int, zone: str, outer: str, chain_of: Callable[[str], Sequence[str]]
+    visits: Sequence[Visit], persons: int, zone: str, outer: str, chain_of: Callable[[str], Sequence[str]]
 ) -> Standing:
     """A ticket for so many persons at a lane from `outer` into `zone`. chain_of: a zone and all it lies in.
 
@@ -214,29 +219,21 @@ def stand(
     """
     start = chain_of(outer)
     bodies: dict[str, int] = {}
-    came_later: dict[str, int] = {}  # and have left again, by the visit whose entry they came in on
     first: Visit | None = None
-    entry = ""
-    on_the_way = here = passed = granted = 0
+    on_the_way = coming = here = 0
     for visit in visits:
-        is_outermost = len(chain_of(visit.zone)) == 1
         if not visit.is_open:
-            if visit.entry_of and is_outermost:
-                came_later[visit.entry_of] = came_later.get(visit.entry_of, 0) + max(visit.passed, visit.left)
             continue
         if first is None or (visit.zone == zone and first.zone != zone):
             first = visit
         walking = visit.walking
         on_the_way += walking
+        coming += walking if visit.is_entry else 0  # the others are known to be in the zone that they walk over from
         bodies[visit.zone] = bodies.get(visit.zone, 0) + visit.inside
         if visit.zone == zone or zone in chain_of(visit.zone):
             here += walking + (visit.inside if visit.zone == zone else 0)
-        if is_outermost:
-            passed += max(visit.passed, visit.left)
-            if visit.entries and visit.persons > granted:
-                granted, entry = visit.persons, visit.key
     known = sum(count for name, count in bodies.items() if len(chain_of(name)) == 1)
-    outside = max(0, persons - known - on_the_way)
+    outside = max(0, persons - known - coming)
 
     # Who stands where the lane starts walks over. Who is anywhere else may only be meant if nobody is outside.
     def may_walk(name: str) -> int:
@@ -248,5 +245,18 @@ def stand(
     movable = max((may_walk(name) for name in bodies if name in start), default=0)
     if not movable and not outside and not on_the_way:
         movable = max((may_walk(name) for name in bodies), default=0)
-    missed = min(outside, max(0, granted - passed - came_later.get(entry, 0) - on_the_way))
-    return Standing(outside, movable, missed, entry, first)
+    entry, missing = _incomplete(visits)
+    return Standing(outside, movable, min(outside, missing), entry, first)
+
+
+def _incomplete(visits: Sequence[Visit]) -> tuple[str, int]:
+    """The visit that began an entry which still runs and on which not all have come, also later, and how many not."""
+    came: dict[str, int] = {}
+    for visit in visits:
+        if visit.is_entry and visit.state != ANNULLED:
+            entry = visit.entry_of or visit.key
+            came[entry] = came.get(entry, 0) + max(visit.passed, visit.left) + visit.walking
+    for visit in visits:
+        if visit.is_open and visit.turns and visit.persons > came[visit.key]:
+            return visit.key, visit.persons - came[visit.key]
+    return "", 0

@@ -261,7 +261,7 @@ def _exit(batch: Batch, node: Node, message: NodeEvent) -> None:
 def _bearer(batch: Batch, lane: Lane | None, ticket: Ticket | None) -> Ticket | None:
     """Whose visit a way out ends: a ticket that was replaced meanwhile is another one now.
 
-    Not a car's: who has lost his parking ticket pays with the new one, and whoever found the old one does not leave by it.
+    Not a car's: who has lost his parking ticket pays with the new one, and the old one, found again, ends no stay.
     """
     if ticket is None or lane is None or parking_exits.is_car_park(batch, lane):
         return ticket

@@ -140,13 +140,17 @@ def _past_account(batch: Batch, message: NodeEvent, lane: Lane, persons: int, ma
             batch.record("counted_after", told_ms or batch.now_ms, lane=lane.id, zone=zone, change=change)
 
 
+def key_beside(visit: Visit, zone: str) -> str:
+    """Of the visit of another zone into which the same passage led."""
+    return f"{visit.key}+{zone}"
+
+
 def _beside(batch: Batch, visit: Visit, zone: str, persons: int, at_ms: int) -> Visit:
-    key = f"{visit.key}+{zone}"
+    key = key_beside(visit, zone)
     found = batch.rows.visits.get(key)
     if found is None:
         found = Visit(key, visit.node, visit.nonce, visit.ticket, visit.lane, zone, 0, visits.PRESENT, visit.granted_ms)
         found.entries = found.turns = 0
-        found.entry_of = visit.entry_of
         batch.rows.add_visit(found)
     visits.enter(found, None, persons, at_ms)
     found.persons += persons

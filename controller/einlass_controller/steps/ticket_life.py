@@ -5,9 +5,12 @@ from sqlalchemy import delete, insert, select
 from einlass_controller.domain import life, visits
 from einlass_controller.domain.life import LifeError
 from einlass_controller.domain.snapshot import row_of
+from einlass_controller.domain.tickets import Ticket
+from einlass_controller.domain.visits import Visit
 from einlass_controller.orders import AnnulEntry, ChangeTicket, Done, ReplaceTicket
 from einlass_controller.steps import parking_stays
 from einlass_controller.steps.batch import Batch
+from einlass_controller.steps.moving import key_beside
 from einlass_controller.store.schema import HELD_BACK
 from einlass_core.signed import TICKET_ID_LENGTH
 
@@ -100,14 +103,7 @@ def annul(batch: Batch, order: AnnulEntry) -> Done | LifeError | None:
     if visit.state in (visits.RESERVED, visits.RELEASED):
         batch.annul(visit)
     else:
-        inside = life.take_back(visit, ticket, batch.now_ms)
-        lane = batch.live.lanes.get(visit.lane)
-        if inside and lane is not None and not lane.node:
-            batch.live.books.walk(lane.id, -inside)
-            batch.touch(lane)
-        else:
-            counted = inside
-        batch.rows.changed(visit, ticket)
+        counted = _take_back(batch, ticket, visit)
     batch.record(
         "annulled",
         ticket=ticket.id,
@@ -118,3 +114,20 @@ def annul(batch: Batch, order: AnnulEntry) -> Done | LifeError | None:
         by=order.by,
     )
     return Done("annul", counted=counted)
+
+
+def _take_back(batch: Batch, ticket: Ticket, visit: Visit) -> int:
+    """In all zones that the passage led into; returns how many are still counted as inside in one of them."""
+    keys = {visit.key, *(key_beside(visit, zone) for zone in batch.live.areas)}
+    inside = {}
+    for item in batch.rows.visits_of_ticket(ticket.id):
+        if item.key in keys:
+            inside[item.zone] = life.take_back(item, ticket, batch.now_ms)
+            batch.rows.changed(item, ticket)
+    lane = batch.live.lanes.get(visit.lane)
+    if lane is None or lane.node:
+        return max(inside.values())
+    if inside[visit.zone]:  # a desk counts its own zone only
+        batch.live.books.walk(lane.id, -inside[visit.zone])
+        batch.touch(lane)
+    return 0
