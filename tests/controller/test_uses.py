@@ -83,3 +83,74 @@ def test_of_a_card_an_entry_that_should_not_have_been_uses_one_for_each_person(p
     alone_and_in(gate, code, 3)
     assert len(pool.ledger("conflict")) == 1
     assert pool.rows("SELECT entries_used FROM ticket") == [(3,)]
+
+
+def test_an_entry_told_late_does_not_end_the_lock_of_a_later_one(pool: Bench) -> None:
+    east, west, code = Clocked(pool, "gate-1"), Clocked(pool, "gate-2"), pool.ticket(product="locked", entries_max=None)
+    west.away = True
+    alone_and_in(west, code)
+    pool.pass_by(minutes=5)
+    west.leaves(code)
+    pool.pass_by(minutes=60)
+    east.lets_in(code)
+    pool.pass_by(minutes=5)
+    east.leaves(code)
+    assert east.ask(code)["code"] == "reentry_locked"
+    west.tell()
+    assert east.ask(code)["code"] == "reentry_locked"
+
+
+def in_by_a_lane_that_tells_late(pool: Bench, code: str) -> tuple[Clocked, Clocked]:
+    """And out again by another after five minutes, five minutes ago."""
+    east, west = Clocked(pool, "gate-1"), Clocked(pool, "gate-2")
+    answer = west.lets_in(code, persons=0)
+    west.away = True
+    west.walk_in(answer)
+    pool.pass_by(minutes=5)
+    east.leaves(code)
+    pool.pass_by(minutes=5)
+    return east, west
+
+
+def test_who_left_before_his_way_in_was_told_is_locked_out_all_the_same(pool: Bench) -> None:
+    code = pool.ticket(product="locked", entries_max=None)
+    east, west = in_by_a_lane_that_tells_late(pool, code)
+    assert east.ask(code)["code"] == "reentry_locked"
+    west.tell()
+    assert east.ask(code)["code"] == "reentry_locked"
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_who_left_before_his_way_in_was_told_may_come_back_in_time(pool: Bench, is_told: bool) -> None:
+    code = pool.ticket(product="within")
+    east, west = in_by_a_lane_that_tells_late(pool, code)
+    if is_told:
+        west.tell()
+    assert east.ask(code)["code"] == "ok_reentry"
+
+
+def test_a_way_out_told_late_is_not_the_last_one(pool: Bench) -> None:
+    east, west, code = Clocked(pool, "gate-1"), Clocked(pool, "gate-2"), pool.ticket(product="within")
+    west.away = True
+    alone_and_in(west, code)
+    pool.pass_by(minutes=5)
+    west.leaves(code)
+    pool.pass_by(minutes=20)
+    east.lets_in(code)
+    pool.pass_by(minutes=20)
+    east.leaves(code)
+    pool.pass_by(minutes=5)
+    west.tell()
+    assert pool.ledger("conflict") == []
+    assert east.ask(code)["code"] == "ok_reentry"
+
+
+def test_one_of_a_family_may_come_back_in_time_while_the_others_are_inside(pool: Bench) -> None:
+    gate, code = pool.gate(), pool.ticket(product="within", persons=2)
+    gate.enter(code)
+    pool.pass_by(minutes=30)
+    leave(gate, code, "x1")
+    pool.pass_by(minutes=5)
+    assert gate.ask(code)["code"] == "ok_reentry"
+    pool.pass_by(minutes=30)
+    assert gate.ask(code)["code"] == "used_up"

@@ -100,9 +100,14 @@ def enter(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int, doubtfu
     visit.doubtful = visit.doubtful or doubtful
     _end(visit, at_ms)  # they may have left already
     if ticket is not None:
-        ticket.first_use_ms = at_ms if ticket.first_use_ms is None else ticket.first_use_ms
-        ticket.last_use_ms = at_ms
-        ticket.last_lane = visit.lane
+        _used(ticket, visit, at_ms)
+
+
+def _used(ticket: Ticket, visit: Visit, at_ms: int) -> None:
+    """What happened last counts, not what was told last."""
+    ticket.first_use_ms = at_ms if ticket.first_use_ms is None else ticket.first_use_ms
+    if at_ms >= (ticket.last_use_ms or 0):
+        ticket.last_use_ms, ticket.last_lane = at_ms, visit.lane
 
 
 def turn_back(visit: Visit, ticket: Ticket | None, persons: int, at_ms: int) -> bool:
@@ -165,11 +170,12 @@ def _end(visit: Visit, at_ms: int) -> None:
         visit.state, visit.ended_ms = ENDED, at_ms
 
 
-def leave_early(visit: Visit, persons: int) -> int:
+def leave_early(visit: Visit, ticket: Ticket, persons: int) -> int:
     """So many went out of whom nobody has told yet that they went in; returns of how many this can be true."""
     gone = min(persons, visit.walking)
     if gone:
         visit.left = max(visit.passed, visit.left) + gone
+        _used(ticket, visit, visit.granted_ms)
     return gone
 
 

@@ -158,7 +158,7 @@ def night(batch: Batch) -> None:
             gone = visits.go_home(visit, due_ms)
             ticket = batch.rows.ticket(visit.ticket) if visit.ticket else None
             if ticket is not None and gone:
-                ticket.last_exit_ms = due_ms
+                ticket.last_exit_ms = max(due_ms, ticket.last_exit_ms or 0)
             batch.rows.changed(visit, ticket)
             ended += 1
     since = _came_since(batch, due_ms)

@@ -65,8 +65,8 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
             back.entries = back.turns = 0
             back.passed, back.began_ms = count, at_ms
             batch.rows.add_visit(back)
-    if known and not any(_inside(batch, ticket.id, cars).values()):
-        ticket.last_exit_ms = at_ms
+    if max(known, early) and not lane.outer:
+        ticket.last_exit_ms = max(at_ms, ticket.last_exit_ms or 0)
     batch.rows.ticket_changed(ticket)
     return max(known, early)
 
@@ -76,7 +76,7 @@ def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: i
     left = persons
     for visit in batch.rows.visits_of_ticket(ticket.id):
         if left and visit.zone == zone and visit.granted_ms <= at_ms + MARGIN_MS:
-            left -= visits.leave_early(visit, left)
+            left -= visits.leave_early(visit, ticket, left)
             batch.rows.changed(visit, None)
     return persons - left
 
