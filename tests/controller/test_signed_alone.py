@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.controller.test_house import leave
+from tests.controller.test_leases import alone
 
 from einlass_controller import view
 from einlass_controller.domain.life import BLOCK, UNBLOCK
@@ -399,6 +401,19 @@ def test_a_revoked_key_takes_its_tickets_off_every_list(bench: Any, office: Offi
     assert lane.list.persons(codes.digest(code)) == 0
     assert lane.shown(code) == "revoked"
     assert SEEN + USED_HERE <= 255
+
+
+def test_a_ticket_of_a_revoked_key_let_in_alone_is_a_conflict_also_if_it_is_known_here(
+    bench: Any, office: Office
+) -> None:
+    bench.rules(product=[{"id": "season", "name": "Saison"}])
+    gate, (code, ticket) = bench.gate(), office.sign(product="season")
+    gate.enter(code)
+    leave(gate, code, "x1")
+    bench.order(RevokeSigningKey(1, "stolen", "test"))
+    alone(gate, code, "w.1-s.1")
+    assert [item["would_have_been"] for item in bench.ledger("conflict")] == ["revoked"]
+    assert bench.rows("SELECT status FROM ticket") == [(ticket.status,)], "the key is revoked, not the ticket"
 
 
 def test_a_controller_that_starts_before_it_has_looked_at_a_revoked_keys_tickets_counts_on(

@@ -13,12 +13,16 @@ TWICE_A_DAY = {"id": "twice", "name": "Zweimal", "times_per_day": 2}
 LOCKED = {"id": "locked", "name": "Gesperrt", "lock_minutes": 60}
 WITHIN = {"id": "within", "name": "Kurz hinaus", "entries": 1, "reentry": {"policy": "within", "minutes": 30}}
 MORNINGS = {"id": "mornings", "name": "Zehnerkarte", "entries": 10, "group": True, "until": "00:01"}
+# A group's card with free re-entry, and one whose long stays cost more.
+GROUP = {"id": "group", "name": "G", "entries": 4, "group": True, "times_per_day": 2, "reentry": {"policy": "always"}}
+STAY = {"free_minutes": 120, "step_minutes": 30, "step_cents": 150}
+SHORT = {"id": "short", "name": "Kurz", "entries": 5, "stay": STAY}
 
 
 @pytest.fixture
 def pool(make_bench: Callable[[int], Bench]) -> Bench:
     bench = make_bench(10)
-    bench.rules(product=[TWICE_A_DAY, LOCKED, WITHIN, MORNINGS])
+    bench.rules(product=[TWICE_A_DAY, LOCKED, WITHIN, MORNINGS, GROUP, SHORT])
     return bench
 
 
@@ -152,5 +156,27 @@ def test_one_of_a_family_may_come_back_in_time_while_the_others_are_inside(pool:
     leave(gate, code, "x1")
     pool.pass_by(minutes=5)
     assert gate.ask(code)["code"] == "ok_reentry"
-    pool.pass_by(minutes=30)
+
+
+def test_of_a_card_each_free_return_is_a_use_of_the_day_also_while_one_is_missed(pool: Bench) -> None:
+    gate, code = pool.gate(), pool.ticket(product="group", persons=2, entries_max=4)
+    answer = gate.ask(code)
+    gate.release(answer)
+    gate.walk_in(answer, 1)
+    gate.turn_back(answer, 1)
+    answer = gate.ask(code)
+    assert answer["code"] == "ok_reentry"
+    gate.release(answer)
+    gate.walk_in(answer, 2)
     assert gate.ask(code)["code"] == "used_up"
+
+
+def test_a_short_stay_does_not_pay_for_a_long_one(pool: Bench) -> None:
+    east, west, code = pool.gate(), pool.gate("gate-2"), pool.ticket(product="short", entries_max=5)
+    east.enter(code)
+    pool.pass_by(minutes=150)
+    leave(east, code, "x1")
+    assert east.ask(code)["code"] == "overstay_due"
+    alone_and_in(west, code)
+    leave(west, code, "x2")
+    assert east.ask(code)["code"] == "overstay_due"

@@ -211,9 +211,12 @@ def entries_for(persons: int, product: Product | None) -> int:
 def use_of(
     verdict: Verdict, known: Mapping[str, Fact], product: Product | None, persons: int, running: str = ""
 ) -> Use:
-    """What a verdict that admits so many takes from the ticket. running: the visit whose entry still runs, if any."""
-    same_use = verdict.free and (known.get("moving") or known.get("missed"))
-    later = same_use and not known.get("moving")
+    """What a verdict that admits so many takes from the ticket. running: the visit whose entry still runs, if any.
+
+    Who is let in for a re-entry comes on his own, also on a card of which somebody is missed.
+    """
+    later = verdict.free and known.get("missed") and not known.get("moving") and verdict.code != codes.OK_REENTRY
+    same_use = later or (verdict.free and known.get("moving"))
     return Use(0 if verdict.free else entries_for(persons, product), 0 if same_use else 1, running if later else "")
 
 

@@ -12,7 +12,7 @@ from einlass_controller.messages import ENTRY, NodeEvent
 from einlass_controller.steps import leasing
 from einlass_controller.steps.asks import Found, Judged, Question, answer_fields, judge, let_in, number_of, reserve
 from einlass_controller.steps.batch import Batch
-from einlass_controller.steps.presenting import Shown, claimed, given_out, keep
+from einlass_controller.steps.presenting import Shown, as_signed, claimed, given_out, keep
 from einlass_controller.store.work import Stored
 from einlass_core import wire
 
@@ -50,7 +50,7 @@ def released(
         if ticket is not None and not shown.fresh:  # it has another code: signed anew, and used by both
             ticket.listed_number = 0
             batch.rows.ticket_changed(ticket)
-    asked = Question(lane, ENTRY, shown, persons)
+    asked = Question(lane, ENTRY, as_signed(batch, shown), persons)
     answered = batch.rows.decisions.get(key)
     leasing.noted(batch, lane, came=persons)
     refused = answered is not None and answered.code not in (codes.OK, codes.OK_REENTRY)

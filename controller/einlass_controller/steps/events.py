@@ -273,7 +273,7 @@ def _charge(batch: Batch, node: Node, ticket: Ticket) -> None:
     lane = batch.live.lane_of_node.get(node.id)
     verdict = judge_exit(batch, lane, ticket) if lane is not None else None
     due = int(verdict.values.get("amount_cents", 0)) if verdict is not None else 0
-    if due != ticket.due_cents:
+    if due > ticket.due_cents:  # what is owed for an earlier stay no later one makes less
         ticket.due_cents = due
         batch.rows.ticket_changed(ticket)
         batch.record("overstay", node=node.id, ticket=ticket.id, cents=due)

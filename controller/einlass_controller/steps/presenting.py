@@ -34,11 +34,18 @@ def present(batch: Batch, proof: Proof, lane: Lane | None = None) -> Shown:
     if ticket is not None:
         if not _proved(batch, ticket, proof) or ticket.import_id in batch.live.imports_open:
             return Shown(None)
-        key = batch.live.ring.get(ticket.key_id)
-        return Shown(ticket if key is None or key.revoked_ms is None else replace(ticket, status=codes.REVOKED))
+        return as_signed(batch, Shown(ticket))
     if lane is not None and lane.issues and proof.is_opaque:
         return Shown(given_out(batch, lane, proof.digest, proof.sha256), fresh=True)
     return Shown(None) if proof.signed is None else _first_time(batch, proof, proof.signed)
+
+
+def as_signed(batch: Batch, shown: Shown) -> Shown:
+    """What a key has signed that is revoked by now counts as revoked: to judge by, not to be kept."""
+    key = batch.live.ring.get(shown.ticket.key_id) if shown.ticket is not None else None
+    if shown.ticket is None or key is None or key.revoked_ms is None:
+        return shown
+    return Shown(replace(shown.ticket, status=codes.REVOKED), shown.fresh)
 
 
 def claimed(batch: Batch, fields: dict[str, Any], digest: str) -> Shown:
