@@ -80,7 +80,7 @@ class LineGate:
         if kind == "answer":
             self.answers.put(fields)
         elif kind == "limit":
-            self.say("status", ms=1, lane="locked", waiting=0, emergency=False)
+            self.say("status", ms=1, lane="locked", waiting=self.seq - self.acked, emergency=False)
         elif kind == "ack":
             self.acked = max(self.acked, fields["seq"])
 
@@ -124,7 +124,7 @@ class LineGate:
             with self.lock:
                 assert self.account["balance"] + persons <= self.account["ceiling"]
                 self.account["balance"] += persons
-            self.record("released", nonce=answer["nonce"], side="entry", persons=persons)
+                self.record("released", nonce=answer["nonce"], side="entry", persons=persons)
             self.record("passed", nonce=answer["nonce"], side="entry", persons=persons)
         return str(answer["code"])
 

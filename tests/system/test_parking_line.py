@@ -155,12 +155,14 @@ class Node:
         if kind == "ack":
             self.acked = max(self.acked, fields["seq"])
         elif kind == "limit":
-            self.say("status", ms=1, lane="locked", waiting=0, emergency=False)
+            self.say("status", ms=1, lane="locked", waiting=self.seq - self.acked, emergency=False)
         else:
             self.heard.put((kind, fields, bytes(message.payload)))
 
-    def record(self, kind: str, **fields: Any) -> None:
+    def record(self, kind: str, moved: int = 0, **fields: Any) -> None:
+        """moved: so many came in (or, negative, left) by it."""
         with self.lock:
+            self.account["balance"] += moved
             self.seq += 1
             said = {"unix_ms": 0, "kind": kind, "ms": 1, **fields}
             self.records.append(wire.encode("event", {**self._identity(), **said}))
@@ -257,10 +259,9 @@ class Site:
     def came(self, code: str, hours: float) -> None:
         """A car that the entry let in by itself, so long ago."""
         entry = self.nodes["rein"]
-        entry.account["balance"] += 1
         at_ms = time.time_ns() // 1_000_000 - int(hours * HOUR_MS)
-        said = {"nonce": entry.nonce(), "side": "entry", "persons": 1, "unix_ms": at_ms}
-        entry.record("released", **said, digest=codes.digest(code), reason="free-flow")
+        said: dict[str, Any] = {"nonce": entry.nonce(), "side": "entry", "persons": 1, "unix_ms": at_ms}
+        entry.record("released", 1, **said, digest=codes.digest(code), reason="free-flow")
         entry.record("passed", **said)
 
 
@@ -312,8 +313,7 @@ def test_from_the_entry_to_the_exit_with_the_controller_killed_in_between(site: 
 
     free, _ = leave.question("ask", "answer", **ask | {"nonce": leave.nonce()})
     assert free["code"] == "ok_exit"
-    leave.account["balance"] -= 1
-    leave.record("passed", nonce=free["nonce"], side="exit", persons=1)
+    leave.record("passed", -1, nonce=free["nonce"], side="exit", persons=1)
     (stay,) = site.call("/api/v1/parking/stays?state=left")
     assert (stay["paid_cents"], stay["vouchers"], stay["unpaid_cents"]) == (100, 1, 0)
     sign.shows(3)
