@@ -126,6 +126,37 @@ def test_a_way_out_told_late_does_not_end_what_began_after_it(spa: Bench) -> Non
     assert main.ask(code)["code"] == "already_inside", "he is: nobody else comes in on this ticket"
 
 
+def let_into_the_sauna(spa: Bench) -> tuple[Clocked, str]:
+    """The sauna's own entrance, which leads into the bath around it as well; it tells of the passage late."""
+    direct, code = Clocked(spa, "gate-3"), spa.ticket(product="day")
+    answer = direct.lets_in(code, persons=0)
+    direct.away = True
+    direct.walk_in(answer)
+    spa.pass_by(seconds=10)
+    return direct, code
+
+
+def test_a_way_out_of_the_zone_around_is_told_before_the_way_in(spa: Bench) -> None:
+    main, (direct, code) = Clocked(spa, "gate-1"), let_into_the_sauna(spa)
+    main.leaves(code)
+    direct.tell()
+    assert by_ticket(spa) == {}
+    assert main.ask(code)["code"] == "ok_reentry"
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_way_out_into_the_zone_around_is_told_before_the_way_in(spa: Bench, is_told: bool) -> None:
+    main, inner, (direct, code) = Clocked(spa, "gate-1"), Clocked(spa, "gate-2"), let_into_the_sauna(spa)
+    inner.leaves(code)
+    if is_told:
+        direct.tell()
+        assert counts(spa) == (1, 0, 0)
+    assert by_ticket(spa) == {"bath": 1}
+    assert main.ask(code)["code"] == "already_inside"
+    main.leaves(code)
+    assert by_ticket(spa) == {}
+
+
 def test_a_way_out_that_is_told_before_the_way_in(spa: Bench) -> None:
     main, direct, inner = (Clocked(spa, name) for name in ("gate-1", "gate-3", "gate-2"))
     code = spa.ticket(product="day")

@@ -50,7 +50,7 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     for zone in lane.zones:
         gone = _leave(batch, there.get(zone, []), persons, at_ms)
         known = max(known, gone)
-        early = max(early, gone + _leave_early(batch, ticket, zone, persons - gone, at_ms))
+        early = max(early, gone + _leave_early(batch, ticket, lane, zone, persons - gone, at_ms))
     for zone in sorted(there.keys() - {*around, *lane.zones}, key=lambda name: len(chain_of(name))):
         chain, count = chain_of(zone), sum(item.inside for item in there[zone])
         if lane.zone in chain:  # deeper inside: only those who are in no zone around it any more
@@ -71,14 +71,35 @@ def departed(batch: Batch, key: str, ticket: Ticket, lane: Lane, persons: int, a
     return max(known, early)
 
 
-def _leave_early(batch: Batch, ticket: Ticket, zone: str, persons: int, at_ms: int) -> int:
-    """Those whose way in is not told yet: when it is, they are not inside."""
+def _leave_early(batch: Batch, ticket: Ticket, lane: Lane, zone: str, persons: int, at_ms: int) -> int:
+    """Those whose way in is not told yet: when it is, they are in the zones around at most, if it led there."""
     left = persons
     for visit in batch.rows.visits_of_ticket(ticket.id):
-        if left and visit.zone == zone and visit.granted_ms <= at_ms + MARGIN_MS:
-            left -= visits.leave_early(visit, ticket, left)
+        if left and visit.granted_ms <= at_ms + MARGIN_MS and _leads_into(batch, visit, lane, zone):
+            gone = visits.leave_early(visit, ticket, left)
+            left -= gone
             batch.rows.changed(visit, None)
+            if gone:
+                _stay_around(batch, visit, lane, gone, at_ms)
     return persons - left
+
+
+def _stay_around(batch: Batch, visit: Visit, lane: Lane, persons: int, at_ms: int) -> None:
+    """Whose way in led into several zones is still in those that this lane does not lead out of."""
+    for zone in _zones_of(batch, visit):
+        if zone not in (*lane.zones, *lane.leaves) and zone in batch.live.chain_of(lane.outer):
+            _beside(batch, visit, zone, persons, at_ms)
+
+
+def _leads_into(batch: Batch, visit: Visit, lane: Lane, zone: str) -> bool:
+    """Whether its bearers come into this zone, which they leave by the lane; of its zones one, if it is further in."""
+    within = visit.zone not in lane.zones and zone == lane.zone
+    return visit.zone == zone or (within and zone in _zones_of(batch, visit))
+
+
+def _zones_of(batch: Batch, visit: Visit) -> tuple[str, ...]:
+    lane = batch.live.lanes.get(visit.lane)
+    return (visit.zone,) if lane is None else lane.zones
 
 
 def recount(batch: Batch, message: NodeEvent, side: str, persons: int) -> None:
