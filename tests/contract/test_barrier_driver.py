@@ -117,7 +117,8 @@ def test_the_boom_stays_up_over_a_car_that_stops_under_it_and_that_backs_out_aga
         await it.until(lambda: it.plant.waiting_car() == "ABC", "at the stop line")
         # The release is over before the car has moved on: what counts at the boom is the loop.
         it.driver.set_bolt(ENTRY, True, now_ms() + 20_000)
-        await it.until(lambda: it.plant.loop_occupied(LOOP_B), "under the boom")
+        # Seen, too: before that the boom may start down, and goes up again.
+        await it.until(lambda: it.plant.loop_occupied(LOOP_B) and PassageBusy(True) in it.events, "under the boom")
         it.driver.set_bolt(ENTRY, False, None)
         while it.plant.loop_occupied(LOOP_B):
             assert not it.sim.board.coils[COIL_LOWER]

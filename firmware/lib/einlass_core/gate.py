@@ -148,19 +148,14 @@ class Gate:
         self._bolt_since = 0
         self._fault = ""
         self._owed: "list[tuple[str, dict[str, Any]]]" = []
-        self._owed_deadline: "int | None" = None
+        self.owed_deadline: "int | None" = None  # None: all that happened is known to be written down.
         self._noise_until = 0
         self._noise_skipped = 0
 
     @property
-    def is_owing(self) -> bool:
-        """Whether something that happened is not known to be written down."""
-        return self._owed_deadline is not None
-
-    @property
     def deadline_ms(self) -> "int | None":
         """When step() wants to be called at the latest; None: only on an event."""
-        every = (self._deadline, self._exit_deadline, self._show_until, self._owed_deadline, self._fault_deadline())
+        every = (self._deadline, self._exit_deadline, self._show_until, self.owed_deadline, self._fault_deadline())
         due = [at for at in every if at is not None]
         return min(due) if due else None
 
@@ -215,7 +210,7 @@ class Gate:
             self._show(now_ms, "emergency", effects)
         elif not code:
             self._noise(now_ms, reason, effects)
-        elif self.is_owing:
+        elif self.owed_deadline is not None:
             self._show(now_ms, "error", effects)  # The journal is full or broken: nobody in, everybody out.
         else:
             self._remember(now_ms, ENTRY, code)
@@ -452,7 +447,7 @@ class Gate:
 
     def _not_recorded(self, now_ms: int, event: NotRecorded) -> "list[Effect]":
         effects: "list[Effect]" = []
-        self._owed_deadline = now_ms + OWED_RETRY_MS
+        self.owed_deadline = now_ms + OWED_RETRY_MS
         if event.kind == "released":
             self.account.refund(self._left)
             self._left = 0
@@ -469,23 +464,23 @@ class Gate:
                 self._owe("given_up", {"nonce": self._nonce, "side": ENTRY})
         # What stood behind the record was dropped: say once more how the bolts must be.
         effects.append(SetBolt(EXIT, self.exit_open))
-        if self.entry == RELEASED:
-            if self._bolt_since != now_ms:  # else its own record may stand behind this one
-                effects.append(SetBolt(ENTRY, True, self._deadline))
-        else:
+        if self.entry != RELEASED:
             self._bolt_wanted = False
             effects.append(SetBolt(ENTRY, False))
+        elif self._bolt_since != now_ms:  # Else its own record may stand behind this one.
+            effects.append(SetBolt(ENTRY, True, self._deadline))
         self._show(now_ms, "error", effects)
         return effects
 
     def _owe(self, kind: str, fields: "dict[str, Any]") -> None:
-        for owed_kind, owed in self._owed:
+        for at, (owed_kind, owed) in enumerate(self._owed):
             if owed_kind == kind and "persons" in owed and owed.get("nonce") == fields.get("nonce"):
                 if owed.get("side") == fields.get("side"):
                     owed["persons"] += fields.get("persons", 0)
                     if fields.get("side") == ENTRY and "ms" in fields:
                         # Whoever counts in between has too many rather than too few: the first out, the last in.
                         owed["ms"] = fields["ms"]
+                        self._owed.append(self._owed.pop(at))
                     return
         if len(self._owed) >= OWED_MAX:
             # The account, which is absolute, still carries the count; only the single facts are merged into one.
@@ -494,19 +489,13 @@ class Gate:
             self._owed.append((kind, fields))
 
     def _pay_owed(self, now_ms: int, effects: "list[Effect]") -> None:
-        """When it is time, and before anything else is written down.
-
-        In the order in which it happened: once something was after a count, the controller takes the rest to be, too.
-        """
-        at = 0
-        while at < len(effects) and not isinstance(effects[at], Record):
-            at += 1
-        if at == len(effects) and self._owed_deadline is not None and now_ms < self._owed_deadline:
-            return
-        self._owed.sort(key=lambda owed: owed[1].get("ms", 0))
-        effects[at:at] = [Record(kind, fields) for kind, fields in self._owed]
-        self._owed.clear()
-        self._owed_deadline = now_ms
+        """In the order in which it happened: once something was after a count, the controller takes the rest to be."""
+        records = [isinstance(effect, Record) for effect in effects]
+        at = records.index(True) if True in records else len(records)
+        if at < len(effects) or self.owed_deadline is None or now_ms >= self.owed_deadline:
+            effects[at:at] = [Record(kind, fields) for kind, fields in self._owed]
+            self._owed.clear()
+            self.owed_deadline = now_ms
 
     # Faults
 
@@ -574,8 +563,8 @@ class Gate:
             effects.append(Record("unused", {"nonce": nonce, "side": EXIT, "persons": 0}))
         if self._show_until is not None and now_ms >= self._show_until:
             self._ready(effects)
-        if self._owed_deadline is not None and now_ms >= self._owed_deadline and not self._owed:
-            self._owed_deadline = None  # Only now is it known that the last one was kept.
+        if self.owed_deadline is not None and now_ms >= self.owed_deadline and not self._owed:
+            self.owed_deadline = None  # Only now is it known that the last one was kept.
 
     def _bolt(self, now_ms: int, released: bool, until_ms: "int | None", effects: "list[Effect]") -> None:
         if released != self._bolt_wanted:

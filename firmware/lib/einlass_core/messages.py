@@ -51,7 +51,7 @@ def status(journal: "Journal", gate: "Gate", now_ms: int) -> "dict[str, Any]":
     fields["lane"] = gate.entry
     fields["waiting"] = journal.waiting
     fields["emergency"] = gate.emergency
-    if not gate.is_owing:  # It asks for no lease before its start is kept: the next start would have the same number.
+    if gate.owed_deadline is None:  # No lease is asked for before the start is kept: the next one has its number then.
         fields["cut_off"] = gate.cut_off
     return fields
 
