@@ -194,6 +194,31 @@ def test_when_all_leave_at_a_desk_who_is_under_way_at_a_gate_does_not(pool: Benc
     assert (count(pool), by_ticket(pool)) == (1, {"bath": 1})
 
 
+def test_a_family_whose_gate_was_cut_off_leaves_at_the_desk_whole(pool: Bench) -> None:
+    gate, other = Clocked(pool, "gate-1"), Clocked(pool, "gate-2")
+    code = pool.ticket(product="day", persons=4)
+    answer = gate.ask(code)
+    gate.away = True  # the link breaks after the answer
+    gate.release(answer)
+    for _ in range(4):
+        gate.walk_in(answer)
+    pool.pass_by(hours=2)
+    assert pool.redeem(code, "exit")["code"] == "ok_exit"
+    pool.pass_by(minutes=10)
+    gate.tell()
+    assert by_ticket(pool) == {}
+    assert other.ask(code)["persons"] == 4
+
+
+def test_a_family_that_is_elsewhere_by_the_records_leaves_at_the_desk_whole(spa: Bench) -> None:
+    ice, main, code = spa.gate("gate-5"), spa.gate("gate-1"), spa.ticket(product="day", persons=3)
+    ice.enter(code)  # the rink; from there to the bath by a door without sensors
+    spa.pass_by(hours=1)
+    assert spa.redeem(code, "exit", lane="desk-bath")["code"] == "ok_exit"
+    assert by_ticket(spa) == {}
+    assert main.ask(code)["persons"] == 3
+
+
 def only_some(gate: Gate, code: str, persons: int) -> None:
     """All who are asked for are let in, and so many go through."""
     answer = gate.ask(code)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.controller.test_house import by_ticket
 
 from einlass_controller.domain.hours import last_close
 from einlass_controller.engine import Engine
@@ -97,3 +98,16 @@ def test_a_clock_put_right_again_closes_the_night_that_was_left_out(pool: Pool) 
     pool.start()
     assert pool.tick() == 12
     assert pool.lasts(close_ms - pool.bench.now_ms) == 0
+
+
+def test_a_close_of_a_night_that_was_not_keeps_no_later_one_from_coming(pool: Pool) -> None:
+    pool.bench.now_ms += DAY_MS
+    pool.start()
+    pool.tick()  # by the clock as it is the night was missed
+    pool.bench.now_ms -= DAY_MS
+    pool.start()
+    pool.tick()
+    gate = pool.bench.gate("gate-2")
+    gate.enter(pool.bench.ticket())
+    assert by_ticket(pool.bench) == {"bath": 1}, "who came in just now is inside"
+    assert pool.lasts(pool.next_close_ms - pool.bench.now_ms + 1_000) == 0

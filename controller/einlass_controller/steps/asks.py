@@ -129,7 +129,7 @@ def redeem(batch: Batch, message: Redeem) -> Redeemed:
 
 
 def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None:
-    persons = message.persons or max(1, _known_in(batch, lane, ticket))
+    persons = message.persons or _known_in(batch, lane, ticket) or wire.PERSONS_MAX
     gone = departed(batch, message.key, ticket, lane, persons, batch.now_ms)
     parking_exits.went_out(batch, lane, ticket, batch.now_ms)
     if gone:
@@ -141,7 +141,7 @@ def _walk_out(batch: Batch, message: Redeem, lane: Lane, ticket: Ticket) -> None
 
 
 def _known_in(batch: Batch, lane: Lane, ticket: Ticket) -> int:
-    """Of all who leave together nobody is meant who is under way, or somewhere else."""
+    """Of all who leave together nobody is meant who is under way, or somewhere else; unless nobody is known here."""
     return sum(visit.inside for visit in batch.rows.visits_of_ticket(ticket.id) if visit.zone == lane.zone)
 
 

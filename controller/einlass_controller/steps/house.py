@@ -140,16 +140,23 @@ def slots_left(batch: Batch, tickets: tuple[Ticket, ...], walk_in: bool) -> Decl
     return None
 
 
+def _closed(batch: Batch, due_ms: int) -> None:
+    live = batch.live
+    live.site = replace(live.site, closed_ms=due_ms)
+    batch.rows.update(SITE, "id", {"id": live.site.id, "closed_ms": due_ms})
+
+
 def night(batch: Batch) -> None:
     """The nightly close, once for each night, also when it is noticed late; not when only a jump has brought it."""
     live = batch.live
     if batch.catalogue.nightly_close_ms is None:
         return
     due_ms = last_close(batch.now_ms, batch.catalogue.nightly_close_ms, live.clocks)
+    if live.site.closed_ms > batch.now_ms:  # of a night that was not: the clock was ahead, and has been put right
+        _closed(batch, due_ms)
     if due_ms <= live.site.closed_ms or not night_clock.has_come(batch, due_ms):
         return
-    live.site = replace(live.site, closed_ms=due_ms)
-    batch.rows.update(SITE, "id", {"id": live.site.id, "closed_ms": due_ms})
+    _closed(batch, due_ms)
     if due_ms < batch.catalogue.valid_from_ms:
         return  # before there was a rule that says so
     ended = 0

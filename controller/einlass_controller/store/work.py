@@ -73,8 +73,9 @@ _NODE_COLUMNS = Columns(
 _ZONE_COLUMNS = Columns(ZONE, ("id", "base", "ghosts", "untold"))
 _OPEN = "state IN ('" + "', '".join(visits.OPEN) + "')"
 _RELEASED = f"state = '{visits.RELEASED}'"
-# Also the rest of a family of which others went through.
+# Also the rest of a family of which others went through. That it is open is said for the index on the state.
 _UNDER_WAY = (
+    f"{_OPEN} AND "
     f"(state IN ('{visits.RESERVED}', '{visits.RELEASED}') OR state = '{visits.PRESENT}' AND passed + unused < persons)"
 )
 
