@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from einlass_controller.domain import ledger, visits
 from einlass_controller.domain.catalogue import BUILT_IN, Catalogue, in_force, read_catalogue
 from einlass_controller.domain.hours import Opening
-from einlass_controller.domain.occupancy import Account, Books, Zone
+from einlass_controller.domain.occupancy import Account, Books, Report, Zone
 from einlass_controller.domain.shares import Demand, Leasing
 from einlass_controller.domain.snapshot import CHANGES
 from einlass_controller.messages import Ask
@@ -150,6 +150,20 @@ class Booking:
     persons: int
 
 
+class Asked(NamedTuple):
+    """A ceiling sent to find out whether a node has an old image, and what the node was known to have before that."""
+
+    epoch: int
+    version: int
+    records: int
+    boot: int
+
+    def proves(self, report: Report, boot: int) -> bool:
+        """Whether it took that ceiling and has less all the same: no word of before that knows of it."""
+        has_less = report.seq < self.records or boot < self.boot
+        return has_less and (report.epoch, report.version) >= (self.epoch, self.version)
+
+
 @dataclass(slots=True)
 class Node:
     """A node as known now. What stands after `alarm` is not stored."""
@@ -171,13 +185,12 @@ class Node:
     lane_state: str = ""
     gap_since_ms: int = 0  # or since the last alarm about it, on the steady clock; 0: there is none
     sent: tuple[int, int] = (0, 0)  # boot, and up to which record it was acknowledged: these do not come again
-    strikes: int = 0
+    strikes: int = 0  # words that may be of an old image, since the last one that cannot
     struck_ms: int = 0
     clock_right_ms: int = 0  # when it last told something at once with the right time, on the steady clock; 0: not yet
     wall_offsets: tuple[int, int] | None = None  # least and most that ours was beyond the steady one since
-    past_strikes: int = 0  # messages of a past incarnation since the last one of the present
     heard: int = 0  # the most records that it has said to have, acknowledged or not
-    back_strikes: int = 0  # messages with fewer, or of an earlier start, since the last one without
+    asked: Asked | None = None  # whether it has an old image
     cut_off: str = ""  # what its lane does alone
     wish: tuple[int, int] = (0, 0)  # its last request for a lease: boot, and its own clock then
     leased: tuple[int, int] = (0, 0)  # the request that was answered last
@@ -202,7 +215,7 @@ class Node:
         if self.inc == old.inc:  # of another journal it says nothing
             self.gap_since_ms, self.sent, self.heard = old.gap_since_ms, old.sent, old.heard
             self.strikes, self.struck_ms = old.strikes, old.struck_ms
-            self.past_strikes, self.back_strikes = old.past_strikes, old.back_strikes
+            self.asked = old.asked
 
 
 class WaitingAsk(NamedTuple):

@@ -8,6 +8,7 @@ from einlass_controller.domain import occupancy
 from einlass_controller.domain.ledger import verify
 from einlass_controller.domain.tickets import Ticket
 from einlass_controller.engine import StoreError
+from einlass_controller.live import Asked
 from einlass_controller.messages import Issue, Order, Redeem, Rejected, Tick
 from einlass_controller.steps.office import LIMIT_RESEND_MS
 from einlass_controller.store import session
@@ -178,8 +179,8 @@ def test_a_commit_that_fails_answers_nothing(bench: Any) -> None:
 def test_a_commit_that_fails_forgets_nothing_that_only_memory_knows(bench: Any) -> None:
     gate = bench.gate()
     node = bench.engine.live.nodes[gate.name]
-    names = ("heard", "gap_since_ms", "struck_ms", "strikes", "past_strikes", "back_strikes", "clock_right_ms")
-    remembered = {"sent": (1, 7), **{name: number for number, name in enumerate(names, 1)}}
+    names = ("heard", "gap_since_ms", "struck_ms", "strikes", "clock_right_ms")
+    remembered = {"sent": (1, 7), "asked": Asked(0, 9, 8, 1), **{name: number for number, name in enumerate(names, 1)}}
     for name, value in remembered.items():
         setattr(node, name, value)
     bench.fails_to_commit(bench.gate("gate-2", hello=False).message("alarm", ms=1, reason="jam"))

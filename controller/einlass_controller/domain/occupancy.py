@@ -260,15 +260,21 @@ class Books:
         return Taken(True, max(0, account.exposure - exposure))
 
     def contradicts(self, lane: str, report: Report) -> bool:
-        """Whether what it says is of the record known last, and is not what that says of who is inside.
+        """Whether no journal can say both this and what is known: one of the two is not to go on.
 
-        Each record has the account as it stood then, and nothing is told that is in none: so there are two records
-        with one number, and one of them is in a journal that is not to go on.
+        Each record has the account as it stood then, and nothing is told that is in none. So the same record says the
+        same of who is inside, a later one has no older ceiling, and an earlier one no newer.
         """
         account = self.accounts[lane]
-        if (report.inc, report.epoch, report.seq) != (account.inc, account.epoch, account.seq):
+        if report.inc != account.inc:
             return False
-        return (report.balance, report.pending) != (account.balance, account.pending)
+        limit, known = (report.epoch, report.version), (account.epoch, account.version)
+        if report.seq > account.seq:  # version 0: in this epoch it has told nothing yet
+            return account.version > 0 and limit < known
+        if report.seq < account.seq:
+            return limit > known
+        is_same = (report.epoch, report.seq) == (account.epoch, account.seq)
+        return is_same and (report.balance, report.pending) != (account.balance, account.pending)
 
     def lower(self, lane: str, places: int = 0) -> Limit | None:
         """Take back what a lane holds beyond so many spare places, as the limit to send.

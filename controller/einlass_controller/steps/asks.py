@@ -22,8 +22,9 @@ from einlass_controller.messages import ENTRY, EXIT, Ask, Redeem, Redeemed
 from einlass_controller.steps import leasing, parking_exits
 from einlass_controller.steps.batch import Batch, log
 from einlass_controller.steps.moving import arrived, departed
+from einlass_controller.steps.old_images import suspicious
 from einlass_controller.steps.presenting import Shown, keep, present
-from einlass_controller.steps.sessions import recognise, suspicious
+from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.work import Stored
 from einlass_core import wire
 
@@ -39,7 +40,7 @@ COUNTING = Text("Es wird nachgezählt: bitte warten", "People are being counted:
 
 def ask(batch: Batch, message: Ask) -> None:
     """A node's question. Unknown nodes and past incarnations get no answer, only a dead letter."""
-    node = recognise(batch, message.node, message.report.inc, message.boot, "ask")
+    node = recognise(batch, message.node, message.report.inc, message.boot, "ask", message.report)
     if node is None:
         return
     stored = batch.rows.decisions.get(message.key)

@@ -15,7 +15,8 @@ from einlass_controller.steps import alone, clocks, leasing, parking_exits, park
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
-from einlass_controller.steps.sessions import is_forked, recognise
+from einlass_controller.steps.old_images import is_forked
+from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.work import Stored
 from einlass_core import wire, wire_till
 
@@ -26,12 +27,12 @@ PERSONS_DEFAULT = 1
 
 def event(batch: Batch, message: NodeEvent) -> None:
     """The next record is applied; an older one only acknowledged again; after a gap the node sends again."""
-    node = recognise(batch, message.node, message.inc, message.boot, "event")
+    node = recognise(batch, message.node, message.inc, message.boot, "event", message.report)
     if node is None:
         return
     batch.acks[node.id] = node
     if message.seq <= node.applied:
-        if message.report is not None and message.seq == node.applied and not is_forked(batch, node, message.report):
+        if message.report is not None and not is_forked(batch, node, message.report) and message.seq == node.applied:
             batch.take(node, message.report)
         return
     if message.seq != node.applied + 1 and not _gap(batch, node, message.seq):
@@ -40,6 +41,8 @@ def event(batch: Batch, message: NodeEvent) -> None:
     node.boot = max(node.boot, message.boot)
     node.gap_since_ms = 0
     batch.nodes.add(node.id)
+    if message.report is not None:
+        is_forked(batch, node, message.report)  # then its account is frozen, and what it tells is past it
     clocks.heard(batch, node, int(message.fields.get("unix_ms", 0)))
     # A count that has this in it already is corrected first where places come back: never below who is inside.
     lowers = message.report is not None and batch.lowers(node, message.report)

@@ -19,10 +19,11 @@ from einlass_controller.orders_vouchers import HoldVoucher, Till
 from einlass_controller.parking_book import Machine
 from einlass_controller.steps import parking_stays, parking_visits, sale_ends, voucher_payments
 from einlass_controller.steps.batch import Batch, log
+from einlass_controller.steps.old_images import suspicious
 from einlass_controller.steps.parking_exits import an_entry_is_away
 from einlass_controller.steps.presenting import present
 from einlass_controller.steps.sale_rows import OPEN, asked, key_of, new_sale
-from einlass_controller.steps.sessions import recognise, suspicious
+from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.schema import PRICE, SALE
 from einlass_tariff import due
 from einlass_tariff.due import Bill, Shown
@@ -60,7 +61,7 @@ class _Held:
 
 def price(batch: Batch, message: Price) -> None:
     """Answer a till's question."""
-    node = recognise(batch, message.node, message.report.inc, message.boot, "price")
+    node = recognise(batch, message.node, message.report.inc, message.boot, "price", message.report)
     if node is None:
         return
     row = batch.rows.fetch(select(PRICE.c.content, PRICE.c.answer).where(PRICE.c.key == message.key))

@@ -17,15 +17,10 @@ from einlass_controller.steps import (
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.house import send_emergency
 from einlass_controller.steps.moving import arrived
-
-STRIKES_MAX = 3
-STRIKE_APART_MS = 2_000
-# Of a journal that is past messages may come late, and so may words that newer ones have overtaken; so many, apart, and
-# none of the present between them, are a node that has an old journal again.
-PAST_STRIKES_MAX = 5
+from einlass_controller.steps.old_images import speaks_from_the_past, suspicious
 
 
-def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node | None:
+def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str, report: Report | None) -> Node | None:
     """The node that speaks; None (and a dead letter) for strangers and for messages of a past incarnation.
 
     An incarnation never heard of is taken up whatever message brings it: its hello may have been lost.
@@ -36,11 +31,10 @@ def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node |
         return None
     node.seen_ms, node.online = batch.now_ms, True
     if inc == node.inc:
-        node.past_strikes = 0
         return node
     if inc in node.past:
         batch.letter(f"{name}/{kind}", "a message of an incarnation that is past")
-        _speaks_from_the_past(batch, node)
+        speaks_from_the_past(batch, node, inc, report)
         return None
     _take_up(batch, node, inc, boot)
     return node
@@ -48,7 +42,7 @@ def recognise(batch: Batch, name: str, inc: str, boot: int, kind: str) -> Node |
 
 def hello(batch: Batch, message: Hello) -> None:
     """A node connected: it is told up to where its events are kept, its newest limit, and the time."""
-    node = recognise(batch, message.node, message.report.inc, message.boot, "hello")
+    node = recognise(batch, message.node, message.report.inc, message.boot, "hello", message.report)
     if node is None:
         return
     if (node.software, node.hardware) != (message.software, message.hardware):
@@ -73,7 +67,7 @@ def hello(batch: Batch, message: Hello) -> None:
 
 def status(batch: Batch, message: Status) -> None:
     """A node's regular word; it also acknowledges limits."""
-    node = recognise(batch, message.node, message.report.inc, message.boot, "status")
+    node = recognise(batch, message.node, message.report.inc, message.boot, "status", message.report)
     if node is None:
         return
     node.waiting, node.lane_state = message.waiting, message.lane
@@ -118,54 +112,6 @@ def reply(batch: Batch, message: Reply) -> None:
         batch.record("reply", node=message.node, command=message.id, code=message.code)
 
 
-def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
-    """Whether this node speaks from an old image of its memory: nothing it says is taken, and it gets no places.
-
-    A movement count below what was acknowledged proves it when the boot is a new one; from a boot already known it may
-    also be a message that took its time, so only repetition convinces. One below what it has said and nobody has
-    acknowledged yet, or an earlier boot, takes more of it: until then what it says is taken. Another account under a
-    number that is known proves it at once.
-    """
-    lane = batch.live.lane_of_node.get(node.id)
-    account = batch.live.books.accounts[lane.id] if lane is not None else None
-    if account is not None and account.frozen:
-        return True
-    if report.seq >= node.applied:
-        node.strikes = 0
-        _has_gone_back(batch, node, report, boot)
-        return is_forked(batch, node, report) or (account is not None and account.frozen)
-    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
-        node.strikes, node.struck_ms = node.strikes + 1, batch.now_ms
-    if boot > node.boot or node.strikes >= STRIKES_MAX:
-        _is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
-    return True
-
-
-def is_forked(batch: Batch, node: Node, report: Report) -> bool:
-    """Whether an image wrote another record under a number that was told before: however late, it is no other word."""
-    lane = batch.live.lane_of_node.get(node.id)
-    if lane is None or not batch.live.books.contradicts(lane.id, report):
-        return False
-    account = batch.live.books.accounts[lane.id]
-    if not account.frozen:
-        said = f"balance {report.balance}, under way {report.pending}"
-        known = f"balance {account.balance}, under way {account.pending}"
-        _is_an_old_image(batch, node, f"its record {report.seq} says {said}, and said {known}")
-    return True
-
-
-def _has_gone_back(batch: Batch, node: Node, report: Report, boot: int) -> None:
-    """An image from before records that were never told was put in: nobody will hear of those any more."""
-    if report.seq >= node.heard and boot >= node.boot:
-        node.heard, node.back_strikes = report.seq, 0
-        return
-    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
-        node.back_strikes, node.struck_ms = node.back_strikes + 1, batch.now_ms
-    if node.back_strikes >= PAST_STRIKES_MAX:
-        said = f"it had {max(node.heard, report.seq)} records in start {node.boot}"
-        _is_an_old_image(batch, node, f"{said}, and has {report.seq} in start {boot}")
-
-
 def _look_for_lost_records(batch: Batch, node: Node, message: Status) -> None:
     """What is acknowledged was stored before. Where more was than is known here, these books are older than that.
 
@@ -191,26 +137,6 @@ def _is_explained(batch: Batch, node: Node) -> bool:
     return live.epoch > 0 and (live.recount != "" or account.version == 0 or account.seq > node.applied)
 
 
-def _speaks_from_the_past(batch: Batch, node: Node) -> None:
-    """An image of a journal that a newer one has followed was put in: nobody would ever hear of what it says."""
-    if batch.now_ms - node.struck_ms >= STRIKE_APART_MS:
-        node.past_strikes, node.struck_ms = node.past_strikes + 1, batch.now_ms
-    lane = batch.live.lane_of_node.get(node.id)
-    known = lane is not None and batch.live.books.accounts[lane.id].frozen
-    if node.past_strikes >= PAST_STRIKES_MAX and not known:
-        _is_an_old_image(batch, node, "a newer journal has followed its own")
-
-
-def _is_an_old_image(batch: Batch, node: Node, why: str) -> None:
-    lane = batch.live.lane_of_node.get(node.id)
-    if lane is not None:
-        batch.live.books.freeze(lane.id)
-        batch.touch(lane)
-    elif node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
-        return
-    batch.alarm(node, f"old_image: {why}; wipe its journal")
-
-
 def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
     lane = batch.live.lane_of_node.get(node.id)
     lost = node.inc
@@ -218,8 +144,7 @@ def _take_up(batch: Batch, node: Node, inc: str, boot: int) -> None:
     if lost:
         node.past = [*node.past, lost][-PAST_INCARNATIONS_MAX:]
         end_under_way(batch, node.id)
-    node.inc, node.boot, node.applied, node.strikes, node.past_strikes = inc, boot, 0, 0, 0
-    node.heard = node.back_strikes = 0
+    node.inc, node.boot, node.applied, node.heard, node.strikes, node.asked = inc, boot, 0, 0, 0, None
     node.wish = node.leased = node.sent = (0, 0)
     node.emergency, node.fault = False, ""
     batch.nodes.add(node.id)

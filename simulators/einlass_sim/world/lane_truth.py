@@ -17,6 +17,7 @@ class LaneTruth:
         self.doubtful = 0
         self.wiped = self.uncounted = 0
         self.lost_unknown = self.lost_uncounted = False
+        self.has_an_image = False  # its journal is not all that it wrote under this name
         self.lost_places = 0  # taken since the old image was made that was put in
         self.old_net = 0  # of the journals that are gone
         self.just_wiped = False

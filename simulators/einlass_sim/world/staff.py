@@ -37,7 +37,7 @@ class Staff:
     def count(self) -> None:
         """They count who is in the water, and the figure becomes that."""
         inside = self.world.truth.inside
-        away = [lane for lane in self.world.lanes if not lane.reachable]
+        away = [lane for lane in self.world.lanes if not lane.reachable or self._has_more_to_tell(lane)]
         here = [lane for lane in self.world.lanes if lane.reachable]
         if any(map(self._is_off, here)) or any(self._is_off(lane, CLOCK_ERROR_AWAY_MS) for lane in away):
             self.world.sometimes["not_counted_for_a_clock_is_wrong"] += 1
@@ -56,6 +56,11 @@ class Staff:
         """A count cannot be told from what a lane tells later by a clock that is wrong (docs/world.md)."""
         told_ms = lane.unix_ms() if lane.powered else 0
         return bool(told_ms) and abs(told_ms - self.world.office.now_ms()) > most_ms
+
+    def _has_more_to_tell(self, lane: "Lane") -> bool:
+        """A controller that was started anew since knows nothing of its clock before it has told the newest record."""
+        node = self.world.office.engine.live.nodes[lane.name]
+        return (node.inc, node.applied) != (lane.journal.incarnation, lane.journal.seq)
 
     def _stands_still(self) -> bool:
         """Whom a process that stands still saw go it tells with the time at which it goes on (docs/world.md)."""

@@ -300,12 +300,13 @@ class Truth:
         own.wiped += 1
         own.uncounted += 1
         own.just_wiped = True
+        own.has_an_image = False
         own.fresh()
 
     def image_put_back(self, lane: "Lane") -> None:
         """Its disk is an older one: what it had recorded since is lost."""
         own = self.lanes[lane.number]
-        own.lost_unknown = own.lost_uncounted = True
+        own.lost_unknown = own.lost_uncounted = own.has_an_image = True
         own.wiped += 1
         own.uncounted += 1
         known = self.world.office.engine.live.books.accounts[f"lane-{lane.number}"].balance
@@ -313,6 +314,12 @@ class Truth:
         image = Journal(lane.disk, lane.journal.incarnation)
         own.lost_places += was - image.durable["balance"]
         self._forgets(lane, image.seq)
+
+    def called_an_image(self, lane: "Lane") -> None:
+        """The controller takes nothing from it any more: never from a node that has its own journal."""
+        own, account = self.lanes[lane.number], self.world.office.engine.live.books.accounts[lane.id]
+        if account.inc == lane.journal.incarnation and not own.has_an_image:
+            self.violation(f"no_old_image: {lane.name} has all it ever wrote")
 
     def _forgets(self, lane: "Lane", after_seq: int) -> None:
         """Whom a lane let in alone by a record that is gone: the ticket is good there once more."""
@@ -394,7 +401,8 @@ class Truth:
         self.counted_without([lane for lane in self.world.lanes if f"lane-{lane.number}" in without])
 
     def counted_without(self, lanes: "list[Lane]") -> None:
-        """Out of reach by a clock that may be off: who passed there near to the count may count too many.
+        """They have yet to tell of the time before, by a clock that may be off: who passed there near to the count
+        may count too many.
 
         So may everybody whose way in has no time at all: it may have been after the count.
         """

@@ -215,6 +215,7 @@ class World(FaultySite[Lane]):
         for lane in self.lanes:
             if self.office.engine.live.books.accounts[f"lane-{lane.number}"].frozen:
                 self.sometimes["old_image_found"] += 1
+                self.truth.called_an_image(lane)
                 lane.lose_power()
                 self.truth.wiped(lane)
                 lane.disk.wipe()
