@@ -29,6 +29,7 @@ QUICK = (
     "lease_from_arrival",
     "refund_in_doubt",
     "signed_again_and_again",
+    "late_words_condemn",
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from einlass_controller.domain import occupancy, recount, voucher_owner
-from einlass_controller.steps import alone, events, voucher_payments
+from einlass_controller.steps import alone, events, old_images, voucher_payments
 from einlass_core import allowlist, gate, lease, signed, signed_alone
 from einlass_core.effects import Record, SetBolt
 from einlass_core.events import EXIT
@@ -338,6 +338,10 @@ def _node_event() -> type:
 _signed_recorded = signed_tickets.SignedTickets.recorded
 
 
+def _condemn(batch: Any, node: Any, _lane: Any, _report: Any) -> None:
+    old_images.is_an_old_image(batch, node, "three words of before")
+
+
 def _forget_once_inside(self: signed_tickets.SignedTickets, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     found = _signed_recorded(self, kind, fields)
     if kind == "passed" and fields["side"] != EXIT:
@@ -457,6 +461,16 @@ BUGS: dict[str, Bug] = {
     ),
     "conflicts_not_reported": Bug(
         "a second use alone is kept quiet about", lambda: [_swap(alone, "_report", lambda *_: None)], seeds=60
+    ),
+    "old_image_believed": Bug(
+        "a node with an old copy of its journal in it goes on",
+        lambda: [_swap(occupancy.Books, "freeze", lambda *_: None)],
+        faults=frozenset(("old_image",)),
+    ),
+    "late_words_condemn": Bug(
+        "three words that newer ones have overtaken are an old image",
+        lambda: [_swap(old_images, "_ask", _condemn)],
+        faults=frozenset(("cut", "delay", "old_copy")),
     ),
     "signed_again_and_again": Bug(
         "on a signature alone somebody is let in each time",
