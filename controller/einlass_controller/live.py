@@ -151,17 +151,24 @@ class Booking:
 
 
 class Asked(NamedTuple):
-    """A ceiling sent to find out whether a node has an old image, and what the node was known to have before that."""
+    """A ceiling sent to find out whether a journal is an old image's, and what its node was known to have before that.
 
+    inc: of a journal that a newer one has followed, or "". Of such a one any answer is proof.
+    """
+
+    inc: str
     epoch: int
     version: int
     records: int
     boot: int
 
     def proves(self, report: Report, boot: int) -> bool:
-        """Whether it took that ceiling and has less all the same: no word of before that knows of it."""
-        has_less = report.seq < self.records or boot < self.boot
-        return has_less and (report.epoch, report.version) >= (self.epoch, self.version)
+        """Whether it took that ceiling and has no more all the same: by a record beyond all told before, if not."""
+        if (report.epoch, report.version) < (self.epoch, self.version):
+            return False
+        if self.inc:
+            return report.inc == self.inc
+        return report.seq <= self.records or boot < self.boot
 
 
 @dataclass(slots=True)

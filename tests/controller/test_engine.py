@@ -180,7 +180,11 @@ def test_a_commit_that_fails_forgets_nothing_that_only_memory_knows(bench: Any) 
     gate = bench.gate()
     node = bench.engine.live.nodes[gate.name]
     names = ("heard", "gap_since_ms", "struck_ms", "strikes", "clock_right_ms")
-    remembered = {"sent": (1, 7), "asked": Asked(0, 9, 8, 1), **{name: number for number, name in enumerate(names, 1)}}
+    remembered = {
+        "sent": (1, 7),
+        "asked": Asked("", 0, 9, 8, 1),
+        **{name: number for number, name in enumerate(names, 1)},
+    }
     for name, value in remembered.items():
         setattr(node, name, value)
     bench.fails_to_commit(bench.gate("gate-2", hello=False).message("alarm", ms=1, reason="jam"))

@@ -84,6 +84,58 @@ def test_an_image_from_before_records_that_were_never_told_is_found(bench: Any) 
     assert "had 42 records" in bench.ledger("alarm")[-1]["reason"]
 
 
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_an_image_that_lacks_one_record_is_found_by_the_one_that_takes_the_ceiling(
+    bench: Any, acknowledged: bool
+) -> None:
+    """That record has the lost one's number, so from then on it lacks none."""
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    seq, account = gate.seq, dict(gate.account)
+    if acknowledged:
+        gate.event("refused", side="entry", code="invalid", persons=1)
+    else:
+        gate.seq += 1
+        gate.status()
+    gate.seq, gate.account = seq, account
+    speaks(gate)
+    assert frozen(bench)
+
+
+def test_a_question_without_an_answer_yet_stays_the_question(bench: Any) -> None:
+    """However slow the line is: an answer to the first proves as well."""
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    word = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    gate.event("refused", side="entry", code="invalid", persons=1)
+    late(gate, word)
+    asked = bench.engine.live.nodes["gate-1"].asked
+    late(gate, word)
+    assert bench.engine.live.nodes["gate-1"].asked is asked
+
+
+def test_nobody_is_asked_while_people_are_to_be_counted(bench: Any) -> None:
+    """The count would wait for an answer of a lane that is cut off."""
+    gate = bench.gate()
+    gate.enter(bench.ticket())
+    word = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    gate.event("refused", side="entry", code="invalid", persons=1)
+    bench.engine.live.recount = "the ledger ends early"
+    sent = bench.engine.live.books.accounts["east"].version_sent
+    late(gate, word)
+    assert bench.engine.live.books.accounts["east"].version_sent == sent
+
+
+def test_of_a_node_without_a_lane_late_words_are_only_suspected(bench: Any) -> None:
+    """It takes no ceiling, so nothing can be proved; a till has its sales in its journal."""
+    gate = bench.gate()
+    word = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    gate.event("refused", side="entry", code="invalid", persons=1)
+    bench.engine.live.lane_of_node.pop("gate-1")
+    late(gate, word)
+    assert "look before you wipe" in bench.engine.live.nodes["gate-1"].alarm
+
+
 def test_such_an_image_is_found_after_a_commit_that_failed_as_well(bench: Any) -> None:
     gate, other = bench.gate(), bench.gate("gate-2")
     gate.enter(bench.ticket())
@@ -213,6 +265,20 @@ def test_an_image_of_a_journal_that_a_newer_one_has_followed_is_found(bench: Any
     gate.status()
     assert bench.ledger("alarm") == alarms, "told once"
     renew(gate, "third")
+    assert gate.ask(bench.ticket())["code"] == "ok"
+
+
+def test_a_late_answer_of_a_past_journal_condemns_none_that_followed(bench: Any) -> None:
+    """Its node was wiped, as the alarm said."""
+    gate = bench.gate()
+    past, account = gate.inc, dict(gate.account)
+    renew(gate, "second")
+    gate.inc, gate.account, gate.seq, gate.boot = past, account, 0, 2
+    speaks(gate)
+    assert frozen(bench)
+    word = gate.message("status", ms=1, lane="locked", waiting=0, emergency=False)
+    renew(gate, "third")
+    late(gate, word)
     assert gate.ask(bench.ticket())["code"] == "ok"
 
 

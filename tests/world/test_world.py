@@ -59,6 +59,7 @@ BROKEN = {
     (8749, 4.0): "an image of a journal from before records that were never told",
     (3707, 4.0): "an image of a journal that wrote more records than it lacked, before anybody heard of them",
     (2527, 4.0): "a count while a lane was still telling what it had written",
+    (7885, 4.0): "a lockdown that was to end while the controller stood still",
     (2727, 4.0): "a decision that was due in the step in which a lower ceiling came",
     (2884, 4.0): "a count, and a clock that was put right after it",
     (20003, 4.0): "who came in before a count by a lane that did not know the time",

@@ -273,8 +273,8 @@ class Books:
             return account.version > 0 and limit < known
         if report.seq < account.seq:
             return limit > known
-        is_same = (report.epoch, report.seq) == (account.epoch, account.seq)
-        return is_same and (report.balance, report.pending) != (account.balance, account.pending)
+        said, knew = (report.balance, report.pending), (account.balance, account.pending)
+        return report.epoch == account.epoch and said != knew
 
     def lower(self, lane: str, places: int = 0) -> Limit | None:
         """Take back what a lane holds beyond so many spare places, as the limit to send.

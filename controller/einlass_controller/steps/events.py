@@ -15,7 +15,7 @@ from einlass_controller.steps import alone, clocks, leasing, parking_exits, park
 from einlass_controller.steps.asks import answer_fields, judge_exit
 from einlass_controller.steps.batch import Batch
 from einlass_controller.steps.moving import arrived, departed, recount
-from einlass_controller.steps.old_images import is_forked
+from einlass_controller.steps.old_images import is_proved
 from einlass_controller.steps.sessions import recognise
 from einlass_controller.store.work import Stored
 from einlass_core import wire, wire_till
@@ -32,8 +32,9 @@ def event(batch: Batch, message: NodeEvent) -> None:
         return
     batch.acks[node.id] = node
     if message.seq <= node.applied:
-        if message.report is not None and not is_forked(batch, node, message.report) and message.seq == node.applied:
-            batch.take(node, message.report)
+        report = message.report
+        if report is not None and not is_proved(batch, node, report, message.boot) and message.seq == node.applied:
+            batch.take(node, report)
         return
     if message.seq != node.applied + 1 and not _gap(batch, node, message.seq):
         return
@@ -42,7 +43,7 @@ def event(batch: Batch, message: NodeEvent) -> None:
     node.gap_since_ms = 0
     batch.nodes.add(node.id)
     if message.report is not None:
-        is_forked(batch, node, message.report)  # then its account is frozen, and what it tells is past it
+        is_proved(batch, node, message.report, message.boot)  # then its account is frozen, and what it tells is past it
     clocks.heard(batch, node, int(message.fields.get("unix_ms", 0)))
     # A count that has this in it already is corrected first where places come back: never below who is inside.
     lowers = message.report is not None and batch.lowers(node, message.report)

@@ -13,6 +13,8 @@ from einlass_core import wire
 
 STRIKES_MAX = 3
 STRIKE_APART_MS = 2_000
+# Who has no lane takes no ceiling, so it cannot be asked; nor has it anything that could be frozen.
+LOOK = "or its words come late: look before you wipe its journal"
 
 
 def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
@@ -22,7 +24,7 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     has acknowledged yet, or an earlier start, are taken until it is proved.
     """
     lane = batch.live.lane_of_node.get(node.id)
-    if _is_frozen(batch, lane) or is_forked(batch, node, report):
+    if _is_frozen(batch, lane) or is_proved(batch, node, report, boot):
         return True
     if report.seq < node.applied and boot > node.boot:
         is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
@@ -30,16 +32,22 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     if report.seq >= max(node.applied, node.heard) and boot >= node.boot:
         node.heard, node.strikes = report.seq, 0
         return False
-    if node.asked is not None and node.asked.proves(report, boot):
-        had = f"{node.asked.records} records in start {node.asked.boot}"
-        is_an_old_image(batch, node, f"it had {had}, and has {report.seq} in start {boot}")
-    elif _strikes(batch, node):
+    if _strikes(batch, node):
         _ask(batch, node, lane, report)
-    return report.seq < node.applied or _is_frozen(batch, lane)
+    return report.seq < node.applied
 
 
-def is_forked(batch: Batch, node: Node, report: Report) -> bool:
-    """Whether an image wrote records of its own under numbers that were told before: however late, it is no other word.
+def is_proved(batch: Batch, node: Node, report: Report, boot: int) -> bool:
+    """Whether it says, or one of its records does, what its own journal could not: late or not."""
+    if node.asked is not None and not node.asked.inc and node.asked.proves(report, boot):
+        had = f"{node.asked.records} records in start {node.asked.boot}"
+        is_an_old_image(batch, node, f"it had {had}, and has gone on from {report.seq} in start {boot}")
+        return True
+    return _is_forked(batch, node, report)
+
+
+def _is_forked(batch: Batch, node: Node, report: Report) -> bool:
+    """Whether an image wrote records of its own under numbers that were told before.
 
     A record that is known says something else, or a later one has an older ceiling than the lane has told of.
     """
@@ -59,17 +67,13 @@ def speaks_from_the_past(batch: Batch, node: Node, inc: str, report: Report | No
     lane = batch.live.lane_of_node.get(node.id)
     if _is_frozen(batch, lane):
         return
-    if report is not None and report.version == wire.COUNT_MAX:
+    if report is not None and node.asked is not None and node.asked.inc and node.asked.proves(report, 0):
         is_an_old_image(batch, node, "a newer journal has followed its own")
     elif _strikes(batch, node):
-        if lane is None:
-            is_an_old_image(batch, node, "a newer journal has followed its own")
-            return
-        last = Limit(batch.live.books.accounts[lane.id].epoch, wire.COUNT_MAX, SHUT_CEILING)
-        batch.send(node.id, "limit", {"inc": inc, "limit": last._asdict()})
+        _ask_the_past(batch, node, lane, inc)
 
 
-def is_an_old_image(batch: Batch, node: Node, why: str) -> None:
+def is_an_old_image(batch: Batch, node: Node, why: str, do: str = "wipe its journal") -> None:
     """From now on nothing that it says of its account is taken, and it gets no places, until its journal is new."""
     lane = batch.live.lane_of_node.get(node.id)
     if lane is not None:
@@ -77,7 +81,7 @@ def is_an_old_image(batch: Batch, node: Node, why: str) -> None:
         batch.touch(lane)
     elif node.alarm.startswith("old_image"):  # no account to freeze: told once is enough
         return
-    batch.alarm(node, f"old_image: {why}; wipe its journal")
+    batch.alarm(node, f"old_image: {why}; {do}")
 
 
 def _is_frozen(batch: Batch, lane: Lane | None) -> bool:
@@ -94,11 +98,26 @@ def _strikes(batch: Batch, node: Node) -> bool:
 
 
 def _ask(batch: Batch, node: Node, lane: Lane | None, report: Report) -> None:
-    """Who has no lane takes no ceiling, and has nothing that could be frozen: an alarm is all there is."""
     if lane is None:
-        is_an_old_image(batch, node, f"it is at {report.seq}, and was at {max(node.heard, node.applied)}")
+        is_an_old_image(batch, node, f"it is at {report.seq}, and was at {max(node.heard, node.applied)}", LOOK)
         return
-    limit = batch.live.books.again(lane.id)
-    node.asked = Asked(limit.epoch, limit.version, max(node.heard, node.applied), node.boot)
-    batch.touch(lane)
-    batch.send_limit(lane, limit)
+    if batch.live.recount:
+        return  # nobody is let in, and people are counted when every lane has taken its last ceiling
+    account = batch.live.books.accounts[lane.id]
+    if node.asked is None or node.asked.inc or (account.epoch, account.version) >= node.asked[1:3]:
+        limit = batch.live.books.again(lane.id)
+        node.asked = Asked("", limit.epoch, limit.version, max(node.heard, node.applied), node.boot)
+        batch.touch(lane)
+    batch.send_limit(lane, account.newest)  # a question that has no answer yet is asked once more
+
+
+def _ask_the_past(batch: Batch, node: Node, lane: Lane | None, inc: str) -> None:
+    """By a version that rises with the ledger, as with each journal: whoever was asked before must answer anew."""
+    if lane is None:
+        is_an_old_image(batch, node, "a newer journal has followed its own", LOOK)
+        return
+    if node.asked is None or node.asked.inc != inc:
+        version = wire.COUNT_MAX // 2 + batch.live.ledger_number % (wire.COUNT_MAX // 2)
+        node.asked = Asked(inc, batch.live.books.accounts[lane.id].epoch, version, 0, 0)
+    last = Limit(node.asked.epoch, node.asked.version, SHUT_CEILING)
+    batch.send(node.id, "limit", {"inc": inc, "limit": last._asdict()})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from einlass_sim.world.lane import Lane
     from einlass_sim.world.world import World
 
+SECOND_MS = 1_000
 COUNT_AGAIN_MS = 20_000
 CLOCK_ERROR_MS = 1_500
 # Of a lane that is out of reach: the controller allows for a part in a hundred since it last heard the right time from
@@ -187,5 +188,7 @@ class Staff:
 
     def heal(self) -> None:
         """Everything as usual."""
-        if self.world.office.running and self.world.office.engine.live.site.mode:
+        if not self.world.office.running:
+            self.world.after(SECOND_MS, self.heal)
+        elif self.world.office.engine.live.site.mode:
             self.end_mode()
