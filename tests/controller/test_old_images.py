@@ -100,6 +100,10 @@ def test_an_image_that_lacks_one_record_is_found_by_the_one_that_takes_the_ceili
     gate.seq, gate.account = seq, account
     speaks(gate)
     assert frozen(bench)
+    alarms = bench.ledger("alarm")
+    gate.event("refused", side="entry", code="invalid", persons=1)
+    gate.status()
+    assert bench.ledger("alarm") == alarms, "told once"
 
 
 def test_a_question_without_an_answer_yet_stays_the_question(bench: Any) -> None:

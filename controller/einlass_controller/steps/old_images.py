@@ -24,7 +24,7 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     has acknowledged yet, or an earlier start, are taken until it is proved.
     """
     lane = batch.live.lane_of_node.get(node.id)
-    if _is_frozen(batch, lane) or is_proved(batch, node, report, boot):
+    if is_proved(batch, node, report, boot):
         return True
     if report.seq < node.applied and boot > node.boot:
         is_an_old_image(batch, node, f"it is at {report.seq}, {node.applied} was acknowledged")
@@ -38,7 +38,9 @@ def suspicious(batch: Batch, node: Node, report: Report, boot: int) -> bool:
 
 
 def is_proved(batch: Batch, node: Node, report: Report, boot: int) -> bool:
-    """Whether it says, or one of its records does, what its own journal could not: late or not."""
+    """Whether it says, or one of its records does, what its own journal could not: told once, late or not."""
+    if _is_frozen(batch, batch.live.lane_of_node.get(node.id)):
+        return True
     if node.asked is not None and not node.asked.inc and node.asked.proves(report, boot):
         had = f"{node.asked.records} records in start {node.asked.boot}"
         is_an_old_image(batch, node, f"it had {had}, and has gone on from {report.seq} in start {boot}")
@@ -55,10 +57,9 @@ def _is_forked(batch: Batch, node: Node, report: Report) -> bool:
     if lane is None or not batch.live.books.contradicts(lane.id, report):
         return False
     account = batch.live.books.accounts[lane.id]
-    if not account.frozen:
-        said = f"limit {report.epoch}.{report.version}, balance {report.balance}, under way {report.pending}"
-        known = f"limit {account.epoch}.{account.version}, balance {account.balance}, under way {account.pending}"
-        is_an_old_image(batch, node, f"its record {report.seq} says {said}, and record {account.seq} said {known}")
+    said = f"limit {report.epoch}.{report.version}, balance {report.balance}, under way {report.pending}"
+    known = f"limit {account.epoch}.{account.version}, balance {account.balance}, under way {account.pending}"
+    is_an_old_image(batch, node, f"its record {report.seq} says {said}, and record {account.seq} said {known}")
     return True
 
 
