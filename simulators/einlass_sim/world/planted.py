@@ -100,6 +100,7 @@ def layer_of(what: str) -> str:
     healed = (
         *("counts_differ", "records_missing", "records_lost", "accounts_differ", "not_back", "no_lease"),
         *("conflict_not_reported", "used_twice_online", "nonce_reused", "list_differs", "not_as_usual"),
+        "no_old_image",
     )
     return "world: counts after healing" if name in healed else "world: truth at every event"
 
