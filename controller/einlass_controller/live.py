@@ -151,10 +151,7 @@ class Booking:
 
 
 class Asked(NamedTuple):
-    """A ceiling sent to find out whether a journal is an old image's, and what its node was known to have before that.
-
-    inc: of a journal that a newer one has followed, or "". Of such a one any answer is proof.
-    """
+    """A ceiling sent to find out whether a journal is an old image's, and what it was known to have before that."""
 
     inc: str
     epoch: int
@@ -163,12 +160,14 @@ class Asked(NamedTuple):
     boot: int
 
     def proves(self, report: Report, boot: int) -> bool:
-        """Whether it took that ceiling and has no more all the same: by a record beyond all told before, if not."""
-        if (report.epoch, report.version) < (self.epoch, self.version):
+        """Whether that journal took it and has no more all the same. Its own node takes it by a record beyond those."""
+        if report.inc != self.inc or not self.is_taken(report.epoch, report.version):
             return False
-        if self.inc:
-            return report.inc == self.inc
         return report.seq <= self.records or boot < self.boot
+
+    def is_taken(self, epoch: int, version: int) -> bool:
+        """Whether who says that it has this ceiling has taken the one that was sent."""
+        return (epoch, version) >= (self.epoch, self.version)
 
 
 @dataclass(slots=True)

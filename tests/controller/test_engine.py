@@ -182,7 +182,7 @@ def test_a_commit_that_fails_forgets_nothing_that_only_memory_knows(bench: Any) 
     names = ("heard", "gap_since_ms", "struck_ms", "strikes", "clock_right_ms")
     remembered = {
         "sent": (1, 7),
-        "asked": Asked("", 0, 9, 8, 1),
+        "asked": Asked(node.inc, 0, 9, 8, 1),
         **{name: number for number, name in enumerate(names, 1)},
     }
     for name, value in remembered.items():

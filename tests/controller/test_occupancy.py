@@ -212,12 +212,12 @@ def test_two_records_with_one_number_are_not_of_one_journal() -> None:
     assert books.accounts["a"].balance == 2
 
 
-def test_a_later_record_with_an_older_ceiling_is_not_of_one_journal() -> None:
+def test_a_later_record_with_an_older_ceiling_or_an_earlier_with_a_newer_is_not_of_one_journal() -> None:
     books = one_lane()
     books.grant("a", 3)
     assert not books.contradicts("a", told(6, 0, 0)), "it has told of no ceiling yet"
     books.report("a", told(5, 1, 2, 1))
-    for other in (told(6, 0, 2, 1), told(9, 0, 0), told(6, 9, 0)._replace(epoch=-1)):
+    for other in (told(6, 0, 2, 1), told(9, 0, 0), told(6, 9, 0)._replace(epoch=-1), told(4, 2, 0)):
         assert books.contradicts("a", other)
         assert not books.report("a", other).accepted
     for honest in (told(6, 1, 0), told(6, 2, 0), told(4, 0, 0), told(6, 0, 0, inc="other")):

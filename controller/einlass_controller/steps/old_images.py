@@ -41,7 +41,7 @@ def is_proved(batch: Batch, node: Node, report: Report, boot: int) -> bool:
     """Whether it says, or one of its records does, what its own journal could not: told once, late or not."""
     if _is_frozen(batch, batch.live.lane_of_node.get(node.id)):
         return True
-    if node.asked is not None and not node.asked.inc and node.asked.proves(report, boot):
+    if node.asked is not None and node.asked.proves(report, boot):
         had = f"{node.asked.records} records in start {node.asked.boot}"
         is_an_old_image(batch, node, f"it had {had}, and has gone on from {report.seq} in start {boot}")
         return True
@@ -49,10 +49,7 @@ def is_proved(batch: Batch, node: Node, report: Report, boot: int) -> bool:
 
 
 def _is_forked(batch: Batch, node: Node, report: Report) -> bool:
-    """Whether an image wrote records of its own under numbers that were told before.
-
-    A record that is known says something else, or a later one has an older ceiling than the lane has told of.
-    """
+    """Whether an image wrote records of its own under numbers that were told before (Books.contradicts)."""
     lane = batch.live.lane_of_node.get(node.id)
     if lane is None or not batch.live.books.contradicts(lane.id, report):
         return False
@@ -68,7 +65,7 @@ def speaks_from_the_past(batch: Batch, node: Node, inc: str, report: Report | No
     lane = batch.live.lane_of_node.get(node.id)
     if _is_frozen(batch, lane):
         return
-    if report is not None and node.asked is not None and node.asked.inc and node.asked.proves(report, 0):
+    if report is not None and node.asked is not None and node.asked.proves(report, 0):
         is_an_old_image(batch, node, "a newer journal has followed its own")
     elif _strikes(batch, node):
         _ask_the_past(batch, node, lane, inc)
@@ -105,20 +102,24 @@ def _ask(batch: Batch, node: Node, lane: Lane | None, report: Report) -> None:
     if batch.live.recount:
         return  # nobody is let in, and people are counted when every lane has taken its last ceiling
     account = batch.live.books.accounts[lane.id]
-    if node.asked is None or node.asked.inc or (account.epoch, account.version) >= node.asked[1:3]:
+    asked = node.asked
+    if asked is None or asked.inc != node.inc or asked.is_taken(account.epoch, account.version):
         limit = batch.live.books.again(lane.id)
-        node.asked = Asked("", limit.epoch, limit.version, max(node.heard, node.applied), node.boot)
+        node.asked = Asked(node.inc, limit.epoch, limit.version, max(node.heard, node.applied), node.boot)
         batch.touch(lane)
     batch.send_limit(lane, account.newest)  # a question that has no answer yet is asked once more
 
 
 def _ask_the_past(batch: Batch, node: Node, lane: Lane | None, inc: str) -> None:
-    """By a version that rises with the ledger, as with each journal: whoever was asked before must answer anew."""
+    """By a version that rises with the ledger, as with each journal: whoever was asked before must answer anew.
+
+    Any answer is proof, however many records it has.
+    """
     if lane is None:
         is_an_old_image(batch, node, "a newer journal has followed its own", LOOK)
         return
     if node.asked is None or node.asked.inc != inc:
         version = wire.COUNT_MAX // 2 + batch.live.ledger_number % (wire.COUNT_MAX // 2)
-        node.asked = Asked(inc, batch.live.books.accounts[lane.id].epoch, version, 0, 0)
+        node.asked = Asked(inc, batch.live.books.accounts[lane.id].epoch, version, wire.COUNT_MAX, 0)
     last = Limit(node.asked.epoch, node.asked.version, SHUT_CEILING)
     batch.send(node.id, "limit", {"inc": inc, "limit": last._asdict()})
